@@ -1,0 +1,61 @@
+"""What a stream hands over, and what the gate makes of it: plain values that every layer may know."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from contracts.errors import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message as the stream gave it.
+
+    ``subject`` is without the configured prefix (``ingest.session.usage``). ``stored_at`` is when the stream stored the
+    message, ``delivered`` counts from 1, ``ack_to`` is the subject an acknowledgement is published to. Times are
+    microseconds since the epoch, UTC.
+    """
+
+    subject: str
+    body: bytes
+    headers: Mapping[str, str]
+    stream: str
+    sequence: int
+    delivered: int
+    stored_at: int
+    ack_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An envelope that is proven: its payload is the kind's newest model, whatever version it came in.
+
+    ``payload_hash`` is the SHA-256 of the canonical payload *as received*, in hexadecimal.
+    """
+
+    kind: str
+    message_id: str
+    trace_id: str
+    created_at: int
+    producer: str
+    payload_hash: str
+    payload: BaseModel
+    schema_version: str
+    envelope_version: int
+    adapted: bool
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A delivery that cannot be taken, and why. What could be read of the envelope is kept for lists and metrics."""
+
+    problem: Problem
+    kind: str
+    message_id: str | None
+    producer: str | None
+    delivery: Delivery
+
+
+type Judged = Accepted | Refused
