@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from pydantic import BaseModel
 
@@ -58,4 +59,4 @@ class Refused:
     delivery: Delivery
 
 
-type Judged = Accepted | Refused
+Judged: TypeAlias = Accepted | Refused
