@@ -1,0 +1,111 @@
+"""What the daemon remembers of messages and of itself: inbox, outbox, dead letters, commands, runs, leases."""
+
+from typing import Final
+
+from sqlalchemy import Index, Table, UniqueConstraint, text as sql
+
+from storage.tables.base import blob, integer, metadata, serial, text
+
+inbox: Final = Table(
+    "inbox",
+    metadata,
+    text("kind", primary_key=True),
+    text("message_id", primary_key=True),
+    text("payload_hash"),
+    integer("received_at"),
+    sqlite_strict=True,
+    # Keyed as the ids came: producers number their messages, so inserts land on few pages.
+    sqlite_with_rowid=False,
+)
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    serial("position"),
+    text("message_id"),
+    text("lane"),
+    text("aggregate"),
+    text("subject"),
+    text("headers"),
+    blob("body"),
+    text("owner"),
+    integer("created_at"),
+    integer("attempts", default="0"),
+    integer("tried_at", nullable=True),
+    text("state"),
+    text("failure", nullable=True),
+    UniqueConstraint("message_id"),
+    Index("ix_outbox_owner_lane", "owner", "lane", "position", sqlite_where=sql("state = 'pending'"), postgresql_where=sql("state = 'pending'")),
+    sqlite_strict=True,
+)
+
+dead_letters: Final = Table(
+    "dead_letters",
+    metadata,
+    text("dead_letter_id", primary_key=True),
+    text("state"),
+    text("kind"),
+    text("code"),
+    text("paths"),
+    text("problem"),
+    text("message_id", nullable=True),
+    text("producer", nullable=True),
+    text("trace_id", nullable=True),
+    text("stream"),
+    text("subject"),
+    integer("sequence"),
+    integer("stored_at"),
+    integer("delivered"),
+    integer("received_at"),
+    text("headers"),
+    blob("body"),
+    integer("replay_number", default="0"),
+    integer("updated_at"),
+    UniqueConstraint("stream", "sequence", "stored_at"),
+    Index("ix_dead_letters_state_received_at", "state", "received_at"),
+    Index("ix_dead_letters_kind_code", "kind", "code"),
+    sqlite_strict=True,
+)
+
+command_log: Final = Table(
+    "command_log",
+    metadata,
+    text("caller", primary_key=True),
+    text("command", primary_key=True),
+    text("message_id", primary_key=True),
+    text("payload_hash"),
+    integer("status"),
+    text("result"),
+    integer("created_at"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+ops_runs: Final = Table(
+    "ops_runs",
+    metadata,
+    text("run_id", primary_key=True),
+    text("operation"),
+    text("parameters"),
+    text("principal"),
+    text("trace_id", nullable=True),
+    text("status"),
+    integer("started_at"),
+    integer("ended_at", nullable=True),
+    text("result", nullable=True),
+    text("error", nullable=True),
+    text("daemon", nullable=True),
+    Index("ix_ops_runs_started_at", "started_at"),
+    Index("ix_ops_runs_operation_started_at", "operation", "started_at"),
+    sqlite_strict=True,
+)
+
+leases: Final = Table(
+    "leases",
+    metadata,
+    text("name", primary_key=True),
+    text("holder"),
+    integer("number"),
+    integer("expires_at"),
+    sqlite_strict=True,
+)
