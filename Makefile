@@ -1,0 +1,57 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer: `make run` and `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CONFIG ?= config.toml
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --editable
+
+# The first interpreter that is new enough; `make PYTHON=/path/to/python3` chooses another.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,\
+	$(shell command -v $(name) >/dev/null 2>&1 && $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+
+.PHONY: help install install-dev run test lint format check bench
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed ## make .venv and install what the daemon needs
+
+install-dev: $(VENV)/.installed-dev ## the same, and what tests, lint and benchmarks need
+
+run: install ## start the daemon (embedded server, SQLite) with config.toml; another file: make run CONFIG=...
+	exec $(BIN)/headgate serve --config $(CONFIG)
+
+test: install-dev ## run the tests; a part of them: make test TESTS=tests/domain
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: install-dev ## ruff, formatting, layers, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: install-dev ## put the code into its standard form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: lint test ## all that CI runs
+
+bench: install-dev ## measure, every contender in the same run
+	$(BIN)/headgate bench
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "headgate needs Python 3.11 or newer on the PATH (or: make PYTHON=/path/to/python3)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp file, so that nothing is installed anew until pyproject.toml changes.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) '.[dev]'
+	@touch $(VENV)/.installed $@

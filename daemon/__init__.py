@@ -1,0 +1,1 @@
+"""The process: settings, composition root, lifecycle, background loops, HTTP endpoints, command line."""
