@@ -1,0 +1,74 @@
+"""What the outside world can do to us, as types.
+
+::
+
+    AdapterError
+     ├── EmbeddedServerError          the nats-server we start ourselves
+     │    ├── PortTakenError               another program listens on the port
+     │    ├── StoreHeldError               a living daemon (or an unknown process) uses the store
+     │    ├── StoreUnusableError           the store or state folder cannot be written
+     │    └── ServerFailedError            the server ended or was not ready in time
+     ├── ConnectFailedError                no connection in the time the start allows
+     ├── ServerTooOldError                 the server's version is below the oldest one supported
+     ├── IncompatibleStreamsError          what is on the server cannot be made what we need; lists every difference
+     ├── JetStreamError             a JetStream request was answered with an error (``code``, ``err_code``)
+     └── ConsumerGoneError                 the consumer (or its stream) was deleted under a pull
+
+Messages are one line and hold no secret: they are what a failed start prints.
+"""
+
+from collections.abc import Sequence
+
+
+class AdapterError(Exception):
+    """Something outside of the process failed; the message is one line for an operator."""
+
+
+class EmbeddedServerError(AdapterError):
+    """The embedded nats-server cannot be started or kept."""
+
+
+class PortTakenError(EmbeddedServerError):
+    """Another program listens on the port that the server must have."""
+
+
+class StoreHeldError(EmbeddedServerError):
+    """Another process uses the store: running a second server on it would destroy it."""
+
+
+class StoreUnusableError(EmbeddedServerError):
+    """A folder that the server needs cannot be made or written."""
+
+
+class ServerFailedError(EmbeddedServerError):
+    """The server ended, or was not ready in the time that the start allows."""
+
+
+class ConnectFailedError(AdapterError):
+    """No connection to NATS within the time that the start allows."""
+
+
+class ServerTooOldError(AdapterError):
+    """The connected server is older than the oldest version that keeps its promises to us."""
+
+
+class IncompatibleStreamsError(AdapterError):
+    """Streams or consumers exist that cannot be brought to what the daemon needs. ``differences`` names each one."""
+
+    def __init__(self, differences: Sequence[str]) -> None:
+        super().__init__("; ".join(differences))
+        self.differences = tuple(differences)
+
+
+class JetStreamError(AdapterError):
+    """A JetStream request was answered with an error. ``code`` is HTTP-like, ``err_code`` the server's own number."""
+
+    def __init__(self, what: str, code: int, err_code: int, description: str) -> None:
+        super().__init__(f"{what}: {description} (code {code}, err_code {err_code})")
+        self.code = code
+        self.err_code = err_code
+        self.description = description
+
+
+class ConsumerGoneError(AdapterError):
+    """The durable consumer, or its stream, does not exist any more."""
