@@ -62,6 +62,8 @@ daily_usage_agg: Final = Table(
     integer("cost_usd_micros_reported"),
     integer("cost_usd_micros_derived"),
     integer("cost_missing_count"),
+    # Requests whose cost is missing because no price list knew their model.
+    integer("unpriced"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

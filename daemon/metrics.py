@@ -1,0 +1,134 @@
+"""The Prometheus metrics, all under ``headgate_``.
+
+Labels that come from messages are bounded: the first hundred producers are named, the rest are ``other``; kinds are
+those of the registry or ``unknown``.
+"""
+
+from collections import Counter as Tally
+from collections.abc import Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from contracts.delivery import Accepted, Judged
+from handlers.effects import Fact, Settled
+
+_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3600)
+_MOST_PRODUCERS: Final = 100
+_MICROS: Final = 1_000_000
+
+
+class BoundedLabel:
+    """The first *most* distinct values by name, all later ones as ``other``."""
+
+    def __init__(self, most: int = _MOST_PRODUCERS) -> None:
+        self._most = most
+        self._named: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        if value in self._named:
+            return value
+        if len(self._named) < self._most:
+            self._named.add(value)
+            return value
+        return "other"
+
+
+class Metrics:
+    """Every metric of one daemon, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._producer = BoundedLabel()
+        self._model = BoundedLabel()
+        self._intake()
+        self._state()
+        self._doors()
+        self._facts: dict[str, Counter] = {"usage_unpriced": self.usage_unpriced, "cost_usd": self.cost_usd}
+
+    def _intake(self) -> None:
+        registry = self.registry
+        self.messages = Counter("headgate_messages", "Deliveries by outcome.", ["kind", "outcome"], registry=registry)
+        self.adapted = Counter(
+            "headgate_messages_adapted", "Messages that compat mode adapted.", ["kind", "producer"], registry=registry
+        )
+        self.refused = Counter(
+            "headgate_messages_refused", "Refusals by code and producer.", ["code", "producer"], registry=registry
+        )
+        self.redelivered = Counter(
+            "headgate_messages_redelivered", "Deliveries that were not the first of their message.", registry=registry
+        )
+        self.batch_size = Histogram(
+            "headgate_batch_size", "Messages in one transaction.", buckets=(1, 3, 10, 30, 100, 300, 1000), registry=registry
+        )
+        self.stage_seconds = Histogram(
+            "headgate_stage_seconds", "Time of a batch in one stage.", ["stage"], buckets=_SECONDS, registry=registry
+        )
+        self.lag_seconds = Histogram(
+            "headgate_message_lag_seconds",
+            "From the stream's store to the commit, of the oldest message of each batch.",
+            buckets=_LAG_SECONDS,
+            registry=registry,
+        )
+        self.usage_unpriced = Counter(
+            "headgate_usage_unpriced", "Usage records whose model no price list knows.", registry=registry
+        )
+        self.cost_usd = Counter("headgate_cost_usd", "Cost of stored usage in USD.", ["source"], registry=registry)
+
+    def _state(self) -> None:
+        registry = self.registry
+        self.ready = Gauge("headgate_ready", "1 while the daemon is ready.", registry=registry)
+        self.intake_paused = Gauge("headgate_intake_paused", "1 while storage is away.", registry=registry)
+        self.dead_letters_open = Gauge("headgate_dead_letters_open", "Dead letters that wait for somebody.", registry=registry)
+        self.outbox_rows = Gauge("headgate_outbox_rows", "Messages that wait to be published.", registry=registry)
+        self.outbox_failed = Gauge("headgate_outbox_failed_rows", "Messages that were refused for good.", registry=registry)
+        self.outbox_oldest_seconds = Gauge("headgate_outbox_oldest_seconds", "Age of the oldest.", registry=registry)
+        self.outbox_published = Counter(
+            "headgate_outbox_published", "Messages that left the outbox.", ["lane", "outcome"], registry=registry
+        )
+        self.consumer_pending = Gauge("headgate_consumer_pending", "Messages not yet delivered.", ["consumer"], registry=registry)
+        self.consumer_unacknowledged = Gauge(
+            "headgate_consumer_unacknowledged", "Messages delivered and not acknowledged.", ["consumer"], registry=registry
+        )
+        self.trimmed = Counter("headgate_stream_trimmed", "Acknowledged messages purged.", ["stream"], registry=registry)
+        self.nats_errors = Counter("headgate_nats_errors", "Errors told by the connection.", registry=registry)
+        self.server_restarts = Counter("headgate_nats_server_restarts", "Embedded server starts after the first.", registry=registry)
+
+    def _doors(self) -> None:
+        self.command_seconds = Histogram(
+            "headgate_command_duration_seconds",
+            "From request to reply.",
+            ["command", "status"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.commands_unanswerable = Counter(
+            "headgate_commands_unanswerable", "Commands whose reply subject is not allowed: not executed.", registry=self.registry
+        )
+
+    def batch(self, batch: Sequence[Judged], settled: Settled, *, seconds: float, now: int) -> None:
+        """Count one committed batch."""
+        outcomes = Tally((judged.kind, outcome.verdict) for judged, outcome in zip(batch, settled.outcomes, strict=True))
+        for (kind, verdict), count in outcomes.items():
+            self.messages.labels(kind, str(verdict)).inc(count)
+        for judged in batch:
+            if type(judged) is Accepted:
+                if judged.adapted:
+                    self.adapted.labels(judged.kind, self._producer(judged.producer)).inc()
+            elif not isinstance(judged, Accepted):
+                self.refused.labels(str(judged.problem.code), self._producer(judged.producer or "unknown")).inc()
+        again = sum(judged.delivery.delivered > 1 for judged in batch)
+        if again:
+            self.redelivered.inc(again)
+        self.batch_size.observe(len(batch))
+        self.stage_seconds.labels("commit").observe(seconds)
+        self.lag_seconds.observe(max(0.0, (now - min(judged.delivery.stored_at for judged in batch)) / _MICROS))
+        self.facts(settled.facts)
+
+    def facts(self, facts: Sequence[Fact]) -> None:
+        """Count what handlers report once it is committed."""
+        for fact in facts:
+            counter = self._facts[fact.name]
+            (counter.labels(**fact.labels) if fact.labels else counter).inc(fact.value)

@@ -1,0 +1,82 @@
+"""What a handler is given and what it gives back. A handler neither acknowledges nor publishes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+from contracts.delivery import Accepted
+from contracts.errors import JsonObject, Problem
+from contracts.subjects import Subjects
+from domain.pricing import PriceBook
+from storage.outbox import OutboxMessage
+from storage.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """All that a decision may need and must not fetch itself. ``now`` is microseconds since the epoch."""
+
+    now: int
+    new_id: Callable[[], str]
+    daemon_id: str
+    subjects: Subjects
+    prices: PriceBook
+    max_message_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened, told to metrics and logs once it is committed."""
+
+    name: str
+    value: float = 1.0
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Effects:
+    """A handler's answer to its group. Indices are those of the group it was given."""
+
+    refused: dict[int, Problem] = field(default_factory=dict)
+    held: dict[int, float] = field(default_factory=dict)
+    outbox: list[OutboxMessage] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+
+
+class Handler(Protocol):
+    """Takes the accepted, new messages of its kinds in one batch, in the order they were delivered."""
+
+    def __call__(self, group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects: ...
+
+
+class Verdict(StrEnum):
+    """What became of one delivery."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    REFUSED = "refused"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer to one delivery: receipts and metrics are made from it. ``hold_s`` is set where it is given back."""
+
+    verdict: Verdict
+    status: int
+    error: JsonObject | None = None
+    hold_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What one committed batch came to, delivery by delivery, in order."""
+
+    outcomes: Sequence[Outcome]
+    facts: Sequence[Fact]
+    lanes: frozenset[str]
+
+
+Families: TypeAlias = Mapping[str, Handler]
+"""Kind -> the handler of its family."""

@@ -1,0 +1,195 @@
+"""The heart of intake: one batch of judged deliveries becomes one transaction.
+
+Known keys are told from new ones, each family decides on its group, refusals become dead letters (row first, message
+second), and every delivery gets one outcome.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from contracts.delivery import Accepted, Delivery, Judged, Refused
+from contracts.errors import ErrorCode, Problem, problem
+from handlers.dead_letters import bury
+from handlers.effects import Context, Effects, Fact, Families, Handler, Outcome, Settled, Verdict
+from storage.dead_letters import Origin
+from storage.inbox import InboxKey, Key
+from storage.outbox import OutboxMessage
+from storage.unit_of_work import UnitOfWork
+
+_CREATED, _NO_CONTENT, _OK = 201, 204, 200
+_ACCEPTED = Outcome(Verdict.ACCEPTED, _CREATED)
+_ACCEPTED_CALLBACK = Outcome(Verdict.ACCEPTED, _NO_CONTENT)
+_DUPLICATE = Outcome(Verdict.DUPLICATE, _OK)
+
+
+def settle(batch: Sequence[Judged], uow: UnitOfWork, context: Context, families: Families) -> Settled:
+    """Decide and write *batch* inside the caller's transaction.
+
+    Nothing in memory may change here: the transaction can still fail. Raises whatever a handler or the database
+    raises; the caller then rolls back and halves, waits or repeats.
+    """
+    settling = _Settling(batch, uow, context)
+    settling.repeat_earlier_refusals()
+    settling.claim_keys()
+    settling.hand_to(families)
+    settling.bury_refused()
+    return settling.finish()
+
+
+def bury_alone(judged: Judged, cause: Problem, uow: UnitOfWork, context: Context) -> Settled:
+    """Dead-letter the one delivery that made its batch fail, without looking at what it says again."""
+    delivery = judged.delivery
+    if isinstance(judged, Accepted):
+        refused = Refused(cause.traced(judged.trace_id), judged.kind, judged.message_id, judged.producer, delivery)
+    else:
+        refused = replace(judged, problem=cause.traced(judged.problem.trace_id))
+    settling = _Settling([refused], uow, context)
+    settling.repeat_earlier_refusals()
+    settling.claim_keys()
+    settling.bury_refused()
+    return settling.finish()
+
+
+class _Settling:
+    """One batch on its way through: outcomes fill up step by step."""
+
+    def __init__(self, batch: Sequence[Judged], uow: UnitOfWork, context: Context) -> None:
+        self._batch = batch
+        self._uow = uow
+        self._context = context
+        self._outcomes: dict[int, Outcome] = {}
+        self._refused: dict[int, Refused] = {}
+        self._new: list[int] = []
+        self._followers: dict[int, int] = {}
+        self._known: Mapping[Key, str] = {}
+        self._outbox: list[OutboxMessage] = []
+        self._facts: list[Fact] = []
+
+    def repeat_earlier_refusals(self) -> None:
+        """A redelivery whose dead letter exists gets the recorded answer once more, and no second row."""
+        again = {
+            _origin(judged.delivery): index
+            for index, judged in enumerate(self._batch)
+            if judged.delivery.delivered > 1
+        }
+        for origin, error in self._uow.dead_letters.problems_of(list(again)).items():
+            status = error["status"]
+            self._outcomes[again[origin]] = Outcome(
+                Verdict.REFUSED, status if isinstance(status, int) else _OK, error
+            )
+
+    def claim_keys(self) -> None:
+        """Tell new messages from duplicates and conflicts, against the inbox and within the batch."""
+        first: dict[Key, int] = {}
+        for index, judged in enumerate(self._batch):
+            if index in self._outcomes:
+                continue
+            if isinstance(judged, Refused):
+                self._refused[index] = judged
+                continue
+            leader = first.setdefault((judged.kind, judged.message_id), index)
+            if leader != index:
+                self._followers[index] = leader
+        self._new = self._claim(first)
+
+    def _claim(self, first: dict[Key, int]) -> list[int]:
+        if not first:
+            return []
+        ordered = sorted(first)
+        asking = [InboxKey(*key, self._accepted(first[key]).payload_hash) for key in ordered]
+        self._known = self._uow.inbox.claim(asking, now=self._context.now)
+        for key, payload_hash in self._known.items():
+            self._meet_known(first[key], payload_hash)
+        return [index for key, index in first.items() if key not in self._known]
+
+    def _meet_known(self, index: int, payload_hash: str) -> None:
+        accepted = self._accepted(index)
+        if accepted.payload_hash == payload_hash:
+            self._outcomes[index] = _DUPLICATE
+        else:
+            self._refuse(index, self._conflict(index))
+
+    def hand_to(self, families: Families) -> None:
+        """Give each family its new messages as one group."""
+        groups: defaultdict[Handler, list[int]] = defaultdict(list)
+        for index in self._new:
+            groups[families[self._accepted(index).kind]].append(index)
+        for handler, indices in groups.items():
+            effects = handler([self._accepted(index) for index in indices], self._uow, self._context)
+            self._take(effects, indices)
+        self._follow_leaders()
+
+    def _take(self, effects: Effects, indices: Sequence[int]) -> None:
+        self._outbox += effects.outbox
+        self._facts += effects.facts
+        for at, index in enumerate(indices):
+            if (why := effects.refused.get(at)) is not None:
+                self._refuse(index, why)
+            elif (hold_s := effects.held.get(at)) is not None:
+                self._outcomes[index] = Outcome(Verdict.HELD, _OK, hold_s=hold_s)
+            else:
+                is_callback = _is_callback(self._batch[index].delivery)
+                self._outcomes[index] = _ACCEPTED_CALLBACK if is_callback else _ACCEPTED
+        kept_out = [*effects.refused, *effects.held]
+        self._uow.inbox.release([self._key(indices[at]) for at in kept_out])
+
+    def _follow_leaders(self) -> None:
+        """Settle the later messages with one key in one batch, as if they had come in a batch of their own."""
+        for index, leader in self._followers.items():
+            payload_hash = self._accepted(index).payload_hash
+            same = payload_hash == self._accepted(leader).payload_hash
+            if (known := self._known.get(self._key(index))) is not None:
+                self._meet_known(index, known)
+            elif self._outcomes.get(leader) is _ACCEPTED or self._outcomes.get(leader) is _ACCEPTED_CALLBACK:
+                self._meet_known(index, self._accepted(leader).payload_hash)
+            elif same and leader in self._refused:
+                self._refuse(index, self._refused[leader].problem)
+            else:
+                # The first one did not use up the key: this one has its own chance, in the next batch.
+                self._outcomes[index] = Outcome(Verdict.HELD, _OK)
+
+    def bury_refused(self) -> None:
+        """Write the dead letters and put their messages in line."""
+        self._outbox += bury(list(self._refused.values()), self._uow, self._context)
+        for index, refused in self._refused.items():
+            self._outcomes[index] = Outcome(Verdict.REFUSED, refused.problem.status, refused.problem.as_json())
+
+    def finish(self) -> Settled:
+        self._uow.outbox.add(self._outbox, owner=self._context.daemon_id, now=self._context.now)
+        lanes = frozenset(message.lane for message in self._outbox)
+        return Settled([self._outcomes[index] for index in range(len(self._batch))], self._facts, lanes)
+
+    def _refuse(self, index: int, why: Problem) -> None:
+        accepted = self._accepted(index)
+        self._refused[index] = Refused(
+            why.traced(accepted.trace_id), accepted.kind, accepted.message_id, accepted.producer, accepted.delivery
+        )
+
+    def _conflict(self, index: int) -> Problem:
+        return _MISMATCH if _is_callback(self._batch[index].delivery) else _CONFLICT
+
+    def _accepted(self, index: int) -> Accepted:
+        judged = self._batch[index]
+        if not isinstance(judged, Accepted):
+            raise TypeError(f"delivery {index} of the batch was refused by the gate")
+        return judged
+
+    def _key(self, index: int) -> Key:
+        accepted = self._accepted(index)
+        return (accepted.kind, accepted.message_id)
+
+
+def _origin(delivery: Delivery) -> Origin:
+    return (delivery.stream, delivery.sequence, delivery.stored_at)
+
+
+def _is_callback(delivery: Delivery) -> bool:
+    return delivery.subject.startswith("callback.")
+
+
+# It says nothing of the first message: whoever guesses a key learns only that it is taken.
+_CONFLICT = problem(ErrorCode.IDEMPOTENCY_CONFLICT, "this message_id was used with another payload")
+_MISMATCH = problem(ErrorCode.EVENT_ID_PAYLOAD_MISMATCH, "this event_id was used with another payload")
+INTERNAL = problem(ErrorCode.INTERNAL_ERROR, "the message could not be processed")
+"""What a poison message is answered; its cause is logged under the trace id, never sent."""

@@ -1,0 +1,74 @@
+"""Agent sessions: what they report of themselves and of their use of models."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from contracts.canonical import canonical_bytes
+from contracts.delivery import Accepted
+from contracts.payloads.session import SessionEvent as EventPayload
+from contracts.payloads.session import SessionUsage
+from domain.ledger import fold
+from domain.usage import UsageRecord, decide_usage
+from handlers.effects import Context, Effects, Fact
+from storage.ports import SessionEvent
+from storage.unit_of_work import UnitOfWork
+
+_MICROS = 1_000_000
+
+
+def take_sessions(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
+    """Store events and usage, and add both to the ledger and its totals. Nothing proven is refused here."""
+    events: list[SessionEvent] = []
+    records: list[UsageRecord] = []
+    for accepted in group:
+        payload = accepted.payload
+        if isinstance(payload, SessionUsage):
+            records.append(
+                decide_usage(
+                    payload,
+                    context.prices,
+                    accepted.message_id,
+                    accepted.trace_id,
+                    accepted.created_at,
+                    accepted.producer,
+                )
+            )
+        elif isinstance(payload, EventPayload):
+            events.append(_event(accepted, payload))
+    changes = fold(records, events)
+    uow.usage.add(records)
+    uow.ledger.add_events(events)
+    uow.ledger.apply(changes.sessions)
+    uow.usage.add_to_days(changes.days)
+    uow.performance.add(changes.performance)
+    return Effects(facts=_facts(records))
+
+
+def _event(accepted: Accepted, payload: EventPayload) -> SessionEvent:
+    return SessionEvent(
+        message_id=accepted.message_id,
+        session_id=payload.session_id,
+        agent=payload.agent,
+        type=payload.type,
+        at=payload.at,
+        model=payload.model,
+        text=payload.text,
+        data=None if payload.data is None else canonical_bytes(payload.data).decode(),
+        trace_id=accepted.trace_id,
+        producer=accepted.producer,
+        created_at=accepted.created_at,
+    )
+
+
+def _facts(records: Sequence[UsageRecord]) -> list[Fact]:
+    costs: defaultdict[str, int] = defaultdict(int)
+    unpriced = 0
+    for record in records:
+        if record.cost_usd_micros is not None:
+            costs[record.cost_source] += record.cost_usd_micros
+        elif record.price_unknown:
+            unpriced += 1
+    facts = [Fact("cost_usd", micros / _MICROS, {"source": str(source)}) for source, micros in costs.items()]
+    if unpriced:
+        facts.append(Fact("usage_unpriced", unpriced))
+    return facts

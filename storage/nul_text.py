@@ -1,0 +1,18 @@
+"""Text that may hold U+0000, in a form that PostgreSQL can hold too, without loss.
+
+PostgreSQL's ``text`` knows every character but U+0000. A private-use character escapes it, and itself.
+"""
+
+from typing import Final
+
+_ESCAPE: Final = "\ue000"
+_NUL: Final = _ESCAPE + "0"
+_ITSELF: Final = _ESCAPE + "e"
+
+
+def to_stored(text: str) -> str:
+    return text.replace(_ESCAPE, _ITSELF).replace("\0", _NUL)
+
+
+def from_stored(stored: str) -> str:
+    return stored.replace(_NUL, "\0").replace(_ITSELF, _ESCAPE)
