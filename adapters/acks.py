@@ -1,0 +1,85 @@
+"""The two ends of a delivery: read from the acknowledgement subject, and answered on it."""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from contracts.delivery import Delivery
+
+ACK_PREFIX: Final = "$JS.ACK."
+_TOKENS_WITHOUT_DOMAIN: Final = 9
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+_NANO: Final = 1_000_000_000
+
+log = structlog.get_logger(__name__)
+
+
+def delivery_of(message: Msg, strip: int) -> Delivery:
+    """Read a JetStream message; the first ``strip`` characters of its subject are the prefix.
+
+    The facts stand in the acknowledgement subject: 9 tokens, or 11 and 12 where it names a domain and account.
+    """
+    ack_to = message.reply
+    tokens = ack_to.split(".")
+    if len(tokens) == _TOKENS_WITHOUT_DOMAIN:
+        _, _, stream, _, delivered, sequence, _, stored_ns, _ = tokens
+    else:
+        stream, _, delivered, sequence, _, stored_ns = tokens[4:10]
+    headers = message.headers
+    return Delivery(
+        message.subject[strip:],
+        message.data,
+        _NO_HEADERS if headers is None else headers,
+        stream,
+        int(sequence),
+        int(delivered),
+        int(stored_ns) // 1000,
+        ack_to,
+    )
+
+
+class Acks:
+    """Answers deliveries. None of it raises for a connection that is away: what the server does not hear, it delivers
+    again, which is no harm, for an acknowledgement only ever follows a commit. Each method answers whether it was sent.
+    """
+
+    def __init__(self, nc: Client) -> None:
+        self._nc = nc
+
+    async def ack(self, deliveries: Iterable[Delivery]) -> int:
+        """Acknowledge; answers how many acknowledgements were handed to the connection."""
+        publish = self._nc.publish
+        sent = 0
+        try:
+            for delivery in deliveries:
+                await publish(delivery.ack_to)
+                sent += 1
+        except NatsError as error:
+            log.warning("acknowledgements_lost", reason=str(error))
+        return sent
+
+    async def give_back(self, delivery: Delivery, delay_s: float = 0.0) -> bool:
+        """Return a message to the stream, to be delivered again after ``delay_s``."""
+        delay_ns = round(delay_s * _NANO)
+        return await self._answer(delivery, b'-NAK {"delay": %d}' % delay_ns if delay_ns > 0 else b"-NAK")
+
+    async def in_progress(self, delivery: Delivery) -> bool:
+        """Say that the message is still being worked on: its acknowledgement time starts anew."""
+        return await self._answer(delivery, b"+WPI")
+
+    async def term(self, delivery: Delivery, reason: str) -> bool:
+        """Never deliver the message again; ``reason`` shows in the server's advisory."""
+        return await self._answer(delivery, b"+TERM " + " ".join(reason.split()).encode())
+
+    async def _answer(self, delivery: Delivery, body: bytes) -> bool:
+        try:
+            await self._nc.publish(delivery.ack_to, body)
+        except NatsError as error:
+            log.warning("answer_lost", answer=body[:4].decode(), reason=str(error))
+            return False
+        return True

@@ -1,0 +1,342 @@
+"""The continuous pull: messages of a durable consumer, handed out in batches while the next are on the wire.
+
+One inbox subscription receives what several overlapping pull requests ask for. A new request is made whenever messages
+owed by the server and messages buffered here fall below half of the window together, so that a buffer that nobody
+takes from is the back-pressure. A request that got lost is noticed by silence (the server sends heartbeats) or by a
+reconnect, and the window is asked for anew. Messages that wait in the buffer are kept from expiring, even in a pause.
+
+The client library drops messages above its own queue limits, so those limits are off: the window is the limit.
+"""
+
+import asyncio
+import itertools
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+import orjson
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import ConnectionClosedError, ConnectionDrainingError
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
+
+from adapters.acks import ACK_PREFIX, Acks, delivery_of
+from adapters.errors import AdapterError, ConsumerGoneError
+from adapters.window import Verdict, Window
+from contracts.delivery import Delivery
+
+Recreate = Callable[[], Awaitable[None]]
+
+WINDOW: Final = 4000
+WINDOW_BYTES: Final = 32 * 1024 * 1024
+_TICK_S: Final = 0.25
+_NANO: Final = 1_000_000_000
+
+log = structlog.get_logger(__name__)
+
+
+class ContinuousPull:
+    """Pulls one durable consumer of one stream, from :meth:`start` to :meth:`drain`.
+
+    ``ack_wait_s`` is the consumer's. ``recreate`` is awaited when the consumer was deleted; without it, :meth:`take`
+    raises :class:`ConsumerGoneError`. ``clock`` is monotonic, in seconds. One task takes; any may answer.
+    """
+
+    def __init__(
+        self,
+        nc: Client,
+        *,
+        stream: str,
+        consumer: str,
+        prefix: str,
+        window: int = WINDOW,
+        window_bytes: int = WINDOW_BYTES,
+        ack_wait_s: float = 60.0,
+        expires_s: float = 30.0,
+        heartbeat_s: float = 5.0,
+        recreate: Recreate | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.stream: Final = stream
+        self.consumer: Final = consumer
+        self._nc = nc
+        self._strip = len(prefix) + 1 if prefix else 0
+        self._touch_every_s = ack_wait_s / 3
+        self._recreate = recreate
+        self._clock = clock
+        self._request_to = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._acks = Acks(nc)
+        self._window = Window(window, window_bytes, expires_s=expires_s, heartbeat_s=heartbeat_s, now=clock())
+
+        self._buffer: deque[Delivery] = deque()
+        self._buffered_bytes = 0
+        self._taken = 0
+        self._touched_at = clock()
+        self._arrived_at_touch = 0
+        self._reconnects = 0
+
+        self._inbox = ""
+        self._subscription: Subscription | None = None
+        self._tender: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._due = asyncio.Event()
+        self._paused = False
+        self._stopped = False
+        self._suspect_gone = False
+        self._failure: AdapterError | None = None
+
+    @property
+    def buffered(self) -> int:
+        """Messages here that nobody has taken yet."""
+        return len(self._buffer)
+
+    @property
+    def owed(self) -> int:
+        """Messages that the open requests still allow the server to send."""
+        return max(0, self._window.owed)
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the server answers this pull: its consumer exists and what is asked for is not met by silence."""
+        return (
+            self._failure is None
+            and not self._suspect_gone
+            and self._nc.is_connected
+            and not self._window.is_lost(self._clock())
+        )
+
+    async def start(self) -> None:
+        """Subscribe and begin to ask for messages."""
+        self._reconnects = self._nc.stats["reconnects"]
+        await self._subscribe()
+        self._tender = asyncio.create_task(self._tend(), name=f"pull-{self.consumer}")
+        self._tender.add_done_callback(self._tender_ended)
+
+    # -- taking
+
+    async def take(self, limit: int) -> list[Delivery]:
+        """Wait for at least one message, then hand out what is here, at most ``limit``; empty only once stopped.
+
+        Raises :class:`ConsumerGoneError` (or another :class:`AdapterError`) where the pull cannot go on.
+        """
+        while not self._stopped:
+            if self._buffer and not self._paused:
+                return self.take_nowait(limit)
+            if self._failure is not None:
+                raise self._failure
+            self._wake.clear()
+            await self._wake.wait()
+        return []
+
+    def take_nowait(self, limit: int) -> list[Delivery]:
+        """Hand out what is here, at most ``limit``, perhaps nothing."""
+        buffer = self._buffer
+        if self._paused or not buffer:
+            return []
+        if len(buffer) <= limit:
+            taken = list(buffer)
+            buffer.clear()
+            self._buffered_bytes = 0
+        else:
+            taken = [buffer.popleft() for _ in range(limit)]
+            self._buffered_bytes -= sum(len(delivery.body) for delivery in taken)
+        self._taken += len(taken)
+        if self._window.room(len(buffer)):
+            self._due.set()
+        return taken
+
+    # -- answering: see Acks
+
+    async def ack(self, deliveries: Iterable[Delivery]) -> int:
+        """Acknowledge; answers how many acknowledgements were handed to the connection."""
+        return await self._acks.ack(deliveries)
+
+    async def give_back(self, delivery: Delivery, delay_s: float = 0.0) -> bool:
+        """Return a message to the stream, to be delivered again after ``delay_s``."""
+        return await self._acks.give_back(delivery, delay_s)
+
+    async def in_progress(self, delivery: Delivery) -> bool:
+        """Say that the message is still being worked on: its acknowledgement time starts anew."""
+        return await self._acks.in_progress(delivery)
+
+    async def term(self, delivery: Delivery, reason: str) -> bool:
+        """Never deliver the message again; ``reason`` shows in the server's advisory."""
+        return await self._acks.term(delivery, reason)
+
+    # -- pausing and stopping
+
+    async def pause(self) -> None:
+        """Neither ask for messages nor hand them out. What is buffered is kept, and kept from expiring, so that a long
+        pause uses up no delivery."""
+        if self._paused or self._stopped:
+            return
+        self._paused = True
+        await self._unsubscribe()
+
+    async def resume(self) -> None:
+        """Go on after :meth:`pause`."""
+        if not self._paused or self._stopped:
+            return
+        await self._subscribe()
+        self._paused = False
+        self._wake.set()
+        self._due.set()
+
+    async def drain(self) -> int:
+        """Stop for good: ask for nothing more and give back what nobody has taken; answers how many were given back.
+
+        What was taken stays with its taker, who may still acknowledge it. Draining twice is fine.
+        """
+        self._stopped = True
+        self._wake.set()
+        if self._tender is not None:
+            self._tender.cancel()
+            await asyncio.gather(self._tender, return_exceptions=True)
+            self._tender = None
+        await self._unsubscribe()
+        given_back = 0
+        while self._buffer and await self._acks.give_back(self._buffer.popleft()):
+            given_back += 1
+        self._buffer.clear()
+        self._buffered_bytes = 0
+        return given_back
+
+    # -- the subscription
+
+    async def _subscribe(self) -> None:
+        """Each subscription has an inbox of its own: requests of an earlier one cannot reach it."""
+        self._inbox = self._nc.new_inbox()
+        self._window.forget(self._clock())
+        self._subscription = await self._nc.subscribe(
+            self._inbox, cb=self._receive, pending_msgs_limit=0, pending_bytes_limit=0
+        )
+
+    async def _unsubscribe(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is None or self._nc.is_closed:
+            return
+        try:
+            if self._nc.is_connected:
+                await subscription.drain()  # type: ignore[no-untyped-call]  # lets what is on the wire still arrive
+            else:
+                await subscription.unsubscribe()
+        except (NatsError, TimeoutError) as error:
+            log.warning("unsubscribe_failed", consumer=self.consumer, reason=str(error))
+
+    async def _receive(self, message: Msg) -> None:
+        if message.reply.startswith(ACK_PREFIX):
+            self._window.message(self._clock())
+            self._buffered_bytes += len(message.data)
+            self._buffer.append(delivery_of(message, self._strip))
+            self._wake.set()
+        elif message.headers is not None:
+            verdict = self._window.status(message.headers, self._clock())
+            if verdict is Verdict.REFUSED:
+                self._fail(f"was refused: {message.headers.get('Description', '')}")
+            elif verdict is Verdict.SUSPECT:
+                self._suspect_gone = True
+            self._due.set()
+
+    def _fail(self, why: str) -> None:
+        self._failure = AdapterError(f"{self.stream}: the pull of {self.consumer} {why}")
+        self._wake.set()
+
+    # -- the tending task
+
+    async def _tend(self) -> None:
+        """Ask for messages when there is room, notice lost requests, keep what waits alive."""
+        while self._failure is None:
+            self._due.clear()
+            try:
+                await self._tend_once()
+            except (ConnectionClosedError, ConnectionDrainingError) as error:
+                self._fail(f"lost its connection for good: {error}")
+            except NatsError as error:
+                log.warning("pull_request_failed", consumer=self.consumer, reason=str(error))
+                self._window.back_off(self._clock())
+            try:
+                async with asyncio.timeout(_TICK_S):
+                    await self._due.wait()
+            except TimeoutError:
+                continue
+
+    def _tender_ended(self, tender: "asyncio.Task[None]") -> None:
+        if not tender.cancelled() and (error := tender.exception()) is not None:
+            self._fail(f"broke: {error!r}")
+
+    async def _tend_once(self) -> None:
+        if self._nc.is_closed:
+            raise ConnectionClosedError
+        if not self._nc.is_connected:
+            self._window.forget(self._clock())
+            return
+        reconnects = self._nc.stats["reconnects"]
+        if reconnects != self._reconnects or self._window.is_lost(self._clock()):
+            self._reconnects = reconnects
+            self._window.forget(self._clock())
+        await self._touch()
+        if self._paused or not self._window.may_ask(self._clock()):
+            return
+        if self._suspect_gone:
+            await self._check_consumer()
+        else:
+            await self._refill()
+
+    async def _refill(self) -> None:
+        room = self._window.room(len(self._buffer))
+        if not room or self._buffered_bytes > self._window.size_bytes:
+            return
+        request = {
+            "batch": room,
+            "expires": round(self._window.expires_s * _NANO),
+            "idle_heartbeat": round(self._window.heartbeat_s * _NANO),
+            "max_bytes": max(self._window.size_bytes, 2 * self._nc.max_payload),
+        }
+        self._window.asked(room, self._clock())
+        await self._nc.publish(self._request_to, orjson.dumps(request), reply=self._inbox)
+
+    async def _check_consumer(self) -> None:
+        """The server said that nobody serves the consumer: it is gone, or JetStream itself is away for a while."""
+        try:
+            await self._nc.jetstream().consumer_info(self.stream, self.consumer)
+        except NotFoundError:
+            await self._restore_consumer()
+        except TimeoutError:
+            self._window.back_off(self._clock())
+        else:
+            self._suspect_gone = False
+            self._due.set()
+
+    async def _restore_consumer(self) -> None:
+        if self._recreate is None:
+            self._failure = ConsumerGoneError(f"{self.stream}: the consumer {self.consumer} does not exist any more")
+            self._wake.set()
+            return
+        log.error("consumer_gone", stream=self.stream, consumer=self.consumer)
+        try:
+            await self._recreate()
+        except (AdapterError, TimeoutError) as error:
+            log.warning("consumer_not_recreated", consumer=self.consumer, reason=str(error))
+            self._window.back_off(self._clock())
+        else:
+            self._suspect_gone = False
+            self._due.set()
+
+    async def _touch(self) -> None:
+        """Renew the acknowledgement time of messages that were in the buffer already when this was last done."""
+        now = self._clock()
+        if now - self._touched_at < self._touch_every_s:
+            return
+        waiting = max(0, self._arrived_at_touch - self._taken)
+        self._touched_at = now
+        self._arrived_at_touch = self._window.arrived
+        for delivery in list(itertools.islice(self._buffer, waiting)):
+            await self._acks.in_progress(delivery)
