@@ -73,8 +73,8 @@ class ContinuousPull:
         self._window = Window(window, window_bytes, expires_s=expires_s, heartbeat_s=heartbeat_s, now=clock())
 
         self._buffer: deque[Delivery] = deque()
-        self._buffered_bytes = 0
         self._taken = 0
+        self._heard = False
         self._touched_at = clock()
         self._arrived_at_touch = 0
         self._reconnects = 0
@@ -144,10 +144,8 @@ class ContinuousPull:
         if len(buffer) <= limit:
             taken = list(buffer)
             buffer.clear()
-            self._buffered_bytes = 0
         else:
             taken = [buffer.popleft() for _ in range(limit)]
-            self._buffered_bytes -= sum(len(delivery.body) for delivery in taken)
         self._taken += len(taken)
         if self._window.room(len(buffer)):
             self._due.set()
@@ -206,7 +204,6 @@ class ContinuousPull:
         while self._buffer and await self._acks.give_back(self._buffer.popleft()):
             given_back += 1
         self._buffer.clear()
-        self._buffered_bytes = 0
         return given_back
 
     # -- the subscription
@@ -232,13 +229,14 @@ class ContinuousPull:
             log.warning("unsubscribe_failed", consumer=self.consumer, reason=str(error))
 
     async def _receive(self, message: Msg) -> None:
+        """Runs for every message: whatever can be counted later is not counted here."""
+        self._heard = True
         if message.reply.startswith(ACK_PREFIX):
-            self._window.message(self._clock())
-            self._buffered_bytes += len(message.data)
+            self._window.owed -= 1
             self._buffer.append(delivery_of(message, self._strip))
             self._wake.set()
         elif message.headers is not None:
-            verdict = self._window.status(message.headers, self._clock())
+            verdict = self._window.status(message.headers, self._arrived(), self._clock())
             if verdict is Verdict.REFUSED:
                 self._fail(f"was refused: {message.headers.get('Description', '')}")
             elif verdict is Verdict.SUSPECT:
@@ -278,6 +276,9 @@ class ContinuousPull:
         if not self._nc.is_connected:
             self._window.forget(self._clock())
             return
+        if self._heard:
+            self._heard = False
+            self._window.heard(self._clock())
         reconnects = self._nc.stats["reconnects"]
         if reconnects != self._reconnects or self._window.is_lost(self._clock()):
             self._reconnects = reconnects
@@ -292,7 +293,7 @@ class ContinuousPull:
 
     async def _refill(self) -> None:
         room = self._window.room(len(self._buffer))
-        if not room or self._buffered_bytes > self._window.size_bytes:
+        if not room or sum(len(delivery.body) for delivery in self._buffer) > self._window.size_bytes:
             return
         request = {
             "batch": room,
@@ -330,6 +331,9 @@ class ContinuousPull:
             self._suspect_gone = False
             self._due.set()
 
+    def _arrived(self) -> int:
+        return self._taken + len(self._buffer)
+
     async def _touch(self) -> None:
         """Renew the acknowledgement time of messages that were in the buffer already when this was last done."""
         now = self._clock()
@@ -337,6 +341,6 @@ class ContinuousPull:
             return
         waiting = max(0, self._arrived_at_touch - self._taken)
         self._touched_at = now
-        self._arrived_at_touch = self._window.arrived
+        self._arrived_at_touch = self._arrived()
         for delivery in list(itertools.islice(self._buffer, waiting)):
             await self._acks.in_progress(delivery)

@@ -30,8 +30,7 @@ class Window:
         self.expires_s = expires_s
         self.heartbeat_s = heartbeat_s
         self.owed = 0
-        self.arrived = 0
-        self.heard_at = now
+        self._heard_at = now
         self._requested_at = now
         self._retry_at = now
         self._retry_s = RETRY_FIRST_S
@@ -50,15 +49,14 @@ class Window:
         self.owed = max(0, self.owed) + count
         self._requested_at = now
 
-    def message(self, now: float) -> None:
-        self.heard_at = now
-        self.owed -= 1
-        self.arrived += 1
+    def heard(self, now: float) -> None:
+        """The server has sent something."""
+        self._heard_at = now
 
-    def status(self, headers: Mapping[str, str], now: float) -> Verdict:
-        """Account for a status message. Any other than the known ones (another leader, a server that shuts down, too
-        many requests waiting) ends all requests after a pause."""
-        self.heard_at = now
+    def status(self, headers: Mapping[str, str], arrived: int, now: float) -> Verdict:
+        """Account for a status message; ``arrived`` counts all messages so far. Any status other than the known ones
+        (another leader, a server that shuts down, too many requests waiting) ends all requests, after a pause."""
+        self.heard(now)
         code, text = headers.get("Status", ""), headers.get("Description", "")
         left = headers.get("Nats-Pending-Messages", "")
         if code == "100":
@@ -69,7 +67,7 @@ class Window:
         if left.isdigit():
             self.owed = max(0, self.owed - int(left))
             if "MaxBytes" in text:
-                self._stopped_by_size()
+                self._stopped_by_size(arrived)
             return Verdict.ENDED
         if code == "404":
             self.forget(now)
@@ -86,17 +84,17 @@ class Window:
     def forget(self, now: float) -> None:
         """No open request is left."""
         self.owed = 0
-        self.heard_at = now
+        self._heard_at = now
 
     def is_lost(self, now: float) -> bool:
         """Whether what is owed will never come: two silent heartbeats, or the newest request must have expired."""
         if self.owed <= 0:
             return False
-        silent = now - self.heard_at > 2 * self.heartbeat_s
+        silent = now - self._heard_at > 2 * self.heartbeat_s
         return silent or now - self._requested_at > self.expires_s + self.heartbeat_s
 
-    def _stopped_by_size(self) -> None:
+    def _stopped_by_size(self, arrived: int) -> None:
         """A request ended by its bytes. Without a message in between, one message alone is larger than the limit."""
-        if self.arrived == self._arrived_at_size_stop:
+        if arrived == self._arrived_at_size_stop:
             self.size_bytes *= 2
-        self._arrived_at_size_stop = self.arrived
+        self._arrived_at_size_stop = arrived
