@@ -1,0 +1,55 @@
+"""Proven reports and events as plain values, and a price book of a dictionary."""
+
+from dataclasses import dataclass, field
+
+from domain.pricing import UnitPrices
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    source: str = "provider_reported"
+    confidence: str = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    tokens: Figure = Figure()
+    runtime: Figure = Figure()
+    cost: Figure = Figure("missing", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    session_id: str = "s-1"
+    agent: str = "planner"
+    model: str = "known"
+    at: int = 1_763_700_000_000_000
+    status: str = "ok"
+    input_tokens: int | None = 1_000
+    output_tokens: int | None = 500
+    runtime_ms: int | None = 1_200
+    cost_usd_micros: int | None = None
+    pricing_version: str | None = None
+    provenance: Provenance = Provenance()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    session_id: str = "s-1"
+    agent: str = "planner"
+    type: str = "heartbeat"
+    at: int = 1_763_700_000_000_000
+    model: str | None = None
+
+
+@dataclass(slots=True)
+class Book:
+    """Knows each model's price from a time on."""
+
+    prices: dict[str, UnitPrices]
+    since: int = 0
+    asked: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def find(self, model: str, at: int, input_tokens: int) -> UnitPrices | None:
+        self.asked.append((model, at, input_tokens))
+        return self.prices.get(model) if at >= self.since else None
