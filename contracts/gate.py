@@ -1,0 +1,88 @@
+"""The gate: each delivery becomes an accepted envelope or a refusal, and nothing else.
+
+Checks go in the order size, family's own (a signature), UTF-8 and JSON, envelope version, envelope, schema version,
+payload. A message that is plainly in order takes one pass: read, validate envelope and payload together, hash. Whatever
+is not (older envelopes, compat mode, anything wrong) is examined step by step in :mod:`contracts.examination`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+from pydantic import ValidationError
+
+from contracts.canonical import payload_hash
+from contracts.delivery import Accepted, Delivery, Judged, Refused
+from contracts.envelope import CURRENT_ENVELOPE
+from contracts.errors import ErrorCode, JsonValue, Problem, Refusal, problem
+from contracts.examination import UNKNOWN_KIND, examine
+from contracts.json_strict import read
+from contracts.receipts import RECEIPT_HEADER
+from contracts.registry import Contract, Registry
+from contracts.rules import GateRules
+from contracts.subjects import Family
+
+Screen: TypeAlias = Callable[[Delivery], Problem | None]
+"""What a family demands before its bodies are read at all: None, or why it refuses."""
+
+
+class Gate:
+    """Judges deliveries. Pure: the same delivery always gets the same verdict."""
+
+    def __init__(self, registry: Registry, rules: GateRules, screens: Mapping[Family, Screen] | None = None) -> None:
+        self._rules: Final = rules
+        self._registry: Final = registry
+        self._screens: Final = dict(screens or {})
+
+    def judge(self, delivery: Delivery) -> Judged:
+        body = delivery.body
+        contract = self._registry.addressed(delivery.subject)
+        if len(body) > self._rules.max_bytes:
+            return _unread(delivery, contract, _TOO_LARGE)
+        if contract is not None and contract.family in self._screens:
+            objection = self._screens[contract.family](delivery)
+            if objection is not None:
+                return _unread(delivery, contract, objection)
+        try:
+            value = read(body)
+        except Refusal as refusal:
+            return _unread(delivery, contract, refusal.problem)
+        if contract is not None and b"\\u0000" not in body and RECEIPT_HEADER not in delivery.headers:
+            accepted = _accept_plain(contract, value, delivery)
+            if accepted is not None:
+                return accepted
+        return examine(delivery, value, contract, self._rules)
+
+
+def _accept_plain(contract: Contract, value: JsonValue, delivery: Delivery) -> Accepted | None:
+    """The one-pass way of a current envelope; None sends it to the examination, which finds out why."""
+    if type(value) is not dict:
+        return None
+    version = value.get("schema_version")
+    if type(version) is not str or version not in contract.doors:
+        return None
+    door = contract.doors[version]
+    try:
+        envelope = door.prove_2(value)
+    except ValidationError:
+        return None
+    adapt = door.schema.adapt
+    return Accepted(
+        contract.kind,
+        envelope.message_id,
+        envelope.trace_id,
+        envelope.created_at,
+        envelope.producer,
+        payload_hash(value["payload"]),
+        envelope.payload if adapt is None else adapt(envelope.payload),
+        version,
+        CURRENT_ENVELOPE,
+        False,
+        delivery,
+    )
+
+
+def _unread(delivery: Delivery, contract: Contract | None, why: Problem) -> Refused:
+    return Refused(why, contract.kind if contract else UNKNOWN_KIND, None, None, delivery)
+
+
+_TOO_LARGE: Final = problem(ErrorCode.PAYLOAD_TOO_LARGE, "the body is over the limit of contracts.max_bytes")
