@@ -1,0 +1,38 @@
+"""The words for where a thing is in its life, as they stand in messages, answers and columns; ``domain`` has the rules."""
+
+from enum import StrEnum
+
+
+class JobState(StrEnum):
+    CREATED = "CREATED"
+    UPLOADED = "UPLOADED"
+    QUEUED = "QUEUED"
+    TRANSCRIBING = "TRANSCRIBING"
+    DRAFTING = "DRAFTING"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"
+    RENDERING = "RENDERING"
+    READY = "READY"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class TaskState(StrEnum):
+    REQUESTED = "REQUESTED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+class ItemState(StrEnum):
+    PENDING = "pending"
+    ANALYSED = "analysed"
+    FAILED = "failed"
+
+
+class PublicationState(StrEnum):
+    SCHEDULED = "scheduled"
+    DISPATCHED = "dispatched"
+    PUBLISHED = "published"
+    FAILED = "failed"
+    CANCELLED = "cancelled"

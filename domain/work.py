@@ -1,0 +1,126 @@
+"""Work that is handed out: what is dispatched, whose report still counts, and when a report may wait for older ones.
+
+Whatever is worked on has a *dispatch attempt*, which rises with each message that goes out for it, and the last
+accepted *sequence* of the reports on the current attempt. Together they are a fence: a worker that was believed dead and
+comes back reports for an attempt that another has taken over, and changes nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from contracts.errors import ErrorCode, Problem, problem
+from contracts.times import MICROS_PER_SECOND
+from contracts.work import WorkType
+
+_FIRST_HOLD_S: Final = 0.1
+_HOLD_GROWTH: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who decides, and when (microseconds since the epoch)."""
+
+    actor: str
+    at: int
+
+    def in_seconds(self, seconds: float) -> int:
+        return self.at + round(seconds * MICROS_PER_SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a new piece of work needs from outside: its id, and how long a worker may be silent."""
+
+    work_id: str
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkInHand:
+    """The work that is out for a thing. ``redispatches`` counts how often it went out again after its deadline."""
+
+    work_id: str
+    type: WorkType
+    deadline: int
+    redispatches: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """One work message to send."""
+
+    work_id: str
+    type: WorkType
+    attempt: int
+    deadline: int
+
+
+class Fence(NamedTuple):
+    """The current attempt of a thing (0: never handed out) and the last accepted sequence of its reports (0: none)."""
+
+    attempt: int
+    last_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a report came: when the stream stored it, and whether older messages may still be on their way elsewhere.
+
+    ``reorder_s`` is how long after it was stored a report may wait for them.
+    """
+
+    stored_at: int
+    now: int
+    older_outstanding: bool
+    reorder_s: float
+
+    def hold(self) -> "Held | None":
+        """How long to wait for older messages; None where none can come or the time for it is over.
+
+        Each wait is half as long as the report has waited already, so that the number of redeliveries grows with the
+        logarithm of ``reorder_s``.
+        """
+        waited_s = max(0.0, (self.now - self.stored_at) / MICROS_PER_SECOND)
+        left_s = self.reorder_s - waited_s
+        if not self.older_outstanding or left_s <= 0:
+            return None
+        return Held(min(left_s, max(_FIRST_HOLD_S, waited_s * _HOLD_GROWTH)))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Give it back to the stream, to be decided again after this delay."""
+
+    delay_s: float
+
+
+def fenced_out(fence: Fence, *, attempt: int | None, sequence: int) -> Problem | None:
+    """Why a report does not count: another attempt has taken over, or a later report was accepted already.
+
+    A report that names no attempt counts as one of the current attempt.
+    """
+    if attempt is not None and attempt != fence.attempt:
+        return STALE_ATTEMPT
+    return OUT_OF_ORDER if sequence <= fence.last_sequence else None
+
+
+def skips(fence: Fence, sequence: int) -> bool:
+    """Whether reports between the last accepted one and this one are missing."""
+    return sequence > fence.last_sequence + 1
+
+
+STALE_ATTEMPT: Final = problem(ErrorCode.STALE_ATTEMPT, "the report is not of the current attempt")
+OUT_OF_ORDER: Final = problem(
+    ErrorCode.CALLBACK_OUT_OF_ORDER, "the sequence is not above the last accepted one of its attempt"
+)
+EVENT_MISMATCH: Final = problem(ErrorCode.EVENT_ID_PAYLOAD_MISMATCH, "this event_id was used with another payload")
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The same report again: answered 200, without effect."""
+
+
+def known_event(known_hash: str, event_hash: str) -> Duplicate | Problem:
+    """What an ``event_id`` that was accepted before is answered. Hashes cover the id in the subject."""
+    return Duplicate() if known_hash == event_hash else EVENT_MISMATCH
