@@ -1,0 +1,110 @@
+"""What is published, what became of it, and what can never be."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+# The server closes the connection of a client whose protocol line is over 4,096 bytes; the reply subject is on it too.
+MAX_SUBJECT_BYTES: Final = 3000
+WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
+# What the message itself causes, so that sending it again can only fail again. Every other error is the stream's state
+# (full, offline, sealed, without resources) or unknown to us, and a message is not given up for that.
+_MESSAGE_ERRORS: Final = WRONG_LAST_SEQUENCE | {
+    10054,  # larger than the stream's max_msg_size
+    10060,  # expected another stream
+    10070,  # expected another last message id
+    10097,  # headers too large
+    10165,  # invalid time to live
+    10166,  # the stream allows no time to live
+}
+
+_SUBJECT = re.compile(r"[^\s.*>\x00-\x1f\x7f]+(?:\.[^\s.*>\x00-\x1f\x7f]+)*")
+_HEADER_KEY = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HEADER_FRAME_BYTES: Final = len("NATS/1.0\r\n\r\n")
+_HEADER_LINE_BYTES: Final = len(": \r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message for a stream: the whole subject, prefix included. ``message_id`` becomes ``Nats-Msg-Id``.
+
+    ``tried`` says that an earlier attempt may have been stored: such a message goes out alone, for one known id would
+    make the server reject a whole batch. ``expected_last_subject_sequence`` 0 means that the subject must be new.
+    """
+
+    subject: str
+    body: bytes
+    message_id: str
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    expected_last_subject_sequence: int | None = None
+    tried: bool = False
+
+    def all_headers(self) -> dict[str, str]:
+        headers = {**self.headers, "Nats-Msg-Id": self.message_id}
+        if self.expected_last_subject_sequence is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(self.expected_last_subject_sequence)
+        return headers
+
+
+class Outcome(StrEnum):
+    """What became of a publish."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"  # the stream had it already
+    UNKNOWN = "unknown"  # no answer in time: perhaps stored, to be sent again with the same id
+    REFUSED = "refused"  # never will be stored as it is
+    UNAVAILABLE = "unavailable"  # not stored; the stream or the server cannot take it now
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The outcome of one message. ``sequence`` where it is stored (for a duplicate: where the first one is),
+    ``reason`` and the server's ``err_code`` where it is not."""
+
+    outcome: Outcome
+    sequence: int | None = None
+    reason: str = ""
+    err_code: int | None = None
+
+    @property
+    def is_conflict(self) -> bool:
+        """Whether the expected last sequence was not the last one."""
+        return self.err_code in WRONG_LAST_SEQUENCE
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to do for the message."""
+        return self.outcome in (Outcome.STORED, Outcome.DUPLICATE)
+
+
+def not_stored(err_code: int, reason: str) -> Published:
+    """The outcome for an error that the server answered with."""
+    outcome = Outcome.REFUSED if err_code in _MESSAGE_ERRORS else Outcome.UNAVAILABLE
+    return Published(outcome, reason=reason, err_code=err_code)
+
+
+class UnpublishableError(ValueError):
+    """The message can never be published; says why."""
+
+
+def wire_bytes(message: Outgoing) -> int:
+    """How much of the server's ``max_payload`` the message takes: headers and body.
+
+    Raises :class:`UnpublishableError` for what the server would refuse anyway, in part by closing the connection.
+    """
+    if not _SUBJECT.fullmatch(message.subject):
+        raise UnpublishableError("the subject is malformed")
+    try:
+        if len(message.subject.encode()) > MAX_SUBJECT_BYTES:
+            raise UnpublishableError(f"the subject is longer than {MAX_SUBJECT_BYTES} bytes")
+        size = _HEADER_FRAME_BYTES + len(message.body)
+        for key, value in message.all_headers().items():
+            if not _HEADER_KEY.fullmatch(key):
+                raise UnpublishableError("a header name is malformed")
+            size += _HEADER_LINE_BYTES + len(key) + len(value.encode())
+    except UnicodeEncodeError as error:
+        raise UnpublishableError("the subject or a header is not valid Unicode") from error
+    return size

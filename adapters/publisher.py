@@ -1,0 +1,162 @@
+"""Publishing to streams: many messages as atomic batches, the rest pipelined, one outcome for each.
+
+An atomic batch is the cheap way to be on disk: the server syncs once for up to 1,000 messages. It is all or nothing:
+one message that is known already, or unacceptable, rejects all, and the chunk is then sent again as single messages,
+which tells them apart. What follows a chunk that could not be stored is not sent in the same call, so that messages
+keep their order.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from adapters.outgoing import Outcome, Outgoing, Published, UnpublishableError, not_stored, wire_bytes
+from adapters.replies import Replies
+
+BATCH_FROM: Final = 10
+BATCH_MOST: Final = 1000
+BATCH_BYTES: Final = 8 * 1024 * 1024
+_PIPELINE: Final = 256
+_FULL: Final = 10077
+# Room for the headers that make a message part of a batch: a message at the very limit goes out alone.
+_BATCH_HEADER_BYTES: Final = 256
+
+_UNKNOWN: Final = Published(Outcome.UNKNOWN, reason="no answer in time")
+_BEHIND: Final = Published(Outcome.UNAVAILABLE, reason="waits for a message before it")
+_AWAY: Final = Published(Outcome.UNAVAILABLE, reason="not connected to the server")
+
+
+class StreamPublisher:
+    """Publishes to the streams of one connection. ``timeout_s`` is how long an answer may take until the outcome counts
+    as unknown; ``batch_from`` the number of messages from which a batch pays."""
+
+    def __init__(self, nc: Client, *, timeout_s: float = 5.0, batch_from: int = BATCH_FROM) -> None:
+        self._nc = nc
+        self._timeout_s = timeout_s
+        self._batch_from = batch_from
+        self._replies = Replies(nc)
+
+    async def publish(self, stream: str, messages: Sequence[Outgoing]) -> list[Published]:
+        """Publish to ``stream`` in order; answers one outcome for each message, in the same order, and never raises for
+        what the server or the connection does."""
+        outcomes: dict[int, Published] = {}
+        sizes: dict[int, int] = {}
+        for index, message in enumerate(messages):
+            try:
+                sizes[index] = self._size(message)
+            except UnpublishableError as error:
+                outcomes[index] = Published(Outcome.REFUSED, reason=f"{stream}: {error}")
+        for chunk in _chunks(sizes):
+            in_batch = len(chunk) >= self._batch_from and self._fits_a_batch(chunk, sizes, messages)
+            answers = await self._publish_chunk(stream, [messages[index] for index in chunk], in_batch=in_batch)
+            outcomes.update(zip(chunk, answers, strict=True))
+            if _is_held_up(answers):
+                break
+        return [outcomes.get(index, _BEHIND) for index in range(len(messages))]
+
+    async def close(self) -> None:
+        """Give up the reply subscription; closing twice is fine."""
+        await self._replies.close()
+
+    def _size(self, message: Outgoing) -> int:
+        size, limit = wire_bytes(message), self._nc.max_payload
+        if size > limit:
+            raise UnpublishableError(f"{size} bytes with headers are over the server's limit of {limit}")
+        return size
+
+    def _fits_a_batch(self, chunk: list[int], sizes: dict[int, int], messages: Sequence[Outgoing]) -> bool:
+        limit = self._nc.max_payload - _BATCH_HEADER_BYTES
+        return all(sizes[index] <= limit and not messages[index].tried for index in chunk)
+
+    async def _publish_chunk(self, stream: str, messages: list[Outgoing], *, in_batch: bool) -> list[Published]:
+        if not self._nc.is_connected:
+            return [_AWAY] * len(messages)
+        pipeline = _PIPELINE
+        if in_batch:
+            answer = await self._publish_batch(stream, messages)
+            if answer.sequence is not None:
+                first = answer.sequence - len(messages) + 1
+                return [Published(Outcome.STORED, first + offset) for offset in range(len(messages))]
+            if answer.err_code is None:  # no answer, no stream or no connection: true for every message
+                return [answer] * len(messages)
+            if answer.err_code == _FULL:
+                pipeline = 1  # a part may fit, and it must be the first part
+        return await self._publish_singly(stream, messages, pipeline)
+
+    async def _publish_batch(self, stream: str, messages: list[Outgoing]) -> Published:
+        """One atomic batch; ``sequence`` of the answer is that of its last message. Only the commit asks for a reply:
+        to an unacceptable message in the middle it answers that the batch is incomplete."""
+        batch_id = self._replies.new_id()
+        last = len(messages)
+        async with self._replies.expect(1) as flight:
+            try:
+                for number, message in enumerate(messages, start=1):
+                    headers = message.all_headers()
+                    headers["Nats-Batch-Id"] = batch_id
+                    headers["Nats-Batch-Sequence"] = str(number)
+                    if number == last:
+                        headers["Nats-Batch-Commit"] = "1"
+                        await self._nc.publish(message.subject, message.body, flight.reply_to(0), headers)
+                    else:
+                        await self._nc.publish(message.subject, message.body, headers=headers)
+            except NatsError as error:
+                # Without its commit nothing of a batch is stored.
+                return Published(Outcome.UNAVAILABLE, reason=f"{stream}: {error}")
+            answers = await flight.wait(self._timeout_s)
+        return _read(stream, answers[0])
+
+    async def _publish_singly(self, stream: str, messages: list[Outgoing], pipeline: int) -> list[Published]:
+        outcomes: list[Published] = []
+        for start in range(0, len(messages), pipeline):
+            outcomes += await self._publish_pipelined(stream, messages[start : start + pipeline])
+            if _is_held_up(outcomes):
+                break
+        return outcomes + [_BEHIND] * (len(messages) - len(outcomes))
+
+    async def _publish_pipelined(self, stream: str, messages: list[Outgoing]) -> list[Published]:
+        async with self._replies.expect(len(messages)) as flight:
+            unsent: list[Published] = []
+            for index, message in enumerate(messages):
+                try:
+                    await self._nc.publish(message.subject, message.body, flight.reply_to(index), message.all_headers())
+                except NatsError as error:
+                    flight.shorten(index)
+                    unsent = [Published(Outcome.UNAVAILABLE, reason=f"{stream}: {error}")] * (len(messages) - index)
+                    break
+            answers = await flight.wait(self._timeout_s)
+        return [_read(stream, answer) for answer in answers] + unsent
+
+
+def _chunks(sizes: dict[int, int]) -> Iterator[list[int]]:
+    """The messages in order, cut so that a chunk can be one batch."""
+    chunk: list[int] = []
+    total = 0
+    for index, size in sizes.items():
+        if chunk and (len(chunk) == BATCH_MOST or total + size > BATCH_BYTES):
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(index)
+        total += size
+    if chunk:
+        yield chunk
+
+
+def _is_held_up(answers: Sequence[Published]) -> bool:
+    return any(answer.outcome in (Outcome.UNKNOWN, Outcome.UNAVAILABLE) for answer in answers)
+
+
+def _read(stream: str, answer: Msg | None) -> Published:
+    """What the server said to one publish (or to the commit of a batch)."""
+    if answer is None:
+        return _UNKNOWN
+    if not answer.data:
+        return Published(Outcome.UNAVAILABLE, reason=f"{stream}: no stream takes the subject")
+    said = orjson.loads(answer.data)
+    if (error := said.get("error")) is not None:
+        return not_stored(error.get("err_code", 0), f"{stream}: {error.get('description', '')}")
+    outcome = Outcome.DUPLICATE if said.get("duplicate") else Outcome.STORED
+    return Published(outcome, said["seq"])

@@ -1,0 +1,46 @@
+"""A real nats-server for every test that needs one. Streams are kept apart by a prefix of their own for each test."""
+
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import nats
+import pytest
+import pytest_asyncio
+from nats.aio.client import Client
+
+from adapters.nats_server import EmbeddedServer
+
+_numbers = itertools.count(1)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def nats_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedServer]:
+    """One server for the whole run, not synced on every publish: a test that restarts or fills one starts its own."""
+    folder = tmp_path_factory.mktemp("nats")
+    server = EmbeddedServer(folder / "store", folder / "state", sync="interval")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture
+async def own_server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
+    """A server that the test may kill."""
+    server = EmbeddedServer(tmp_path / "store", tmp_path / "state")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture
+async def nc(nats_server: EmbeddedServer) -> AsyncIterator[Client]:
+    client = await nats.connect(nats_server.url)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A prefix that no other test uses."""
+    return f"t{next(_numbers)}"
