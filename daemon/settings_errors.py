@@ -78,7 +78,16 @@ def dotted(path: Path) -> str:
 
 def faults_of(error: ValidationError, root: type[BaseModel]) -> list[Fault]:
     """A fault for each of pydantic's errors, in the order of the settings."""
-    return [_fault(detail, root) for detail in error.errors(include_url=False, include_input=False)]
+    details = error.errors(include_url=False, include_input=False)
+    return [_fault(detail, root) for detail in details if not _follows(detail, details)]
+
+
+def _follows(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
+    """Whether a list is too short only because its values were refused."""
+    place = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in details
+    )
 
 
 def _fault(detail: ErrorDetails, root: type[BaseModel]) -> Fault:
@@ -96,18 +105,24 @@ def _sentence(detail: ErrorDetails) -> str:
     if kind.startswith("date_"):
         return "must be a date such as 2026-12-31"
     template = _SENTENCES.get(kind)
-    return template.format(**context) if template else f"is not valid: {detail['msg']}"
+    if template is None:
+        return f"is not valid: {detail['msg']}"
+    return template.format(**{name: _number(value) for name, value in context.items()})
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def unknown_key(path: Path, root: type[BaseModel]) -> str:
-    """What to say about a key that no setting has: the nearest one beside it, else the same name elsewhere."""
+    """What to say about a key that no setting has: the same name elsewhere, else the nearest one beside it."""
     *parents, name = (str(part) for part in path)
     beside = model_at(tuple(parents), root)
     names = [_name(key, info.alias) for key, info in beside.model_fields.items()] if beside else []
-    if near := difflib.get_close_matches(name, names, n=1, cutoff=0.6):
-        return f"unknown key, did you mean {dotted((*parents, near[0]))}?"
     if elsewhere := [known for known in all_keys(root) if known[-1] == name]:
         return f"unknown key, did you mean {dotted(elsewhere[0])}?"
+    if near := difflib.get_close_matches(name, names, n=1, cutoff=0.6):
+        return f"unknown key, did you mean {dotted((*parents, near[0]))}?"
     return "unknown key"
 
 
