@@ -1,0 +1,147 @@
+"""Logs: one line for each event through one pipeline, without secrets, and harmless to a terminal."""
+
+import json
+import subprocess
+import sys
+from typing import TypeAlias
+
+import pytest
+
+from daemon.terminal import escaped, escaped_lines
+
+Line: TypeAlias = dict[str, object]
+
+PREAMBLE = """
+import logging, structlog
+from daemon.logs import adopt_library_loggers, configure_logging
+from daemon.settings_process import LogSettings
+output = configure_logging(LogSettings(level={level!r}, format={format!r}))
+log = structlog.get_logger("test")
+"""
+
+
+def logged(code: str, *, level: str = "info", style: str = "json") -> str:
+    program = PREAMBLE.format(level=level, format=style) + code
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
+    assert done.stderr == b""
+    return done.stdout.decode()
+
+
+def json_lines(code: str, level: str = "info") -> list[Line]:
+    return [json.loads(line) for line in logged(code, level=level).splitlines()]
+
+
+def test_an_event_is_one_json_object_a_line() -> None:
+    (line,) = json_lines("log.info('ready', nats_url='nats://127.0.0.1:1', messages=3, text='a\\nb')")
+    assert line.pop("timestamp") is not None
+    assert line == {"event": "ready", "level": "info", "nats_url": "nats://127.0.0.1:1", "messages": 3, "text": "a\nb"}
+
+
+def test_context_that_was_bound_stands_in_every_line() -> None:
+    (line,) = json_lines("structlog.contextvars.bind_contextvars(trace_id='t-1'); log.warning('slow')")
+    assert (line["trace_id"], line["level"]) == ("t-1", "warning")
+
+
+def test_lines_below_the_level_are_not_written() -> None:
+    code = "log.info('a'); logging.getLogger('nats.aio').info('b'); log.error('c')"
+    assert [line["event"] for line in json_lines(code, level="error")] == ["c"]
+
+
+def test_libraries_speak_through_the_same_pipeline() -> None:
+    (line,) = json_lines("logging.getLogger('nats.aio.client').error('lost %s', 'x')")
+    assert (line["event"], line["level"], line["logger"]) == ("lost x", "error", "nats.aio.client")
+
+
+def test_warnings_are_log_lines() -> None:
+    (line,) = json_lines("import warnings; warnings.warn('old')")
+    assert line["logger"] == "py.warnings"
+    assert "old" in str(line["event"])
+
+
+def test_a_library_with_a_handler_of_its_own_is_adopted() -> None:
+    code = "import faststream\nadopt_library_loggers()\nlogging.getLogger('faststream').error('down')"
+    assert [(line["event"], line["level"]) for line in json_lines(code)] == [("down", "error")]
+
+
+def test_lines_about_every_request_are_left_out_for_they_tell_signed_addresses() -> None:
+    code = "logging.getLogger('httpx').info('POST https://x'); logging.getLogger('uvicorn.access').info('GET /')"
+    assert json_lines(code, level="debug") == []
+
+
+def test_an_exception_is_told_with_its_traceback_but_without_the_values_of_variables() -> None:
+    code = "payload = 'hid' + 'den'\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    log.exception('failed')"
+    (line,) = json_lines(code)
+    assert "ZeroDivisionError" in str(line["exception"])
+    assert "hidden" not in logged(code, style="console")
+    assert "ZeroDivisionError" in logged(code, style="console")
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "log.info('x', authorization='Bearer hidden')",
+        "log.info('x', headers={'Authorization': 'Bearer hidden', 'WEBHOOK-SIGNATURE': 'v1,hidden'})",
+        "log.info('x', jwt_secret='hidden', token='hidden', api_key='hidden', password='hidden')",
+        "log.info('x', url='nats://user:hidden@127.0.0.1:4222')",
+        "log.info('cannot reach nats://hidden@127.0.0.1')",
+        "log.info('x', seen=['whsec_hidden', ('Bearer hidden',)])",
+        "log.info('x', error=ValueError('postgresql://u:hidden@h/d'))",
+        "logging.getLogger('nats').error('no: nats://hidden@h')",
+        "logging.getLogger('nats').error('no: %s', 'Bearer hidden')",
+    ],
+)
+def test_no_secret_is_logged_whoever_passes_it(call: str, style: str) -> None:
+    text = logged(call, style=style)
+    assert "hidden" not in text
+    assert "redacted" in text
+
+
+def test_counts_of_tokens_are_not_secrets() -> None:
+    (line,) = json_lines("log.info('usage', input_tokens=5, secrets_count=2)")
+    assert (line["input_tokens"], line["secrets_count"]) == (5, 2)
+
+
+@pytest.mark.parametrize("value", ["'\\ud800'", "2**70", "{1: object()}", "b'\\xff'", "float('nan')"])
+def test_whatever_a_value_is_its_line_is_written(value: str) -> None:
+    (line,) = json_lines(f"log.info('odd', value={value})")
+    assert line["event"] == "odd"
+
+
+def test_on_a_console_control_characters_are_shown_not_sent() -> None:
+    text = logged(
+        "log.info('e\\x1b[2J', **{'k\\x07': 'v\\nforged\\x1b]0;t\\x9b'}, nested={'a': '\\x1b'})", style="console"
+    )
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "\x9b" not in text
+    assert text.count("\n") == 1
+    assert "e\\x1b[2J" in text
+
+
+def test_on_a_console_what_libraries_say_is_escaped_too() -> None:
+    text = logged("logging.getLogger('nats').error('a\\x1b[2Jb\\nforged')", style="console")
+    assert "\x1b" not in text
+    assert text.count("\n") == 1
+
+
+def test_a_reader_that_went_away_costs_lines_not_the_program() -> None:
+    code = """
+import os, sys
+reader, writer = os.pipe()
+output = configure_logging(LogSettings(), writer)
+os.close(reader)
+log.info("nobody hears this")
+logging.getLogger("nats").error("nor this")
+sys.stdout.write(str(output.lost))
+"""
+    assert logged(code) == "2"
+
+
+def test_text_that_prints_is_left_alone() -> None:
+    assert escaped("Grüße, 世界 🎬") == "Grüße, 世界 🎬"
+
+
+def test_text_that_would_steer_a_terminal_is_escaped() -> None:
+    assert escaped("a\x1b[31m\r\n\t\u202e\u2028\ud800") == "a\\x1b[31m\\r\\n\\t\\u202e\\u2028\\ud800"
+    assert escaped_lines("a\x1b\n\tb") == "a\\x1b\n    b"
