@@ -10,7 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import orjson
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Table, Text, bindparam, func, literal_column, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 Row: TypeAlias = Sequence[str | int | float | None]
@@ -53,7 +65,9 @@ def insert_into(dialect: str, table: Table) -> UpsertInsert:
 
 def insert_rows(dialect: str, table: Table, names: Sequence[str]) -> UpsertInsert:
     """``INSERT INTO table (names) SELECT ... FROM batch``, open for an ON CONFLICT clause."""
-    return insert_into(dialect, table).from_select(list(names), BatchRows(dialect, table, names).select(), include_defaults=False)
+    return insert_into(dialect, table).from_select(
+        list(names), BatchRows(dialect, table, names).select(), include_defaults=False
+    )
 
 
 def as_parameter(rows: Iterable[Row]) -> dict[str, str]:

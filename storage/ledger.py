@@ -55,14 +55,12 @@ def _event_row(event: SessionEvent) -> tuple[str | int | None, ...]:
     )  # fmt: skip
 
 
-def _event(  # noqa: PLR0913 - a row has as many columns as it has
+def _event(
     message_id: str, session_id: str, agent: str, type: str, at: int, model: str | None, text: str | None,  # noqa: A002
     data: str | None, trace_id: str, producer: str, created_at: int,
 ) -> SessionEvent:  # fmt: skip
     plain = None if text is None else from_stored(text)
-    return SessionEvent(
-        message_id, session_id, agent, type, at, model, plain, data, trace_id, producer, created_at
-    )
+    return SessionEvent(message_id, session_id, agent, type, at, model, plain, data, trace_id, producer, created_at)
 
 
 _GET: Final = select(*(session_ledger.c[name] for name in _SESSION_COLUMNS)).where(

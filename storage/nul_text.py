@@ -1,13 +1,14 @@
 """Text that may hold U+0000, in a form that PostgreSQL can hold too, without loss.
 
-PostgreSQL's ``text`` knows every character but U+0000. A private-use character escapes it, and itself.
+PostgreSQL's ``text`` knows every character but U+0000. A private-use character escapes it, and itself; what follows it is
+private-use too, so that the search, for which these are blanks, sees the words on both sides of it as they were.
 """
 
 from typing import Final
 
 _ESCAPE: Final = "\ue000"
-_NUL: Final = _ESCAPE + "0"
-_ITSELF: Final = _ESCAPE + "e"
+_NUL: Final = _ESCAPE + "\ue001"
+_ITSELF: Final = _ESCAPE + "\ue002"
 
 
 def to_stored(text: str) -> str:

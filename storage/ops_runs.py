@@ -78,6 +78,4 @@ def _as_values(run: NewRun) -> dict[str, object]:
 
 _START: Final[Insert] = insert(ops_runs)
 _RECORD: Final[Insert] = insert(ops_runs)
-_FINISH: Final[Update] = update(ops_runs).where(
-    ops_runs.c.run_id == bindparam("wanted"), ops_runs.c.status == RUNNING
-)
+_FINISH: Final[Update] = update(ops_runs).where(ops_runs.c.run_id == bindparam("wanted"), ops_runs.c.status == RUNNING)

@@ -9,7 +9,22 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, Delete, Insert, Select, Update, and_, bindparam, case, delete, func, insert, null, select, update
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Insert,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    null,
+    select,
+    update,
+)
 
 from storage.tables.journal import outbox
 
@@ -137,9 +152,7 @@ _WAITING: Final[Select[tuple[object, ...]]] = (
 _LANES: Final[Select[tuple[str]]] = select(outbox.c.lane).where(_OWNED).distinct()
 _OWNERS: Final[Select[tuple[str]]] = select(outbox.c.owner).where(_IS_PENDING).distinct()
 _THESE: Final = outbox.c.position.in_(bindparam("positions", expanding=True))
-_TRIED: Final[Update] = (
-    update(outbox).where(_THESE).values(attempts=outbox.c.attempts + 1, tried_at=bindparam("now"))
-)
+_TRIED: Final[Update] = update(outbox).where(_THESE).values(attempts=outbox.c.attempts + 1, tried_at=bindparam("now"))
 _REMOVE: Final[Delete] = delete(outbox).where(_THESE)
 _FAIL: Final[Update] = (
     update(outbox).where(outbox.c.position == bindparam("at")).values(state=FAILED, failure=bindparam("why"))
@@ -154,4 +167,3 @@ _DEPTH: Final[Select[tuple[int | None, ...]]] = select(
     func.sum(case((outbox.c.state == FAILED, 1), else_=0)).label("failed"),
     func.min(case((_IS_PENDING, outbox.c.created_at), else_=null())).label("oldest_at"),
 )
-

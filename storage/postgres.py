@@ -37,9 +37,7 @@ class PostgresDatabase:
 
     def __init__(self, url: str | URL, *, busy_timeout_ms: int = 5_000, pool_size: int = 8) -> None:
         self._engine = postgres_engine(url, pool_size=pool_size, timeout_s=busy_timeout_ms / 1000)
-        self._snapshots = self._engine.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
+        self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def write(self, work: Callable[[UnitOfWork], T]) -> T:
         return await self._transaction(self._engine, work)

@@ -131,5 +131,3 @@ class SqliteDatabase:
     async def close(self) -> None:
         await self._readers.close()
         await self._writer.close()
-
-

@@ -14,7 +14,6 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-
 _HERE: Final = Path(__file__).parent
 # Any constant will do as long as nobody else uses it in the same database: "headgate" in ASCII, as a bigint.
 _ADVISORY_LOCK: Final = 0x6865616467617465
@@ -63,5 +62,3 @@ def status(connection: Connection, *, scripts: Path = _HERE) -> SchemaStatus:
     if head is None:
         raise RuntimeError(f"no migrations in {scripts}")
     return SchemaStatus(MigrationContext.configure(connection).get_current_revision(), head)
-
-

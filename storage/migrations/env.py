@@ -1,6 +1,7 @@
 """Alembic's entry: it always works on the connection, and inside the transaction, that it is given."""
 
 from alembic import context
+
 from storage.tables import metadata
 
 context.configure(

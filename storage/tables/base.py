@@ -1,12 +1,14 @@
 """Column types that mean the same on SQLite (STRICT tables) and PostgreSQL.
 
 STRICT takes only INTEGER, TEXT, REAL and BLOB. Times are integer microseconds since the epoch (UTC), money integer
-micro-dollars, flags 0 or 1, JSON its text.
+micro-dollars, flags 0 or 1, JSON its text. Text is compared by code point everywhere, as Python does it: PostgreSQL
+would otherwise go by the language of the database, and rules such as "the word that sorts last" would differ.
 """
 
 from typing import Final
 
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Text
+from sqlalchemy.dialects import postgresql
 
 metadata: Final = MetaData(
     naming_convention={
@@ -17,12 +19,11 @@ metadata: Final = MetaData(
 )
 
 Int: Final = BigInteger().with_variant(Integer(), "sqlite")
-Blob: Final = LargeBinary
-Str: Final = Text
+Str: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 
 def text(name: str, *, nullable: bool = False, primary_key: bool = False) -> Column[str]:
-    return Column(name, Text(), nullable=nullable, primary_key=primary_key)
+    return Column(name, Str, nullable=nullable, primary_key=primary_key)
 
 
 def integer(name: str, *, nullable: bool = False, primary_key: bool = False, default: str | None = None) -> Column[int]:

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from sqlalchemy import Index, Table, UniqueConstraint, text as sql
+from sqlalchemy import Index, Table, UniqueConstraint
+from sqlalchemy import text as sql
 
 from storage.tables.base import blob, integer, metadata, serial, text
 
@@ -35,8 +36,17 @@ outbox: Final = Table(
     text("state"),
     text("failure", nullable=True),
     UniqueConstraint("message_id"),
-    Index("ix_outbox_owner_lane", "owner", "lane", "position", sqlite_where=sql("state = 'pending'"), postgresql_where=sql("state = 'pending'")),
+    Index(
+        "ix_outbox_owner_lane",
+        "owner",
+        "lane",
+        "position",
+        sqlite_where=sql("state = 'pending'"),
+        postgresql_where=sql("state = 'pending'"),
+    ),
     sqlite_strict=True,
+    # A position is never used twice: a daemon that comes back from a long pause must not remove another's row.
+    sqlite_autoincrement=True,
 )
 
 dead_letters: Final = Table(
