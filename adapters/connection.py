@@ -1,0 +1,129 @@
+"""The connection to NATS: FastStream's broker with options for a daemon that must outlive every outage.
+
+The library's defaults give up after two minutes without a server and notice a dead peer after four; here it tries for
+ever and notices within half a minute. Only the start has a time limit.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+from faststream.exceptions import SetupError
+from faststream.nats import NatsBroker
+from faststream.nats.security import NatsCredentials
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from adapters.errors import ConnectFailedError, ServerTooOldError
+
+OLDEST_SERVER: Final = (2, 12, 5)
+PENDING_BYTES: Final = 16 * 1024 * 1024
+PING_INTERVAL_S: Final = 10
+RECONNECT_WAIT_S: Final = 1
+ATTEMPT_TIMEOUT_S: Final = 2
+
+log = structlog.get_logger(__name__)
+
+
+class ConnectionWatch:
+    """What happened to a connection: the callbacks of the client, counted. ``on_error`` is told the name of each error
+    type, for metrics; ``on_change`` whether the connection is there."""
+
+    def __init__(
+        self,
+        *,
+        on_error: Callable[[str], None] = lambda _: None,
+        on_change: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        self._on_error = on_error
+        self._on_change = on_change
+        self.errors: Counter[str] = Counter()
+        self.disconnects = 0
+        self.reconnects = 0
+        self.last_error = ""
+        self.closed = asyncio.Event()
+
+    async def error(self, error: Exception) -> None:
+        name = type(error).__name__
+        self.errors[name] += 1
+        self.last_error = str(error) or name
+        self._on_error(name)
+        log.warning("nats_error", error=name, reason=self.last_error)
+
+    async def disconnected(self) -> None:
+        self.disconnects += 1
+        self._on_change(False)
+        log.warning("nats_disconnected")
+
+    async def reconnected(self) -> None:
+        self.reconnects += 1
+        self._on_change(True)
+        log.info("nats_reconnected")
+
+    async def closed_for_good(self) -> None:
+        self.closed.set()
+        self._on_change(False)
+
+
+def make_broker(
+    url: str, *, watch: ConnectionWatch, name: str = "headgate", credentials: Path | None = None
+) -> NatsBroker:
+    """The frame's broker for ``url`` (several servers separated by commas; credentials may stand in it), not connected.
+
+    Raises :class:`ConnectFailedError` where URL and credentials file contradict each other.
+    """
+    try:
+        return NatsBroker(
+            [server.strip() for server in url.split(",")],
+            name=name,
+            security=None if credentials is None else NatsCredentials(str(credentials)),
+            error_cb=watch.error,
+            disconnected_cb=watch.disconnected,
+            reconnected_cb=watch.reconnected,
+            closed_cb=watch.closed_for_good,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_WAIT_S,
+            connect_timeout=ATTEMPT_TIMEOUT_S,
+            ping_interval=PING_INTERVAL_S,
+            max_outstanding_pings=2,
+            pending_size=PENDING_BYTES,
+            logger=None,
+        )
+    except SetupError as error:
+        raise ConnectFailedError(f"the settings of the NATS connection contradict each other: {error}") from error
+
+
+async def connect(broker: NatsBroker, url: str, watch: ConnectionWatch, timeout_s: float) -> Client:
+    """Connect the broker, trying for ``timeout_s``, and answer its client.
+
+    Raises :class:`ConnectFailedError` or :class:`ServerTooOldError`, each with one line that names the servers.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            client = await broker.connect()
+    except TimeoutError as error:
+        why = f": {watch.last_error}" if watch.last_error else ""
+        raise ConnectFailedError(f"no connection to NATS at {hosts(url)} within {timeout_s:g} s{why}") from error
+    except (NatsError, OSError, ValueError) as error:
+        raise ConnectFailedError(f"cannot connect to NATS at {hosts(url)}: {error}") from error
+    require_version(client)
+    return client
+
+
+def require_version(client: Client) -> None:
+    """Raises :class:`ServerTooOldError` below 2.12.5: older servers lose work-queue messages at max-deliver."""
+    version = client.connected_server_version
+    if (version.major, version.minor, version.patch) < OLDEST_SERVER:
+        oldest = ".".join(map(str, OLDEST_SERVER))
+        found = f"{version.major}.{version.minor}.{version.patch}"
+        raise ServerTooOldError(f"the NATS server is {found}; {oldest} or newer is needed")
+
+
+def hosts(url: str) -> str:
+    """The servers of a URL without the credentials that may stand in it."""
+    return ", ".join(urlsplit(server.strip()).netloc.rpartition("@")[2] for server in url.split(","))

@@ -1,0 +1,54 @@
+"""Plain requests to the JetStream API.
+
+The client library's configuration classes fill in defaults of their own and drop fields that they do not know, so that
+reading a stream, changing one field and writing it back would reset what an operator has set. Here what the server said
+is sent back as it was.
+"""
+
+from typing import TypeAlias, cast
+
+import orjson
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+
+from adapters.errors import JetStreamError
+from contracts.errors import JsonValue
+
+Json: TypeAlias = dict[str, JsonValue]
+
+NOT_FOUND = 404
+TIMEOUT_S = 5.0
+
+
+async def api_request(nc: Client, call: str, body: Json | None = None, *, timeout_s: float = TIMEOUT_S) -> Json:
+    """Call ``$JS.API.<call>`` and answer its response.
+
+    Raises :class:`JetStreamError`: with the server's codes where it refused, with code 503 where it did not answer.
+    """
+    payload = orjson.dumps(body) if body is not None else b""
+    try:
+        answer = await nc.request(f"$JS.API.{call}", payload, timeout=timeout_s)
+    except NoRespondersError as error:
+        raise JetStreamError(call, 503, 0, "JetStream is not available to this account") from error
+    except NatsError as error:
+        raise JetStreamError(call, 503, 0, f"no answer: {error}") from error
+    response = cast("Json", orjson.loads(answer.data))
+    error_of = response.get("error")
+    if isinstance(error_of, dict):
+        raise JetStreamError(
+            call, integer(error_of, "code"), integer(error_of, "err_code"), str(error_of.get("description", ""))
+        )
+    return response
+
+
+def integer(values: Json, key: str) -> int:
+    """An integer of a response; 0 where the server left it out."""
+    value = values.get(key)
+    return value if isinstance(value, int) else 0
+
+
+def section(values: Json, key: str) -> Json:
+    """A nested object of a response; empty where the server left it out."""
+    value = values.get(key)
+    return value if isinstance(value, dict) else {}

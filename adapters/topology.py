@@ -1,0 +1,191 @@
+"""Which streams, consumers and buckets there must be, as plain values.
+
+Streams that producers fill (ingest, callback) refuse what does not fit, for nothing accepted may be dropped; those
+whose truth is in the database (events, dead letters, replays) drop their oldest. All allow atomic batches.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from adapters.jetstream_api import Json
+from contracts.errors import JsonValue
+from contracts.subjects import DURABLE, Family, Subjects
+
+DUPLICATE_WINDOW_S: Final = 120.0
+ADVISORY_CONSUMER: Final = "headgate-advisory"
+_ADVISORY_BYTES: Final = 64 * 1024 * 1024
+_ADVISORY_WINDOW: Final = 1000
+_NANO: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the settings say about streams and consumers. ``max_ack_pending`` is shared by all daemons: several windows,
+    so that one stopped daemon does not stall the others."""
+
+    max_bytes: int = 2**30
+    max_age_s: float = 7 * 86_400
+    replicas: int = 1
+    ack_wait_s: float = 60.0
+    max_deliver: int = 50
+    max_ack_pending: int = 40_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream: ``config`` as the server's API has it, ``refused`` the settings of an existing one that cannot be
+    undone and would break us."""
+
+    config: Json
+    refused: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return str(self.config["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A durable pull consumer with explicit acknowledgement."""
+
+    stream: str
+    config: Json
+
+    @property
+    def name(self) -> str:
+        return str(self.config["durable_name"])
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    streams: tuple[Stream, ...]
+    consumers: tuple[Consumer, ...] = field(default=())
+
+
+def topology(subjects: Subjects, limits: Limits) -> Topology:
+    """Everything that the daemon needs on the server."""
+    return Topology(
+        streams=(
+            *_message_streams(subjects, limits),
+            _advisory_stream(subjects, limits),
+            _probe_stream(subjects, limits),
+            status_bucket(subjects, limits),
+            assets_bucket(subjects, limits),
+        ),
+        consumers=(
+            *(_consumer(subjects.stream(family), subjects.consumer(family), limits) for family in DURABLE),
+            _advisory_consumer(subjects, limits),
+        ),
+    )
+
+
+def advisory_subjects(subjects: Subjects) -> list[str]:
+    """Where the server says that it gave up on a message of one of our consumers."""
+    return [
+        f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{subjects.stream(family)}.{subjects.consumer(family)}"
+        for family in DURABLE
+    ]
+
+
+def probe_stream(subjects: Subjects) -> str:
+    return subjects.named("PROBE")
+
+
+def probe_subject(subjects: Subjects) -> str:
+    return subjects.full("probe")
+
+
+def _message_streams(subjects: Subjects, limits: Limits) -> Iterator[Stream]:
+    bounded: Json = {"max_bytes": limits.max_bytes}
+    kept: Json = {**bounded, "discard": "new"}
+    aged: Json = {**bounded, "discard": "old", "max_age": round(limits.max_age_s * _NANO)}
+    # The daemon purges what is acknowledged, and deletes work that it is about to dispatch again.
+    for family, config, refused in (
+        (Family.INGEST, kept, ("deny_purge",)),
+        (Family.CALLBACK, kept, ("deny_purge",)),
+        (Family.WORK, {**kept, "retention": "workqueue"}, ("deny_delete",)),
+        (Family.REPLAY, aged, ()),
+        (Family.EVENT, aged, ()),
+        (Family.DEAD, aged, ()),
+    ):
+        name, patterns = subjects.stream(family), list(subjects.patterns(family))
+        yield Stream(_config(name, patterns, limits, **config), refused)
+
+
+def _advisory_stream(subjects: Subjects, limits: Limits) -> Stream:
+    # An advisory is published without asking whether it was stored: refusing new ones would lose them without a word.
+    patterns = advisory_subjects(subjects)
+    return Stream(_config(subjects.advisory_stream, patterns, limits, max_bytes=_ADVISORY_BYTES, discard="old"))
+
+
+def _probe_stream(subjects: Subjects, limits: Limits) -> Stream:
+    return Stream(_config(probe_stream(subjects), [probe_subject(subjects)], limits, max_msgs=1, discard="old"))
+
+
+def status_bucket(subjects: Subjects, limits: Limits) -> Stream:
+    """The key-value bucket of public views: one value for each key, direct reads."""
+    bucket = subjects.status_bucket
+    return Stream(
+        _config(
+            f"KV_{bucket}",
+            [f"$KV.{bucket}.>"],
+            limits,
+            discard="new",
+            max_msgs_per_subject=1,
+            allow_rollup_hdrs=True,
+            allow_direct=True,
+            allow_msg_ttl=True,
+            deny_delete=True,
+        )
+    )
+
+
+def assets_bucket(subjects: Subjects, limits: Limits) -> Stream:
+    """The object store of asset bytes."""
+    bucket = subjects.assets_bucket
+    patterns = [f"$O.{bucket}.C.>", f"$O.{bucket}.M.>"]
+    return Stream(
+        _config(f"OBJ_{bucket}", patterns, limits, discard="new", allow_rollup_hdrs=True, allow_direct=True),
+        ("deny_delete", "deny_purge"),
+    )
+
+
+def _config(name: str, patterns: list[str], limits: Limits, **differing: JsonValue) -> Json:
+    return {
+        "name": name,
+        "subjects": [*patterns],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "old",
+        "max_bytes": -1,
+        "max_msgs": -1,
+        "max_msgs_per_subject": -1,
+        "max_age": 0,
+        "num_replicas": limits.replicas,
+        "duplicate_window": round(DUPLICATE_WINDOW_S * _NANO),
+        "allow_atomic": True,
+        **differing,
+    }
+
+
+def _consumer(stream: str, name: str, limits: Limits) -> Consumer:
+    return Consumer(
+        stream,
+        {
+            "name": name,
+            "durable_name": name,
+            "ack_policy": "explicit",
+            "deliver_policy": "all",
+            "replay_policy": "instant",
+            "ack_wait": round(limits.ack_wait_s * _NANO),
+            "max_deliver": limits.max_deliver,
+            "max_ack_pending": limits.max_ack_pending,
+        },
+    )
+
+
+def _advisory_consumer(subjects: Subjects, limits: Limits) -> Consumer:
+    consumer = _consumer(subjects.advisory_stream, ADVISORY_CONSUMER, limits)
+    # Nobody would tell of an advisory that was given up on.
+    return Consumer(consumer.stream, {**consumer.config, "max_deliver": -1, "max_ack_pending": _ADVISORY_WINDOW})

@@ -1,0 +1,52 @@
+"""Trimming streams to what is unread, and telling how full they are.
+
+A stream kept by limits does not forget what was acknowledged; one purge up to the acknowledgement floor of its
+consumers costs a single synced write, where work-queue retention would cost one for each acknowledgement.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nats.aio.client import Client
+
+from adapters.jetstream_api import api_request, integer, section
+
+
+@dataclass(frozen=True, slots=True)
+class Fullness:
+    """How much of a stream is used; ``max_bytes`` is 0 where nothing bounds it."""
+
+    messages: int
+    bytes: int
+    max_bytes: int
+
+    @property
+    def ratio(self) -> float:
+        """0 for an empty or unbounded stream, 1 for a full one."""
+        return self.bytes / self.max_bytes if self.max_bytes else 0.0
+
+
+async def fullness(nc: Client, stream: str) -> Fullness:
+    """Raises :class:`adapters.errors.JetStreamError` where the stream is absent or JetStream away."""
+    info = await api_request(nc, f"STREAM.INFO.{stream}")
+    state = section(info, "state")
+    return Fullness(
+        integer(state, "messages"), integer(state, "bytes"), max(0, integer(section(info, "config"), "max_bytes"))
+    )
+
+
+async def ack_floor(nc: Client, stream: str, consumer: str) -> int:
+    """The sequence up to which the consumer has acknowledged (or given up on) every message."""
+    return integer(section(await api_request(nc, f"CONSUMER.INFO.{stream}.{consumer}"), "ack_floor"), "stream_seq")
+
+
+async def trim(nc: Client, stream: str, consumers: Sequence[str], *, keep_from: int | None = None) -> int:
+    """Purge what all ``consumers`` have acknowledged, but nothing from the sequence ``keep_from`` on (a message that
+    the server gave up on and that is still to be fetched); answers how many messages went."""
+    upto = min([await ack_floor(nc, stream, consumer) for consumer in consumers]) + 1
+    if keep_from is not None:
+        upto = min(upto, keep_from)
+    first = integer(section(await api_request(nc, f"STREAM.INFO.{stream}"), "state"), "first_seq")
+    if upto <= max(1, first):
+        return 0
+    return integer(await api_request(nc, f"STREAM.PURGE.{stream}", {"seq": upto}), "purged")
