@@ -1,4 +1,4 @@
-"""The words for where a thing is in its life, as they stand in messages, answers and columns; ``domain`` has the rules."""
+"""Where a thing is in its life: the words of messages, answers and columns. Their rules are in ``domain``."""
 
 from enum import StrEnum
 

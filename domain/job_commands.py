@@ -11,7 +11,6 @@ from domain.jobs import (
     Approval,
     Decision,
     Job,
-    JobError,
     JobEvent,
     JobEventName,
     allowed,
@@ -23,7 +22,7 @@ from domain.jobs import (
     touched,
     unchanged,
 )
-from domain.work import By, Start
+from domain.work import GAVE_UP, By, Overdue, Start, judge_deadline
 
 Ruling: TypeAlias = Decision | Problem
 _ACCEPTED: Final = 202
@@ -201,11 +200,11 @@ def overdue(job: Job, *, at: int, deadline_s: float, max_attempts: int) -> Decis
 
     ``max_attempts`` counts how often it may be handed out again. The earlier message is to be withdrawn first.
     """
-    work = job.work
-    if work is None or work.deadline > at:
+    work, ruling = job.work, judge_deadline(job.work, at=at, max_attempts=max_attempts)
+    if work is None or ruling is Overdue.NOT_YET:
         return unchanged(job)
     by = By(SYSTEM, at)
-    if work.redispatches >= max_attempts:
+    if ruling is Overdue.GIVE_UP:
         gave_up = moved(unchanged(replace(job, error=GAVE_UP)), Signal.GAVE_UP, by, {"error": GAVE_UP.code})
         return replace(gave_up, withdraw=work.work_id)
     again = replace(work, redispatches=work.redispatches + 1)
@@ -223,4 +222,3 @@ def readable(job: Job, *, exists: bool) -> Problem | None:
 UPLOAD_CONFLICT: Final = problem(ErrorCode.UPLOAD_CONFLICT, "another upload was confirmed for this job")
 APPROVAL_REQUIRED: Final = problem(ErrorCode.APPROVAL_REQUIRED, "the newest version of the instruction is not approved")
 NOT_APPROVABLE: Final = problem(ErrorCode.INVALID_STATE, "there is no valid instruction to approve")
-GAVE_UP: Final = JobError("DEADLINE_EXCEEDED", "no worker finished the work within its deadline and its attempts", True)

@@ -14,7 +14,7 @@ from contracts.errors import ErrorCode, JsonValue, Problem, problem
 from contracts.states import JobState
 from contracts.work import WorkType
 from domain.job_states import TERMINAL, Signal, next_state
-from domain.work import By, Dispatch, Fence, Start, WorkInHand
+from domain.work import By, Dispatch, Failure, Fence, Start, WorkInHand
 
 WORK_OF_STATE: Final[Mapping[JobState, WorkType]] = MappingProxyType(
     {
@@ -46,15 +46,6 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
-class JobError:
-    """Why a job failed."""
-
-    code: str
-    message: str
-    retryable: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Job:
     """A job as it stands. Times are microseconds since the epoch, money is micro-dollars.
 
@@ -80,7 +71,7 @@ class Job:
     checkpoint: JsonValue = None
     estimated_cost_usd_micros: int | None = None
     actual_cost_usd_micros: int = 0
-    error: JobError | None = None
+    error: Failure | None = None
     retry_of: str | None = None
     attempt: int = 1
     instruction_id: str | None = None
@@ -125,7 +116,7 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """What listeners are told. ``version`` orders the events of a job; ``work_id`` and ``attempt`` name cancelled work."""
+    """What listeners are told. ``version`` orders a job's events; ``work_id`` and ``attempt`` name cancelled work."""
 
     name: JobEventName
     job_id: str
@@ -144,8 +135,8 @@ class Decision:
     """A job after a decision, and what is to be written and sent with it.
 
     ``changed`` is false where the request was met before: nothing is to be stored. ``withdraw`` is the work whose
-    waiting message is to be taken out of the queue; ``copy_of`` the job whose transcript, storyboard and instruction the
-    new one starts with.
+    waiting message is to be taken out of the queue; ``copy_of`` the job whose transcript, storyboard and instruction
+    the new one starts with.
     """
 
     job: Job

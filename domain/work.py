@@ -1,11 +1,12 @@
 """Work that is handed out: what is dispatched, whose report still counts, and when a report may wait for older ones.
 
 Whatever is worked on has a *dispatch attempt*, which rises with each message that goes out for it, and the last
-accepted *sequence* of the reports on the current attempt. Together they are a fence: a worker that was believed dead and
-comes back reports for an attempt that another has taken over, and changes nothing.
+accepted *sequence* of the reports on the current attempt. Together they are a fence: a worker that was believed dead
+and comes back reports for an attempt that another has taken over, and changes nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from contracts.errors import ErrorCode, Problem, problem
@@ -43,6 +44,41 @@ class WorkInHand:
     type: WorkType
     deadline: int
     redispatches: int = 0
+
+
+def kept_alive(work: WorkInHand | None, until: int) -> WorkInHand | None:
+    """A report is a sign of life: the deadline moves on, and never comes nearer by one."""
+    return None if work is None else replace(work, deadline=max(work.deadline, until))
+
+
+class Overdue(StrEnum):
+    """What is to be done about work in hand."""
+
+    NOT_YET = "not_yet"
+    AGAIN = "again"
+    GIVE_UP = "give_up"
+
+
+def judge_deadline(work: WorkInHand | None, *, at: int, max_attempts: int) -> Overdue:
+    """Whether work is past its deadline, and whether it may go out again: at most ``max_attempts`` times."""
+    if work is None or work.deadline > at:
+        return Overdue.NOT_YET
+    return Overdue.AGAIN if work.redispatches < max_attempts else Overdue.GIVE_UP
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something failed, in the words of the worker or, where it stayed silent, in ours."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+UNEXPLAINED: Final = Failure("UNEXPLAINED", "the worker gave no reason", retryable=False)
+GAVE_UP: Final = Failure(
+    "DEADLINE_EXCEEDED", "no worker finished the work within its deadline and its attempts", retryable=True
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,80 @@
+"""Who may do what: the scope that each command needs, as a table, and whose messages a producer may send.
+
+Whose a thing is, is not judged here: repositories look for it among the caller's own, and what they do not find is
+:data:`NOT_FOUND`, the same for what is absent and for what is another's.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from contracts.errors import ErrorCode, Problem, problem
+from contracts.principals import Principal, Scope
+
+_JOBS_READ: Final = (
+    *("project.get", "project.list"),
+    *("job.get", "job.list", "job.transcript", "job.storyboard", "job.history"),
+    *("task.get", "instruction.get", "anchor.list", "anchor.get", "asset.get", "export.get"),
+)
+_JOBS_WRITE: Final = (
+    "project.create",
+    *("job.create", "job.confirm-upload", "job.run", "job.approve", "job.render", "job.cancel", "job.retry"),
+    *("instruction.put", "instruction.regenerate", "screenshot.extract"),
+    *("anchor.create", "anchor.attach", "anchor.detach", "anchor.replace", "anchor.annotate"),
+    *("asset.begin-upload", "asset.confirm-upload", "asset.delete", "export.create"),
+)
+_OPS_READ: Final = (
+    *("ledger.list", "ledger.get", "analytics.usage", "analytics.performance", "alert.list", "alert.get"),
+    *("item.get", "item.list", "idea.get", "idea.list", "script.get", "script.list"),
+    *("publication.get", "publication.list"),
+    *("health-check", "replay-status", "dead-letters", "explain", "kpi-report", "runs", "alerts"),
+    *("system-status", "logs"),
+)
+_OPS_WRITE: Final = (
+    "publication.cancel",
+    *("replay-failed", "replay-abort", "self-heal", "import-legacy", "control", "prune", "backup"),
+)
+
+SCOPE_OF_COMMAND: Final[Mapping[str, Scope]] = MappingProxyType(
+    {
+        **dict.fromkeys(_JOBS_READ, Scope.JOBS_READ),
+        **dict.fromkeys(_JOBS_WRITE, Scope.JOBS_WRITE),
+        **dict.fromkeys(_OPS_READ, Scope.OPS_READ),
+        **dict.fromkeys(_OPS_WRITE, Scope.OPS_WRITE),
+    }
+)
+"""Every command and what it needs; the words are those of its subject: ``job.get``, ``health-check``."""
+
+WRITING_ACTIONS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "dead-letters": frozenset({"discard", "edit"}),
+        "alerts": frozenset({"suppress", "resolve", "acknowledge"}),
+    }
+)
+"""Reading commands that change something when their ``action`` says so."""
+
+
+def required_scope(command: str, action: object = None) -> Scope:
+    """The scope for a command; ``action`` is what its payload says, not yet proven.
+
+    An action that nobody knows counts as reading: the check of the payload refuses it. Raises ``KeyError`` for a
+    command that the table lacks.
+    """
+    if isinstance(action, str) and action in WRITING_ACTIONS.get(command, ()):
+        return Scope.OPS_WRITE
+    return SCOPE_OF_COMMAND[command]
+
+
+def may(principal: Principal, scope: Scope) -> Problem | None:
+    """None where the principal has the scope."""
+    return None if scope in principal.scopes else FORBIDDEN
+
+
+def may_ingest(principal: Principal, producer: str) -> Problem | None:
+    """A producer sends in its own name only, and only with the scope for it."""
+    allowed = Scope.INGEST_WRITE in principal.scopes and principal.owner == producer
+    return None if allowed else FORBIDDEN
+
+
+FORBIDDEN: Final = problem(ErrorCode.FORBIDDEN, "the token does not allow this")
+NOT_FOUND: Final = problem(ErrorCode.RESOURCE_NOT_FOUND, "there is no such resource")

@@ -1,0 +1,276 @@
+"""What workers report of jobs: one callback decided against its job, and a batch of them in the order they came.
+
+Checks in order: known event, attempt, sequence, transition. A report that leaves out a sequence, or asks for a move
+that the state forbids, may only have overtaken an older one that another daemon holds or that is to be delivered again:
+while such can come it is held back, for a limited time, then decided as it stands. Where no older message could help
+(the job has ended, or no worker may ever ask for that state) it is decided at once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol, TypeAlias
+
+from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, problem
+from contracts.states import JobState
+from contracts.work import WorkType
+from domain.access import NOT_FOUND
+from domain.job_states import PROGRESS_STATES, SIGNAL_OF_REPORT, Signal, next_state
+from domain.jobs import Decision, Job, moved, touched, unchanged
+from domain.work import (
+    UNEXPLAINED,
+    Arrival,
+    By,
+    Duplicate,
+    Failure,
+    Held,
+    fenced_out,
+    kept_alive,
+    known_event,
+    skips,
+)
+
+_NO_CONTENT: Final = 204
+
+
+class SegmentFacts(Protocol):
+    """A piece of a transcript."""
+
+    @property
+    def start_ms(self) -> int: ...
+    @property
+    def end_ms(self) -> int: ...
+    @property
+    def text(self) -> str: ...
+
+
+class SceneFacts(Protocol):
+    """A picture of the storyboard; ``scene`` counts from 1."""
+
+    @property
+    def scene(self) -> int: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def duration_s(self) -> float: ...
+    @property
+    def image_url(self) -> str | None: ...
+
+
+class BlockFacts(Protocol):
+    """A part of an instruction."""
+
+    @property
+    def block_id(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
+class InstructionFacts(Protocol):
+    @property
+    def blocks(self) -> Sequence[BlockFacts]: ...
+
+
+class ArtifactFacts(Protocol):
+    """What the worker made so far."""
+
+    @property
+    def transcript(self) -> Sequence[SegmentFacts] | None: ...
+    @property
+    def storyboard(self) -> Sequence[SceneFacts] | None: ...
+    @property
+    def instruction(self) -> InstructionFacts | None: ...
+    @property
+    def video_url(self) -> str | None: ...
+
+
+class FailureFacts(Protocol):
+    @property
+    def code(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def retryable(self) -> bool: ...
+
+
+class JobReport(Protocol):
+    """A proven ``job.status``; ``cost_usd_micros`` is what was spent since the last report."""
+
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def attempt(self) -> int | None: ...
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def status(self) -> JobState: ...
+    @property
+    def progress(self) -> float | None: ...
+    @property
+    def checkpoint(self) -> JsonValue: ...
+    @property
+    def cost_usd_micros(self) -> int | None: ...
+    @property
+    def artifacts(self) -> ArtifactFacts | None: ...
+    @property
+    def failure(self) -> FailureFacts | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What deciding needs from outside: how long work of each type may be silent, and new ids."""
+
+    deadline_s: Mapping[WorkType, float]
+    new_id: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Segments in their order; they take the place of stored ones that begin in ``[from_ms, before_ms)``.
+
+    So a worker that sends its transcript in parts adds to it, and one that begins again replaces what it repeats.
+    """
+
+    from_ms: int
+    before_ms: int
+    segments: Sequence[SegmentFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version of the instruction that the worker wrote."""
+
+    instruction_id: str
+    version: int
+    blocks: Sequence[BlockFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedReport:
+    """What an accepted callback changes. Scenes of the storyboard replace those of the same number."""
+
+    decision: Decision
+    transcript: Transcript | None = None
+    storyboard: Sequence[SceneFacts] = ()
+    draft: Draft | None = None
+
+
+ReportRuling: TypeAlias = AcceptedReport | Held | Problem
+ReportOutcome: TypeAlias = AcceptedReport | Duplicate | Held | Problem
+
+
+def decide_report(job: Job, report: JobReport, arrival: Arrival, by: By, terms: Terms) -> ReportRuling:
+    """Judge one report whose event is not known yet."""
+    if (refused := fenced_out(job.fence, attempt=report.attempt, sequence=report.sequence)) is not None:
+        return refused
+    signal = _move(job, report.status)
+    overtook = isinstance(signal, Problem) or skips(job.fence, report.sequence)
+    if overtook and _older_could_help(job, report) and (held := arrival.hold()) is not None:
+        return held
+    return signal if isinstance(signal, Problem) else _accept(job, report, signal, by, terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A callback on its way to a job. ``event_hash`` covers the payload and the id in the subject."""
+
+    job_id: str
+    event_hash: str
+    report: JobReport
+    arrival: Arrival
+    by: By
+
+
+def decide_reports(
+    incoming: Sequence[Incoming], jobs: Mapping[str, Job], known: Mapping[str, str], terms: Terms
+) -> list[ReportOutcome]:
+    """Judge a batch in its order, each report against what the ones before it left; one outcome for each.
+
+    ``known`` maps the ``event_id`` of every event of the family that was accepted before to its hash. The last accepted
+    decision on a job has its final value.
+    """
+    current, accepted = dict(jobs), dict(known)
+    waiting: set[str] = set()
+    outcomes: list[ReportOutcome] = []
+    for each in incoming:
+        outcome = _decide_next(each, current.get(each.job_id), accepted, each.job_id in waiting, terms)
+        if isinstance(outcome, AcceptedReport):
+            current[each.job_id] = outcome.decision.job
+            accepted[each.report.event_id] = each.event_hash
+        elif isinstance(outcome, Held):
+            waiting.add(each.job_id)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _decide_next(
+    each: Incoming, job: Job | None, accepted: Mapping[str, str], follows_held: bool, terms: Terms
+) -> ReportOutcome:
+    if (known_hash := accepted.get(each.report.event_id)) is not None:
+        return known_event(known_hash, each.event_hash)
+    if job is None:
+        return NOT_FOUND
+    # What is held in this batch is given back unacknowledged: for those behind it an older message is outstanding.
+    arrival = replace(each.arrival, older_outstanding=True) if follows_held else each.arrival
+    return decide_report(job, each.report, arrival, each.by, terms)
+
+
+def _move(job: Job, reported: JobState) -> Signal | Problem | None:
+    """The signal that a reported status stands for; None where it is the current one and only tells of progress."""
+    if reported is job.status and reported in PROGRESS_STATES:
+        return None
+    signal = SIGNAL_OF_REPORT.get(reported)
+    if signal is None or next_state(job.status, signal) is None:
+        return problem(ErrorCode.INVALID_TRANSITION, f"a job that is {job.status} cannot be reported as {reported}")
+    return signal
+
+
+def _older_could_help(job: Job, report: JobReport) -> bool:
+    return not job.terminal and (report.status in SIGNAL_OF_REPORT or report.status in PROGRESS_STATES)
+
+
+def _accept(job: Job, report: JobReport, signal: Signal | None, by: By, terms: Terms) -> AcceptedReport:
+    made = report.artifacts
+    draft = _draft(job, made, terms)
+    reported = replace(
+        job,
+        progress=job.progress if report.progress is None else report.progress,
+        checkpoint=job.checkpoint if report.checkpoint is None else report.checkpoint,
+        actual_cost_usd_micros=job.actual_cost_usd_micros + (report.cost_usd_micros or 0),
+        video_url=job.video_url if made is None or made.video_url is None else made.video_url,
+        instruction_id=job.instruction_id if draft is None else draft.instruction_id,
+        instruction_version=job.instruction_version if draft is None else draft.version,
+        error=_failure(report) if signal is Signal.FAILURE_REPORTED else job.error,
+        last_sequence=report.sequence,
+        work=job.work and kept_alive(job.work, by.in_seconds(terms.deadline_s[job.work.type])),
+    )
+    before = unchanged(reported, _NO_CONTENT)
+    decision = touched(before, by) if signal is None else moved(before, signal, by, _details(report, reported))
+    if made is None:
+        return AcceptedReport(decision)
+    return AcceptedReport(decision, _transcript(made), made.storyboard or (), draft)
+
+
+def _details(report: JobReport, job: Job) -> JsonObject:
+    details: JsonObject = {"event_id": report.event_id, "attempt": job.dispatch_attempt, "sequence": report.sequence}
+    return details if job.error is None else {**details, "error": job.error.code}
+
+
+def _failure(report: JobReport) -> Failure:
+    told = report.failure
+    return UNEXPLAINED if told is None else Failure(told.code, told.message, told.retryable)
+
+
+def _transcript(made: ArtifactFacts) -> Transcript | None:
+    if not made.transcript:
+        return None
+    segments = sorted(made.transcript, key=lambda segment: (segment.start_ms, segment.end_ms))
+    before_ms = max(segments[-1].start_ms + 1, *(segment.end_ms for segment in segments))
+    return Transcript(segments[0].start_ms, before_ms, segments)
+
+
+def _draft(job: Job, made: ArtifactFacts | None, terms: Terms) -> Draft | None:
+    if made is None or made.instruction is None:
+        return None
+    return Draft(job.instruction_id or terms.new_id(), job.instruction_version + 1, made.instruction.blocks)

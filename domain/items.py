@@ -1,0 +1,72 @@
+"""The life of a feed item: pending until a worker's result analyses it or healing gives it up."""
+
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from contracts.errors import ErrorCode, Problem, problem
+from contracts.states import ItemState
+from contracts.work import WorkType
+from domain.work import By, Dispatch, Overdue, Start, WorkInHand, judge_deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item's standing; what it says is not the rule's concern. ``attempt`` counts the work messages for it."""
+
+    item_id: str
+    status: ItemState = ItemState.PENDING
+    attempt: int = 0
+    work: WorkInHand | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDecision:
+    """An item after a decision; ``changed`` is false where there is nothing to store."""
+
+    item: Item
+    changed: bool = True
+    dispatch: Dispatch | None = None
+    withdraw: str | None = None
+
+
+ItemRuling: TypeAlias = ItemDecision | Problem
+
+
+def received(item_id: str, start: Start, by: By) -> ItemDecision:
+    """A new item goes to be analysed."""
+    return _handed_out(Item(item_id), WorkInHand(start.work_id, WorkType.ITEM_ANALYSE, by.at), start.deadline_s, by)
+
+
+def analysed(item: Item) -> ItemRuling:
+    """A result came. An item has one analysis; a second result changes nothing."""
+    if item.status is not ItemState.PENDING:
+        return NOT_PENDING
+    return ItemDecision(replace(item, status=ItemState.ANALYSED, work=None))
+
+
+def replayed(item: Item, start: Start, by: By) -> ItemDecision:
+    """A failed item goes back to pending and out again."""
+    if item.status is not ItemState.FAILED:
+        return ItemDecision(item, changed=False)
+    pending = replace(item, status=ItemState.PENDING)
+    return _handed_out(pending, WorkInHand(start.work_id, WorkType.ITEM_ANALYSE, by.at), start.deadline_s, by)
+
+
+def overdue(item: Item, *, by: By, deadline_s: float, max_attempts: int) -> ItemDecision:
+    """Hand an item without a result out again, at most ``max_attempts`` times, then give it up."""
+    work, ruling = item.work, judge_deadline(item.work, at=by.at, max_attempts=max_attempts)
+    if work is None or ruling is Overdue.NOT_YET:
+        return ItemDecision(item, changed=False)
+    if ruling is Overdue.GIVE_UP:
+        return ItemDecision(replace(item, status=ItemState.FAILED, work=None), withdraw=work.work_id)
+    again = replace(work, redispatches=work.redispatches + 1)
+    return replace(_handed_out(item, again, deadline_s, by), withdraw=work.work_id)
+
+
+def _handed_out(item: Item, work: WorkInHand, deadline_s: float, by: By) -> ItemDecision:
+    in_hand = replace(work, deadline=by.in_seconds(deadline_s))
+    given = replace(item, attempt=item.attempt + 1, work=in_hand)
+    return ItemDecision(given, dispatch=Dispatch(in_hand.work_id, in_hand.type, given.attempt, in_hand.deadline))
+
+
+NOT_PENDING: Final = problem(ErrorCode.INVALID_TRANSITION, "the item is not pending: a result changes nothing")

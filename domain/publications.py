@@ -1,0 +1,167 @@
+"""The life of a publication: scheduled, dispatched when due, and then whatever the publisher reports."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from contracts.errors import ErrorCode, Problem, problem
+from contracts.principals import SYSTEM
+from contracts.states import PublicationState
+from contracts.work import WorkType
+from domain.backoff import delay_s
+from domain.work import GAVE_UP, UNEXPLAINED, By, Dispatch, Failure, Overdue, Start, WorkInHand, judge_deadline
+
+
+class PublicationSignal(StrEnum):
+    DUE = "due"
+    PUBLISHED = "published"
+    FAILED = "failed"
+    FAILED_FOR_NOW = "failed_for_now"
+    CANCEL_REQUESTED = "cancel_requested"
+    REPLAYED = "replayed"
+
+
+TRANSITIONS: Final[Mapping[tuple[PublicationState, PublicationSignal], PublicationState]] = MappingProxyType(
+    {
+        (PublicationState.SCHEDULED, PublicationSignal.DUE): PublicationState.DISPATCHED,
+        (PublicationState.SCHEDULED, PublicationSignal.CANCEL_REQUESTED): PublicationState.CANCELLED,
+        (PublicationState.DISPATCHED, PublicationSignal.PUBLISHED): PublicationState.PUBLISHED,
+        (PublicationState.DISPATCHED, PublicationSignal.FAILED): PublicationState.FAILED,
+        (PublicationState.DISPATCHED, PublicationSignal.FAILED_FOR_NOW): PublicationState.SCHEDULED,
+        (PublicationState.FAILED, PublicationSignal.REPLAYED): PublicationState.SCHEDULED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A publication's standing. ``due_at`` is when it is to be dispatched: its ``publish_at``, later after a failure.
+
+    ``attempt`` counts the work messages for it, ``failures`` the retryable failures since it was scheduled.
+    """
+
+    post_id: str
+    publish_at: int
+    due_at: int
+    status: PublicationState = PublicationState.SCHEDULED
+    attempt: int = 0
+    failures: int = 0
+    external_id: str | None = None
+    error: Failure | None = None
+    work: WorkInHand | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationDecision:
+    """A publication after a decision; ``changed`` is false where there is nothing to store."""
+
+    publication: Publication
+    changed: bool = True
+    dispatch: Dispatch | None = None
+    withdraw: str | None = None
+
+
+PublicationRuling: TypeAlias = PublicationDecision | Problem
+
+
+@dataclass(frozen=True, slots=True)
+class RetryTerms:
+    """How often a retryable failure is tried again, and how long between; ``chance`` is uniform in [0, 1)."""
+
+    max_attempts: int
+    first_s: float
+    most_s: float
+    chance: float
+
+
+def scheduled(post_id: str, publish_at: int) -> PublicationDecision:
+    return PublicationDecision(Publication(post_id, publish_at, publish_at))
+
+
+def rescheduled(publication: Publication, publish_at: int) -> PublicationRuling:
+    """A schedule changes only while nothing went out."""
+    if publication.status is not PublicationState.SCHEDULED:
+        return NOT_SCHEDULED
+    return PublicationDecision(replace(publication, publish_at=publish_at, due_at=publish_at))
+
+
+def dispatch_due(publication: Publication, start: Start, by: By) -> PublicationDecision:
+    """Hand out what is due; what is not, or is out already, stays as it is."""
+    target = _target(publication, PublicationSignal.DUE)
+    if target is None or publication.due_at > by.at:
+        return PublicationDecision(publication, changed=False)
+    work = WorkInHand(start.work_id, WorkType.PUBLISH, by.at)
+    return _handed_out(replace(publication, status=target), work, start.deadline_s, by)
+
+
+def published(publication: Publication, external_id: str | None) -> PublicationRuling:
+    """The publisher reports success."""
+    target = _target(publication, PublicationSignal.PUBLISHED)
+    if target is None:
+        return _no_result_expected(publication)
+    done = replace(publication, status=target, external_id=external_id, error=None, work=None)
+    return PublicationDecision(done)
+
+
+def failed(publication: Publication, failure: Failure | None, terms: RetryTerms, by: By) -> PublicationRuling:
+    """The publisher reports failure: a retryable one is tried again after a growing delay, others are final."""
+    why = failure or UNEXPLAINED
+    again = why.retryable and publication.failures < terms.max_attempts
+    target = _target(publication, PublicationSignal.FAILED_FOR_NOW if again else PublicationSignal.FAILED)
+    if target is None:
+        return _no_result_expected(publication)
+    ended = replace(publication, status=target, error=why, work=None)
+    if not again:
+        return PublicationDecision(ended)
+    wait_s = delay_s(publication.failures, first_s=terms.first_s, most_s=terms.most_s, chance=terms.chance)
+    return PublicationDecision(replace(ended, failures=publication.failures + 1, due_at=by.in_seconds(wait_s)))
+
+
+def cancel(publication: Publication) -> PublicationRuling:
+    """Only what has not gone out can be called back; again is met."""
+    if publication.status is PublicationState.CANCELLED:
+        return PublicationDecision(publication, changed=False)
+    target = _target(publication, PublicationSignal.CANCEL_REQUESTED)
+    if target is None:
+        return NOT_SCHEDULED
+    return PublicationDecision(replace(publication, status=target))
+
+
+def replayed(publication: Publication, by: By) -> PublicationDecision:
+    """A failed publication is scheduled again, due now."""
+    target = _target(publication, PublicationSignal.REPLAYED)
+    if target is None:
+        return PublicationDecision(publication, changed=False)
+    return PublicationDecision(replace(publication, status=target, due_at=by.at, failures=0, error=None))
+
+
+def overdue(publication: Publication, *, at: int, deadline_s: float, max_attempts: int) -> PublicationDecision:
+    """Hand out again what a publisher did not answer in time, at most ``max_attempts`` times, then it has failed."""
+    work, ruling = publication.work, judge_deadline(publication.work, at=at, max_attempts=max_attempts)
+    if work is None or ruling is Overdue.NOT_YET:
+        return PublicationDecision(publication, changed=False)
+    if ruling is Overdue.GIVE_UP:
+        ended = replace(publication, status=PublicationState.FAILED, error=GAVE_UP, work=None)
+        return PublicationDecision(ended, withdraw=work.work_id)
+    again = replace(work, redispatches=work.redispatches + 1)
+    return replace(_handed_out(publication, again, deadline_s, By(SYSTEM, at)), withdraw=work.work_id)
+
+
+def _target(publication: Publication, signal: PublicationSignal) -> PublicationState | None:
+    return TRANSITIONS.get((publication.status, signal))
+
+
+def _handed_out(publication: Publication, work: WorkInHand, deadline_s: float, by: By) -> PublicationDecision:
+    in_hand = replace(work, deadline=by.in_seconds(deadline_s))
+    given = replace(publication, attempt=publication.attempt + 1, work=in_hand)
+    dispatch = Dispatch(in_hand.work_id, in_hand.type, given.attempt, in_hand.deadline)
+    return PublicationDecision(given, dispatch=dispatch)
+
+
+def _no_result_expected(publication: Publication) -> Problem:
+    return problem(ErrorCode.INVALID_TRANSITION, f"no result is expected while the publication is {publication.status}")
+
+
+NOT_SCHEDULED: Final = problem(ErrorCode.INVALID_STATE, "the publication is no longer scheduled")
