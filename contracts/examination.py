@@ -88,7 +88,7 @@ def examine(delivery: Delivery, value: JsonValue, contract: Contract | None, rul
     compat = rules.compat_at(delivery.stored_at) and "envelope_version" not in value
     reading = _adapted(delivery, contract, value) if compat else _Reading(delivery, contract, value)
     if type(reading.version) is not int or reading.version not in ENVELOPE_VERSIONS:
-        return _refuse(reading, _version_problem(reading.envelope))
+        return _refuse(reading, version_problem(reading.envelope))
     proven, violations = _prove(reading)
     violations += _beside_the_body(reading, rules)
     violations = _with_nuls(reading, violations)
@@ -215,11 +215,18 @@ def _accept(reading: _Reading, proven: Proven1 | Proven2) -> Judged:
 
 
 def _refuse(reading: _Reading, why: Problem) -> Refused:
-    trace_id = _valid(_TRACE_ID, reading.envelope.get("trace_id"))
-    return Refused(why.traced(trace_id), reading.kind, reading.message_id, reading.producer, reading.delivery)
+    return Refused(
+        why.traced(trace_of(reading.envelope)), reading.kind, reading.message_id, reading.producer, reading.delivery
+    )
 
 
-def _version_problem(envelope: JsonObject) -> Problem:
+def trace_of(envelope: JsonObject) -> str | None:
+    """The message's own trace id, where it is a valid one."""
+    return _valid(_TRACE_ID, envelope.get("trace_id"))
+
+
+def version_problem(envelope: JsonObject) -> Problem:
+    """Why an envelope whose version is not one of ours cannot be read."""
     version = envelope.get("envelope_version")
     if type(version) is int:
         return _unsupported("envelope_version", "envelope", list(ENVELOPE_VERSIONS))

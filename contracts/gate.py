@@ -46,7 +46,11 @@ class Gate:
             value = read(body)
         except Refusal as refusal:
             return _unread(delivery, contract, refusal.problem)
-        if contract is not None and b"\\u0000" not in body and RECEIPT_HEADER not in delivery.headers:
+        if (
+            contract is not None
+            and (b"\\" not in body or b"\\u0000" not in body)
+            and RECEIPT_HEADER not in delivery.headers
+        ):
             accepted = _accept_plain(contract, value, delivery)
             if accepted is not None:
                 return accepted

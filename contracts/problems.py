@@ -35,7 +35,6 @@ _RULE_ONLY: Final = frozenset(
         "list_type",
         "literal_error",
         "missing",
-        "model_type",
         "string_pattern_mismatch",
         "string_too_long",
         "string_too_short",
@@ -47,19 +46,26 @@ _RULE_ONLY: Final = frozenset(
         "uuid_parsing",
     }
 )
+# Whether an object is read by a model or a dataclass is our own affair: one code and one sentence for both.
+_OWN_WORDS: Final = {
+    "dataclass_type": ("model_type", "Input should be an object"),
+    "model_type": ("model_type", "Input should be an object"),
+    "model_attributes_type": ("model_type", "Input should be an object"),
+    "unexpected_keyword_argument": ("extra_forbidden", "Extra inputs are not permitted"),
+}
 _GENERAL: Final = "Input should keep the rule that the code names"
 
 
 def details_of(error: ValidationError, prefix: tuple[str | int, ...] = ()) -> list[Detail]:
     """One detail for each violation, in the library's order."""
     return [
-        Detail(
-            dotted((*prefix, *known["loc"])),
-            known["type"],
-            known["msg"] if known["type"] in _RULE_ONLY else _GENERAL,
-        )
+        Detail(dotted((*prefix, *known["loc"])), *_words(known["type"], known["msg"]))
         for known in error.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+def _words(code: str, sentence: str) -> tuple[str, str]:
+    return _OWN_WORDS.get(code) or (code, sentence if code in _RULE_ONLY else _GENERAL)
 
 
 def refused(details: Iterable[Detail]) -> Problem:

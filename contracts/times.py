@@ -9,7 +9,7 @@ MICROS_PER_DAY: Final = 86_400 * MICROS_PER_SECOND
 
 # The offset is optional here so that its absence is told apart from text that is no time at all.
 _RFC3339: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?"
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)?".replace(r"\d", "[0-9]")
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST: Final = -62_135_596_800 * MICROS_PER_SECOND  # 0001-01-01T00:00:00Z
@@ -29,27 +29,21 @@ def parse_micros(text: str) -> int:
 
     Raises :class:`NotAnInstant`, or :class:`OffsetMissing` where only the offset is lacking.
     """
-    match = _RFC3339.fullmatch(text)
-    if match is None:
+    if _RFC3339.fullmatch(text) is None:
         text = text.upper()  # the grammar's letters may be in either case
-        match = _RFC3339.fullmatch(text)
-        if match is None:
+        if _RFC3339.fullmatch(text) is None:
             raise NotAnInstant
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise NotAnInstant from None  # a 30 February; the library's sentence repeats the digits
-    if match[1] is None:
+    if moment.tzinfo is None:
         raise OffsetMissing
-    micros = _micros(moment)
+    since = moment - _EPOCH
+    micros = (since.days * 86_400 + since.seconds) * MICROS_PER_SECOND + since.microseconds
     if not _FIRST <= micros <= _LAST:
         raise NotAnInstant
     return micros
-
-
-def _micros(moment: datetime) -> int:
-    since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * MICROS_PER_SECOND + since.microseconds
 
 
 def format_micros(micros: int) -> str:

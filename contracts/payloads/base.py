@@ -1,20 +1,24 @@
 """What every payload model is: closed, immutable, and with the rules that span fields told beside all others."""
 
-from collections.abc import Iterable
-from typing import ClassVar, LiteralString, NamedTuple, Self, TypeAlias
+from collections.abc import Sequence
+from typing import ClassVar, Final, LiteralString, NamedTuple, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from contracts.errors import JsonValue
+from contracts.errors import JsonObject
 
 Path: TypeAlias = tuple[str | int, ...]
+
+
+CLOSED: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""Unknown fields are refused. Objects inside payloads are slotted dataclasses with this: cheaper than models."""
 
 
 class Payload(BaseModel):
     """One schema version of one kind. Field names are those of the wire unless an alias says so."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(**CLOSED, frozen=True)
 
     may_hold_nul: ClassVar[frozenset[str]] = frozenset()
     """The wire names of fields in which U+0000 is data."""
@@ -36,14 +40,14 @@ class RuledPayload(Payload):
     """
 
     @classmethod
-    def broken_rules(cls, raw: dict[str, JsonValue]) -> Iterable[BrokenRule]:
+    def broken_rules(cls, raw: JsonObject) -> Sequence[BrokenRule]:
         """The rules that ``raw`` breaks; bears any JSON, and keeps quiet about fields that are wrong in themselves."""
         raise NotImplementedError
 
     @model_validator(mode="wrap")
     @classmethod
     def _with_rules(cls, raw: object, fields: ModelWrapValidatorHandler[Self]) -> Self:
-        broken = [*cls.broken_rules(raw)] if type(raw) is dict else []
+        broken = cls.broken_rules(raw) if type(raw) is dict else ()
         if not broken:
             return fields(raw)
         errors = [_error(*rule) for rule in broken]

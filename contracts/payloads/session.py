@@ -1,14 +1,15 @@
 """What agents say of their sessions: what happened, and what it used and cost."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar, Final
 
 from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
 
 from contracts.errors import JsonObject, JsonValue
 from contracts.money import usd_from_number
-from contracts.payloads.base import BrokenRule, Payload, RuledPayload
+from contracts.payloads.base import CLOSED, BrokenRule, Payload, RuledPayload
 from contracts.types import Count, Data, DollarNumber, Identifier, Money, Name, Text, Timestamp
 
 
@@ -56,14 +57,16 @@ class SessionEvent(Payload):
     data: Data | None = None
 
 
-class Provenance(Payload):
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class Provenance:
     """How one figure is known."""
 
     source: Source
     confidence: Confidence
 
 
-class UsageProvenance(Payload):
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class UsageProvenance:
     """How each figure of a usage is known."""
 
     tokens: Provenance
@@ -71,7 +74,20 @@ class UsageProvenance(Payload):
     cost: Provenance
 
 
-_SOURCES_OF_FIGURES: Final = (Source.PROVIDER_REPORTED, Source.DERIVED)
+# Part of the provenance, and the one or two fields that hold its figure; the cost comes last.
+_FIGURES: Final = (
+    ("tokens", "input_tokens", "output_tokens"),
+    ("runtime", "runtime_ms", "runtime_ms"),
+    ("cost", "cost_usd", "cost_usd"),
+)
+# Compared with what came, once for each message: plain text, for an enum's member is looked up at every mention.
+_MISSING: Final = str(Source.MISSING)
+_HAVING_FIGURES: Final = (str(Source.PROVIDER_REPORTED), str(Source.DERIVED))
+_FIGURE_PRESENT: Final = ("figure_present", "Source should not be missing where the figure is present")
+_FIGURE_ABSENT: Final = ("figure_absent", "Source should be missing where the figure is absent")
+_COST_UNPRICED: Final = BrokenRule(
+    ("pricing_version",), "cost_unpriced", "A cost should have a pricing version, a source and a confidence"
+)
 
 
 def _schema_rules(schema: JsonObject) -> None:
@@ -83,24 +99,17 @@ def _schema_rules(schema: JsonObject) -> None:
     def source_is(part: str, rule: JsonObject) -> JsonObject:
         return {"properties": {"provenance": {"properties": {part: {"properties": {"source": rule}}}}}}
 
-    def figure(part: str, fields: tuple[str, ...]) -> JsonObject:
+    def figure(part: str, field: str, other: str) -> JsonObject:
         return {
-            "if": {"anyOf": [given(field) for field in fields]},
+            "if": {"anyOf": [given(field), given(other)]},
             "then": source_is(part, {"not": {"const": "missing"}}),
             "else": source_is(part, {"const": "missing"}),
         }
 
     schema["allOf"] = [
-        *(figure(part, fields) for part, fields in _FIGURES),
+        *(figure(*names) for names in _FIGURES),
         {"if": given("cost_usd"), "then": given("pricing_version")},
     ]
-
-
-_FIGURES: Final = (
-    ("tokens", ("input_tokens", "output_tokens")),
-    ("runtime", ("runtime_ms",)),
-    ("cost", ("cost_usd",)),
-)
 
 
 class SessionUsage(RuledPayload):
@@ -121,32 +130,25 @@ class SessionUsage(RuledPayload):
     provenance: UsageProvenance
 
     @classmethod
-    def broken_rules(cls, raw: JsonObject) -> Iterable[BrokenRule]:
+    def broken_rules(cls, raw: JsonObject) -> Sequence[BrokenRule]:
         """A source is missing exactly where its figure is absent; a cost has a pricing version and a provenance."""
         broken: list[BrokenRule] = []
-        parts = raw.get("provenance")
-        for part, fields in _FIGURES:
-            present = raw.get(fields[0]) is not None or (len(fields) > 1 and raw.get(fields[1]) is not None)
-            source = _source(parts, part)
-            if present and source == Source.MISSING:
-                broken.append(BrokenRule(("provenance", part, "source"), *_FIGURE_PRESENT))
-            elif not present and source in _SOURCES_OF_FIGURES:
-                broken.append(BrokenRule(("provenance", part, "source"), *_FIGURE_ABSENT))
+        figures = raw.get("provenance")
+        cost_source: JsonValue = None
+        if isinstance(figures, dict):
+            for part, field, other in _FIGURES:
+                figure = figures.get(part)
+                source = cost_source = figure.get("source") if isinstance(figure, dict) else None
+                if source == _MISSING:
+                    if raw.get(field) is not None or raw.get(other) is not None:
+                        broken.append(BrokenRule(("provenance", part, "source"), *_FIGURE_PRESENT))
+                elif raw.get(field) is None and raw.get(other) is None and source in _HAVING_FIGURES:
+                    broken.append(BrokenRule(("provenance", part, "source"), *_FIGURE_ABSENT))
         if raw.get("cost_usd") is not None and (
-            raw.get("pricing_version") is None or _source(parts, "cost") not in _SOURCES_OF_FIGURES
+            raw.get("pricing_version") is None or cost_source not in _HAVING_FIGURES
         ):
-            broken.append(BrokenRule(("pricing_version",), *_COST_UNPRICED))
+            broken.append(_COST_UNPRICED)
         return broken
-
-
-_FIGURE_PRESENT: Final = ("figure_present", "Source should not be missing where the figure is present")
-_FIGURE_ABSENT: Final = ("figure_absent", "Source should be missing where the figure is absent")
-_COST_UNPRICED: Final = ("cost_unpriced", "A cost should have a pricing version, a source and a confidence")
-
-
-def _source(provenance: JsonValue, part: str) -> JsonValue:
-    figure = provenance.get(part) if isinstance(provenance, dict) else None
-    return figure.get("source") if isinstance(figure, dict) else None
 
 
 class SessionUsage1(Payload):
