@@ -1,0 +1,93 @@
+"""The command door as a NATS service (ADR-32): one endpoint for each command, found by ``nats micro ls``.
+
+nats-py serves an endpoint one request at a time, and counts as its duration what the callback takes. So the callback only
+takes the request in and returns; who answers it, and when, is decided elsewhere.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import nats.micro
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.micro.request import Request
+from nats.micro.service import Service
+
+log = structlog.get_logger(__name__)
+
+ERROR_HEADER: Final = "Nats-Service-Error"
+ERROR_CODE_HEADER: Final = "Nats-Service-Error-Code"
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A command's name in discovery, and the whole subject it listens on."""
+
+    name: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingRequest:
+    """A request as it came. ``reply_to`` is empty where the caller wants no answer."""
+
+    endpoint: str
+    body: bytes
+    headers: Mapping[str, str]
+    reply_to: str
+
+
+class CommandService:
+    """Serves endpoints on a shared connection."""
+
+    def __init__(self, nc: Client, service: Service) -> None:
+        self._nc = nc
+        self._service = service
+
+    async def stop(self) -> None:
+        """Take no more requests. What was taken may still be answered."""
+        await self._service.stop()
+
+    async def reply(self, subject: str, body: bytes, *, error: str | None, status: int) -> None:
+        """Send an answer; with *error* set the service headers tell clients that it failed."""
+        headers = None if error is None else {ERROR_HEADER: error, ERROR_CODE_HEADER: str(status)}
+        try:
+            await self._nc.publish(subject, body, headers=headers)
+        except NatsError as failure:
+            log.warning("reply_lost", reason=str(failure))
+
+
+async def serve(
+    nc: Client,
+    *,
+    version: str,
+    queue_group: str,
+    endpoints: Sequence[Endpoint],
+    take: Callable[[IncomingRequest], Awaitable[None]],
+) -> CommandService:
+    """Register the service ``headgate`` with its *endpoints*; each request is handed to *take*."""
+    service = await nats.micro.add_service(
+        nc, name="headgate", version=version, description="The gate at the head of a content pipeline."
+    )
+    for endpoint in endpoints:
+        await service.add_endpoint(
+            name=endpoint.name,
+            subject=endpoint.subject,
+            queue_group=queue_group,
+            handler=_taker(endpoint.name, take),
+        )
+    return CommandService(nc, service)
+
+
+def _taker(
+    endpoint: str, take: Callable[[IncomingRequest], Awaitable[None]]
+) -> Callable[[Request], Awaitable[None]]:
+    async def handle(request: Request) -> None:
+        reply_to: str = request._msg.reply  # noqa: SLF001 - the library has no public way to the reply subject
+        await take(IncomingRequest(endpoint, request.data, request.headers or _NO_HEADERS, reply_to))
+
+    return handle

@@ -1,0 +1,194 @@
+"""The door for commands: takes requests in, answers each one, always.
+
+What only reads goes to the readers in small groups and waits for nobody. A request whose reply subject is not allowed is
+counted and not executed: the daemon lends its rights to nobody.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+from anyio.abc import TaskGroup
+
+from adapters.service import IncomingRequest
+from contracts.commands import open_command, prove_command
+from contracts.delivery import Delivery
+from contracts.errors import ErrorCode, Problem, problem
+from contracts.outgoing import Outgoings
+from contracts.principals import Principal
+from contracts.receipts import may_receive
+from contracts.registry import Contract
+from contracts.rules import GateRules
+from daemon.metrics import Metrics
+from handlers.commands import Command, Query, Reply, refuse
+from handlers.effects import Context
+from storage.database import Database
+from storage.failures import StorageAway
+
+log = structlog.get_logger(__name__)
+
+_READ_GROUP: Final = 16
+_READ_LANES: Final = 2
+
+
+class Guard(Protocol):
+    """Says who calls, and whether they may."""
+
+    def admit(self, name: str, headers: Mapping[str, str], now: int) -> Principal | Problem:
+        """Authentication, scope and rate of a call of the command *name*."""
+        ...
+
+
+class Operation(Protocol):
+    """A command that acts by itself, outside of one transaction, and leaves a record of its own."""
+
+    async def __call__(self, command: Command) -> Reply: ...
+
+
+class Replies(Protocol):
+    """The way back (:class:`adapters.service.CommandService`)."""
+
+    async def reply(self, subject: str, body: bytes, *, error: str | None, status: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A served command: its contract and who answers it."""
+
+    contract: Contract
+    answer: Query | Operation
+    is_query: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request on its way; times are monotonic seconds."""
+
+    request: IncomingRequest
+    started: float
+    command: Command
+    route: Route
+
+
+class Door:
+    """Answers the requests of one service, in a task group that the daemon owns."""
+
+    def __init__(
+        self,
+        *,
+        routes: Mapping[str, Route],
+        guard: Guard,
+        rules: GateRules,
+        database: Database,
+        context: Callable[[], Context],
+        outgoings: Outgoings,
+        metrics: Metrics,
+        replies: Callable[[], Replies],
+    ) -> None:
+        self._routes = routes
+        self._guard = guard
+        self._rules = rules
+        self._database = database
+        self._context = context
+        self._outgoings = outgoings
+        self._metrics = metrics
+        self._replies = replies
+        self._queries: deque[_Call] = deque()
+        self._asked = asyncio.Event()
+        self._tasks: TaskGroup | None = None
+
+    def open(self, tasks: TaskGroup) -> None:
+        """Start answering, in *tasks*."""
+        self._tasks = tasks
+        for _ in range(_READ_LANES):
+            tasks.start_soon(self._answer_queries)
+
+    async def take(self, request: IncomingRequest) -> None:
+        """Take one request in; it is answered here where it is refused, else later."""
+        if not may_receive(request.reply_to, self._rules.reply_prefixes, self._rules.prefix):
+            self._metrics.commands_unanswerable.inc()
+            return
+        started = time.perf_counter()
+        route = self._routes[request.endpoint]
+        command = self._admit(request, route)
+        if isinstance(command, Problem):
+            await self._reply(request, started, route, refuse(command), command.trace_id)
+        elif route.is_query:
+            self._queries.append(_Call(request, started, command, route))
+            self._asked.set()
+        elif self._tasks is not None:
+            self._tasks.start_soon(self._operate, _Call(request, started, command, route))
+
+    def _admit(self, request: IncomingRequest, route: Route) -> Command | Problem:
+        """Size, JSON, envelope, then who calls, then the payload."""
+        now = self._context().now
+        delivery = Delivery(request.endpoint, request.body, request.headers, "", 0, 1, now, "")
+        opened = open_command(delivery, route.contract, self._rules)
+        if isinstance(opened, Problem):
+            return opened
+        principal = self._guard.admit(route.contract.kind, request.headers, now)
+        if isinstance(principal, Problem):
+            return principal.traced(opened.trace_id)
+        proven = prove_command(opened, self._rules)
+        if isinstance(proven, Problem):
+            return proven
+        return Command(
+            proven.kind, proven.message_id, proven.trace_id, proven.payload, proven.payload_hash, principal
+        )
+
+    async def _answer_queries(self) -> None:
+        while True:
+            await self._asked.wait()
+            group = [self._queries.popleft() for _ in range(min(_READ_GROUP, len(self._queries)))]
+            if not self._queries:
+                self._asked.clear()
+            if group:
+                await self._query(group)
+
+    async def _query(self, group: Sequence[_Call]) -> None:
+        context = self._context()
+        try:
+            replies = await self._database.read(
+                lambda uow: [call.route.answer(call.command, uow, context) for call in group]
+            )
+        except StorageAway:
+            replies = [refuse(UNAVAILABLE)] * len(group)
+        except Exception as error:  # noqa: BLE001 - a reply always comes; the cause is logged
+            if len(group) > 1:
+                for call in group:
+                    await self._query([call])
+                return
+            replies = [self._broken(group[0].command, error)]
+        for call, reply in zip(group, replies, strict=True):
+            await self._reply(call.request, call.started, call.route, reply, call.command.trace_id)
+
+    async def _operate(self, call: _Call) -> None:
+        try:
+            reply = await call.route.answer(call.command)
+        except StorageAway:
+            reply = refuse(UNAVAILABLE)
+        except Exception as error:  # noqa: BLE001 - a reply always comes; the cause is logged
+            reply = self._broken(call.command, error)
+        await self._reply(call.request, call.started, call.route, reply, call.command.trace_id)
+
+    def _broken(self, command: Command, error: Exception) -> Reply:
+        log.error("command_failed", command=command.name, trace_id=command.trace_id, exc_info=error)
+        return refuse(INTERNAL)
+
+    async def _reply(
+        self, request: IncomingRequest, started: float, route: Route, reply: Reply, trace_id: str | None
+    ) -> None:
+        body = self._outgoings.reply(reply, trace_id)
+        failed = None if reply.problem is None else f"{reply.problem.code}: {reply.problem.message}"
+        await self._replies().reply(request.reply_to, body, error=failed, status=reply.status)
+        self._metrics.command_seconds.labels(route.contract.kind, str(reply.status)).observe(
+            time.perf_counter() - started
+        )
+
+
+UNAVAILABLE: Final = problem(ErrorCode.UNAVAILABLE, "storage is away; try again")
+INTERNAL: Final = problem(ErrorCode.INTERNAL_ERROR, "the command could not be carried out")

@@ -1,0 +1,23 @@
+"""``health-check``: always answers, 200 while healthy or degraded, 503 with the whole result when unhealthy."""
+
+from daemon.health import HealthCheck, Status
+from daemon.operations.audit import OpsAudit
+from handlers.commands import Command, Reply
+
+_OK, _UNAVAILABLE = 200, 503
+
+
+class HealthCheckOperation:
+    """Measures every dependency for the caller."""
+
+    def __init__(self, health: HealthCheck, audit: OpsAudit) -> None:
+        self._health = health
+        self._audit = audit
+
+    async def __call__(self, command: Command) -> Reply:
+        run = self._audit.new_run(command)
+        health = await self._health.measure()
+        result = health.as_json()
+        written = await self._audit.record(run, result=result)
+        answer = {"run_id": run.run_id if written else None, **result}
+        return Reply(_UNAVAILABLE if health.status is Status.UNHEALTHY else _OK, answer)
