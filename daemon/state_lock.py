@@ -1,0 +1,74 @@
+"""One daemon for one state directory: an ``flock`` that lives as long as its process, however that ends."""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from daemon.errors import StartError
+
+_NAME: Final = "daemon.lock"
+# Whoever only looks whether a daemon runs holds the lock for a moment; a start must not take that for a daemon.
+_PATIENCE_S: Final = 0.5
+_POLL_S: Final = 0.02
+
+
+class StateLock:
+    """The exclusive lock on one state directory. Releasing twice is fine."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Make the folder where it is missing and take its lock.
+
+        Blocks for half a second at most. Raises :class:`StartError` where another daemon has it or the folder cannot
+        be written.
+        """
+        descriptor = self._open()
+        deadline = time.monotonic() + _PATIENCE_S
+        while not _taken(descriptor, fcntl.LOCK_EX):
+            if time.monotonic() >= deadline:
+                holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+                os.close(descriptor)
+                raise StartError(
+                    f"daemon.state_dir {self._state_dir} is in use by another daemon (process {holder or 'unknown'})"
+                )
+            time.sleep(_POLL_S)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self) -> int:
+        try:
+            self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(self._state_dir / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StartError(f"daemon.state_dir {self._state_dir} cannot be written: {error.strerror}") from None
+
+
+def is_held(state_dir: Path) -> bool:
+    """Whether a daemon that lives, ready or not, has the state directory."""
+    try:
+        descriptor = os.open(state_dir / _NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _taken(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
