@@ -41,7 +41,7 @@ format: install-dev ## put the code into its standard form
 check: lint test ## all that CI runs
 
 bench: install-dev ## measure, every contender in the same run
-	$(BIN)/headgate bench
+	$(BIN)/python -m bench
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "headgate needs Python 3.11 or newer on the PATH (or: make PYTHON=/path/to/python3)" >&2; exit 1; }

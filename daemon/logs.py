@@ -77,7 +77,7 @@ class _PipelineHandler(logging.Handler):
             self.handleError(record)
 
 
-def configure_logging(settings: LogSettings, descriptor: int = STANDARD_OUTPUT) -> LineOutput:
+def configure_logs(settings: LogSettings, descriptor: int = STANDARD_OUTPUT) -> LineOutput:
     """Send every log line, ours and the libraries', to *descriptor* in the format that the settings ask for."""
     output = LineOutput(descriptor)
     level = logging.getLevelNamesMapping()[settings.level.upper()]

@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from daemon.errors import StartError
 
@@ -15,11 +15,18 @@ _POLL_S: Final = 0.02
 
 
 class StateLock:
-    """The exclusive lock on one state directory. Releasing twice is fine."""
+    """The exclusive lock on one state directory, for a ``with`` block or by hand. Releasing twice is fine."""
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.release()
 
     def acquire(self) -> None:
         """Make the folder where it is missing and take its lock.

@@ -13,9 +13,9 @@ Line: TypeAlias = dict[str, object]
 
 PREAMBLE = """
 import logging, structlog
-from daemon.logs import adopt_library_loggers, configure_logging
+from daemon.logs import adopt_library_loggers, configure_logs
 from daemon.settings_process import LogSettings
-output = configure_logging(LogSettings(level={level!r}, format={format!r}))
+output = configure_logs(LogSettings(level={level!r}, format={format!r}))
 log = structlog.get_logger("test")
 """
 
@@ -129,7 +129,7 @@ def test_a_reader_that_went_away_costs_lines_not_the_program() -> None:
     code = """
 import os, sys
 reader, writer = os.pipe()
-output = configure_logging(LogSettings(), writer)
+output = configure_logs(LogSettings(), writer)
 os.close(reader)
 log.info("nobody hears this")
 logging.getLogger("nats").error("nor this")

@@ -41,10 +41,9 @@ def another_process_holds(state_dir: Path) -> Iterator["subprocess.Popen[bytes]"
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Path]:
-    lock = StateLock(tmp_path)
-    lock.acquire()
-    yield tmp_path
-    lock.release()
+    with StateLock(tmp_path):
+        yield tmp_path
+    assert not is_held(tmp_path)
 
 
 def test_the_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
