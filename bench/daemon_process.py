@@ -15,7 +15,6 @@ import orjson
 from bench.processes import Child, child
 from bench.streams import BenchError
 
-CONSUMER: Final = "headgate-ingest"
 HEADGATE: Final = Path(sys.executable).with_name("headgate")
 _READY_TIMEOUT_S: Final = 60.0
 _POLL_S: Final = 0.002

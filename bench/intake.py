@@ -16,11 +16,11 @@ import orjson
 from nats.aio.client import Client
 
 from bench.contenders.job import Job
-from bench.daemon_process import CONSUMER, Home, daemon, missing_rows
+from bench.daemon_process import Home, daemon, missing_rows
 from bench.messages import SUBJECT, Load
 from bench.processes import Child, child
 from bench.server import connected, fresh_server
-from bench.streams import INGEST, BenchError, ConsumerWatch, add_ingest_stream, fill
+from bench.streams import CONSUMER, INGEST, BenchError, ConsumerWatch, fill, make_streams
 
 TIMEOUT_S: Final = 600.0
 Say = Callable[[str], None]
@@ -109,11 +109,10 @@ class Script:
     name: str
     module: str
     stores: bool = False
-    own_consumer: bool = False
-    consumer: str = "contender"
+    consumer: str = CONSUMER
 
     async def make_stream(self, client: Client, url: str, root: Path) -> None:  # noqa: ARG002 - part of the protocol
-        await add_ingest_stream(client, None if self.own_consumer else self.consumer)
+        await make_streams(client, consumers=self.consumer == CONSUMER)
 
     @asynccontextmanager
     async def run(self, url: str, root: Path) -> AsyncIterator[Child]:
@@ -142,7 +141,7 @@ class Script:
 HANDLER, BATCH, BARE = "faststream handler", "faststream batch", "bare pull"
 CONTENDERS: Final[tuple[Contender, ...]] = (
     Headgate(),
-    Script(HANDLER, "faststream_handler", stores=True, own_consumer=True),
+    Script(HANDLER, "faststream_handler", stores=True, consumer="contender"),
     Script(BATCH, "faststream_batch"),
     Script(BARE, "bare_pull"),
 )

@@ -10,11 +10,14 @@ from uuid import uuid4
 
 import orjson
 from nats.aio.client import Client
-from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, StorageType, StreamConfig
 
+from adapters.streams import provision
+from adapters.topology import Limits, Topology, topology
 from bench.messages import SUBJECT
+from contracts.subjects import Family, Subjects
 
-INGEST: Final = "HG_INGEST"
+INGEST: Final = Subjects().stream(Family.INGEST)
+CONSUMER: Final = Subjects().consumer(Family.INGEST)
 BATCH: Final = 1_000
 """The server's limit for one atomic batch; with ``sync_interval: always`` a batch costs one fsync."""
 
@@ -50,28 +53,10 @@ class _Progress:
     redelivered: int
 
 
-async def add_ingest_stream(client: Client, consumer: str | None) -> None:
-    """The stream as the daemon makes it, with a pull consumer for contenders that do not make their own."""
-    jetstream = client.jetstream()
-    await jetstream.add_stream(
-        StreamConfig(
-            name=INGEST,
-            subjects=["hg.ingest.>"],
-            storage=StorageType.FILE,
-            discard=DiscardPolicy.NEW,
-            max_bytes=4 << 30,
-            allow_atomic=True,
-        )
-    )
-    if consumer is not None:
-        settings = ConsumerConfig(
-            durable_name=consumer,
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=60,
-            max_deliver=50,
-            max_ack_pending=20_000,
-        )
-        await jetstream.add_consumer(INGEST, settings)
+async def make_streams(client: Client, *, consumers: bool) -> None:
+    """What the daemon makes on its server, exactly: with its consumers, or for contenders that make their own."""
+    wanted = topology(Subjects(), Limits())
+    await provision(client, wanted if consumers else Topology(wanted.streams))
 
 
 async def fill(client: Client, bodies: Iterable[bytes], subject: str = SUBJECT) -> int:
