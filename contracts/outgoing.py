@@ -1,9 +1,11 @@
-"""What the daemon says, as bytes: every message it sends is a version 2 envelope of the producer ``headgate``."""
+"""What the daemon says, as bytes: every message it sends is a version 2 envelope of the producer ``headgate``.
+
+Ids and times are arguments. Times are microseconds since the epoch.
+"""
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections.abc import Mapping
+from typing import Final
 
 import orjson
 
@@ -11,7 +13,6 @@ from contracts.delivery import Delivery, Judged
 from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import JsonObject, JsonValue, Problem
 from contracts.payloads.outgoing import BodyEncoding
-from contracts.subjects import Subjects
 from contracts.times import format_micros
 
 PRODUCER: Final = "headgate"
@@ -21,138 +22,121 @@ DEAD_LETTER_KIND: Final = "dead_letter"
 REDACTED: Final = "redacted"
 
 _SCHEMA_VERSION: Final = "1.0"
-_SECRET_HEADERS: Final = frozenset({"authorization", "webhook-signature"})
+_NEVER_STORED: Final = frozenset({"authorization"})
+_NEVER_SHOWN: Final = frozenset({"authorization", "webhook-signature"})
 
 
-def envelope(kind: str, payload: JsonObject, *, message_id: str, trace_id: str | None, created_at: int) -> bytes:
-    """A message of the daemon's own; one that belongs to no trace starts its own, under ``message_id`` (a UUID)."""
+def envelope(kind: str, payload: JsonObject, *, message_id: str, trace_id: str, now: int) -> bytes:
+    """A message of the daemon's own."""
     return orjson.dumps(
         {
             "envelope_version": CURRENT_ENVELOPE,
             "kind": kind,
             "schema_version": _SCHEMA_VERSION,
             "message_id": message_id,
-            "trace_id": trace_id or message_id,
-            "created_at": format_micros(created_at),
+            "trace_id": trace_id,
+            "created_at": format_micros(now),
             "producer": PRODUCER,
             "payload": payload,
         }
     )
 
 
-class Answer(Protocol):
-    """What a command came to."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def result(self) -> JsonValue: ...
-    @property
-    def problem(self) -> Problem | None: ...
-    @property
-    def replayed(self) -> bool: ...
+def trace_or(trace_id: str | None, message_id: str) -> str:
+    """The trace that a message belongs to; what belongs to none starts one under its own id, a UUID."""
+    return trace_id or message_id
 
 
-def reply_payload(answer: Answer, trace_id: str | None) -> JsonObject:
-    """A result, or the problem under the trace id of the request."""
-    payload: JsonObject = {"status": answer.status}
-    if answer.problem is None:
-        payload["result"] = answer.result
-    else:
-        payload["error"] = answer.problem.traced(answer.problem.trace_id or trace_id).as_json()
-    if answer.replayed:
-        payload["replayed"] = True
-    return payload
+def event_kind(aggregate: str, event: str) -> str:
+    """The kind of what is published on ``event.<aggregate>.<id>.<event>``."""
+    return f"{aggregate}.{event}"
 
 
-def receipt_payload(
-    judged: Judged, status: int, outcome: str, error: JsonObject | None, subjects: Subjects
-) -> JsonObject:
-    """What became of one delivery; its subject as the producer knows it."""
+def receipt(
+    judged: Judged,
+    *,
+    subject: str,
+    status: int,
+    outcome: str,
+    error: JsonObject | None,
+    message_id: str,
+    trace_id: str,
+    now: int,
+) -> bytes:
+    """What became of one delivery; ``subject`` is the one the producer published to, with the prefix."""
     payload: JsonObject = {
         "message_id": judged.message_id,
-        "subject": subjects.full(judged.delivery.subject),
+        "subject": subject,
         "stream_sequence": judged.delivery.sequence,
         "status": status,
         "outcome": outcome,
     }
     if error is not None:
         payload["error"] = error
-    return payload
+    return envelope(RECEIPT_KIND, payload, message_id=message_id, trace_id=trace_id, now=now)
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoings:
-    """Builds the answers of one installation. ``clock`` gives microseconds since the epoch."""
-
-    subjects: Subjects
-    new_id: Callable[[], str]
-    clock: Callable[[], int]
-
-    def receipt(self, judged: Judged, status: int, outcome: str, error: JsonObject | None) -> bytes:
-        payload = receipt_payload(judged, status, outcome, error, self.subjects)
-        return self._envelope(RECEIPT_KIND, payload, _trace_of(judged))
-
-    def reply(self, answer: Answer, trace_id: str | None) -> bytes:
-        return self._envelope(REPLY_KIND, reply_payload(answer, trace_id), trace_id)
-
-    def _envelope(self, kind: str, payload: JsonObject, trace_id: str | None) -> bytes:
-        return envelope(kind, payload, message_id=self.new_id(), trace_id=trace_id, created_at=self.clock())
-
-
-def receipt_body(
-    judged: Judged,
-    status: int,
-    outcome: str,
-    error: JsonObject | None,
+def reply(
     *,
+    status: int,
+    result: JsonValue,
+    error: Problem | None,
+    replayed: bool,
     message_id: str,
+    trace_id: str,
     now: int,
-    prefix: str,
 ) -> bytes:
-    """A receipt as bytes, where the caller gives id and time itself."""
-    return Outgoings(Subjects(prefix), lambda: message_id, lambda: now).receipt(judged, status, outcome, error)
+    """The answer to a command: a result, or the problem under the trace of the request."""
+    payload: JsonObject = {"status": status}
+    if error is None:
+        payload["result"] = result
+    else:
+        payload["error"] = error.traced(error.trace_id or (trace_id if trace_id != message_id else None)).as_json()
+    if replayed:
+        payload["replayed"] = True
+    return envelope(REPLY_KIND, payload, message_id=message_id, trace_id=trace_id, now=now)
 
 
-def _trace_of(judged: Judged) -> str | None:
-    return judged.problem.trace_id if hasattr(judged, "problem") else judged.trace_id
-
-
-def redacted(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers as they may be shown: secrets keep their name and lose their value."""
-    return {name: REDACTED if name.lower() in _SECRET_HEADERS else value for name, value in headers.items()}
-
-
-def dead_letter_body(
-    delivery: Delivery, error: JsonObject, *, dead_letter_id: str, message_id: str, now: int, max_bytes: int, prefix: str
+def dead_letter(
+    dead_letter_id: str,
+    problem: Problem,
+    delivery: Delivery,
+    *,
+    subject: str,
+    most_bytes: int,
+    message_id: str,
+    trace_id: str,
+    now: int,
 ) -> bytes:
-    """A refused message with its reason, byte for byte where it fits ``max_bytes``.
+    """A refused message with its reason, its body byte for byte where all of it fits ``most_bytes``.
 
-    Where it does not, ``body`` is null and ``body_encoding`` ``stored``; headers that alone are too large go as well.
+    Where it does not, ``body`` is null and ``body_encoding`` ``stored``; headers that are too large even so are left
+    out. ``subject`` is the one that was published to, with the prefix.
     """
-    subjects = Subjects(prefix)
-    trace_id = error.get("trace_id")
+    origin: JsonObject = {
+        "stream": delivery.stream,
+        "subject": subject,
+        "sequence": delivery.sequence,
+        "delivered": delivery.delivered,
+        "received_at": format_micros(delivery.stored_at),
+    }
 
-    def written(body: str | None, encoding: BodyEncoding, headers: dict[str, str]) -> bytes:
+    def carrying(body: str | None, encoding: BodyEncoding, headers: JsonObject) -> bytes:
         payload: JsonObject = {
             "dead_letter_id": dead_letter_id,
-            "error": error,
-            "origin": _origin(delivery, headers, subjects),
+            "error": problem.as_json(),
+            "origin": {**origin, "headers": headers},
             "body": body,
             "body_encoding": str(encoding),
         }
-        trace = trace_id if isinstance(trace_id, str) else None
-        return envelope(DEAD_LETTER_KIND, payload, message_id=message_id, trace_id=trace, created_at=now)
+        return envelope(DEAD_LETTER_KIND, payload, message_id=message_id, trace_id=trace_id, now=now)
 
-    shown = redacted(delivery.headers)
-    for body, encoding, headers in (
-        (*readable(delivery.body), shown),
-        (None, BodyEncoding.STORED, shown),
-    ):
-        message = written(body, encoding, headers)
-        if len(message) <= max_bytes:
-            return message
-    return written(None, BodyEncoding.STORED, {})
+    headers = shown(delivery.headers)
+    whole = carrying(*readable(delivery.body), headers)
+    if len(whole) <= most_bytes:
+        return whole
+    without_body = carrying(None, BodyEncoding.STORED, headers)
+    return without_body if len(without_body) <= most_bytes else carrying(None, BodyEncoding.STORED, {})
 
 
 def readable(body: bytes) -> tuple[str, BodyEncoding]:
@@ -163,12 +147,11 @@ def readable(body: bytes) -> tuple[str, BodyEncoding]:
         return b64encode(body).decode(), BodyEncoding.BASE64
 
 
-def _origin(delivery: Delivery, headers: dict[str, str], subjects: Subjects) -> JsonObject:
-    return {
-        "stream": delivery.stream,
-        "subject": subjects.full(delivery.subject),
-        "sequence": delivery.sequence,
-        "delivered": delivery.delivered,
-        "received_at": format_micros(delivery.stored_at),
-        "headers": dict(headers),
-    }
+def storable(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that a dead letter's row keeps: all that a replay may need, but no credentials."""
+    return {name: value for name, value in headers.items() if name.lower() not in _NEVER_STORED}
+
+
+def shown(headers: Mapping[str, str]) -> dict[str, JsonValue]:
+    """The headers as messages, answers and logs may tell them: secrets keep their name and lose their value."""
+    return {name: REDACTED if name.lower() in _NEVER_SHOWN else value for name, value in headers.items()}
