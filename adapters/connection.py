@@ -77,7 +77,7 @@ def make_broker(
     Raises :class:`ConnectFailedError` where URL and credentials file contradict each other.
     """
     try:
-        return NatsBroker(
+        broker = NatsBroker(
             [server.strip() for server in url.split(",")],
             name=name,
             security=None if credentials is None else NatsCredentials(str(credentials)),
@@ -96,6 +96,10 @@ def make_broker(
         )
     except SetupError as error:
         raise ConnectFailedError(f"the settings of the NATS connection contradict each other: {error}") from error
+    # The frame wraps the callback in one that raises for some refusals ("authorization violation", "maximum connections
+    # exceeded"). Raised within a reconnect, that ends the client's reconnecting for ever, without a word.
+    broker._connection_kwargs["error_cb"] = watch.error  # noqa: SLF001 - the wrapper has no public switch
+    return broker
 
 
 async def connect(broker: NatsBroker, url: str, watch: ConnectionWatch, timeout_s: float) -> Client:

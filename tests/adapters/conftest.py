@@ -40,6 +40,20 @@ async def nc(nats_server: EmbeddedServer) -> AsyncIterator[Client]:
     await client.close()
 
 
+@pytest_asyncio.fixture
+async def nc_own(own_server: EmbeddedServer) -> AsyncIterator[Client]:
+    """A connection to the test's own server that outlives its outages."""
+
+    async def ignored(_: Exception) -> None:
+        return None
+
+    client = await nats.connect(
+        own_server.url, max_reconnect_attempts=-1, reconnect_time_wait=0, connect_timeout=1, error_cb=ignored
+    )
+    yield client
+    await client.close()
+
+
 @pytest.fixture
 def prefix() -> str:
     """A prefix that no other test uses."""
