@@ -12,9 +12,10 @@ from pydantic import create_model
 
 from contracts.envelope import Proven1, Proven2
 from contracts.errors import JsonValue
-from contracts.payloads import session
+from contracts.outgoing import DEAD_LETTER_KIND, RECEIPT_KIND, REPLY_KIND
+from contracts.payloads import ledger, ops, outgoing, session
 from contracts.payloads.base import Payload
-from contracts.subjects import Family, ingest
+from contracts.subjects import DURABLE, Family, parse_callback
 
 Old = TypeVar("Old", bound=Payload)
 
@@ -41,16 +42,23 @@ class Door:
     """
 
     schema: Schema
+    envelope_1: type[Proven1]
+    envelope_2: type[Proven2]
     prove_1: Callable[[JsonValue], Proven1]
     prove_2: Callable[[JsonValue], Proven2]
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A kind with its versions, oldest first."""
+    """A kind with its versions, oldest first.
+
+    ``address`` is its subject without prefix, ``{…}`` standing for what varies; answers have none, and no family: they
+    go where the asker said.
+    """
 
     kind: str
-    family: Family
+    family: Family | None
+    address: str | None
     doors: Mapping[str, Door] = field(repr=False)
 
     @property
@@ -62,11 +70,24 @@ class Contract:
         return self.doors[self.versions[-1]].schema
 
 
-def contract(family: Family, kind: str, *schemas: Schema) -> Contract:
-    """Declare a kind; schemas are given oldest first, each but the last with its adapter."""
-    if [schema for schema in schemas[:-1] if schema.adapt is None] or schemas[-1].adapt is not None:
+def contract(family: Family, kind: str, *schemas: Schema, address: str | None = None) -> Contract:
+    """Declare a kind; schemas are given oldest first, each but the last with its adapter.
+
+    Without an ``address`` its subject is ``<family>.<kind>``.
+    """
+    return Contract(kind, family, address or f"{family}.{kind}", _doors(kind, schemas))
+
+
+def answer(kind: str, *schemas: Schema) -> Contract:
+    """Declare a kind that goes to the subject which the asker named."""
+    return Contract(kind, None, None, _doors(kind, schemas))
+
+
+def _doors(kind: str, schemas: tuple[Schema, ...]) -> Mapping[str, Door]:
+    *old, newest = schemas
+    if newest.adapt is not None or any(schema.adapt is None for schema in old):
         raise ValueError(f"{kind}: every schema but the newest has an adapter, and only those")
-    return Contract(kind, family, MappingProxyType({schema.version: _door(kind, schema) for schema in schemas}))
+    return MappingProxyType({schema.version: _door(kind, schema) for schema in schemas})
 
 
 def _door(kind: str, schema: Schema) -> Door:
@@ -77,7 +98,13 @@ def _door(kind: str, schema: Schema) -> Door:
         f"{name}_envelope_2", __base__=Proven2, kind=(_only(kind), ...), schema_version=version, payload=payload
     )
     # The core validators themselves: `model_validate` is a layer of Python around them.
-    return Door(schema, first.__pydantic_validator__.validate_python, second.__pydantic_validator__.validate_python)
+    return Door(
+        schema,
+        first,
+        second,
+        first.__pydantic_validator__.validate_python,
+        second.__pydantic_validator__.validate_python,
+    )
 
 
 def _only(word: str) -> type[str]:
@@ -86,29 +113,40 @@ def _only(word: str) -> type[str]:
 
 
 class Registry:
-    """The contracts by kind."""
+    """The contracts, in the order in which they were declared."""
 
     def __init__(self, contracts: Iterable[Contract]) -> None:
-        self._contracts: Final = {contract.kind: contract for contract in contracts}
-        self._by_subject: Final = {
-            ingest(contract.kind): contract for contract in self._contracts.values() if contract.family is Family.INGEST
+        self._contracts: Final = tuple(contracts)
+        self._by_kind: Final = {(contract.family, contract.kind): contract for contract in self._contracts}
+        streamed = [contract for contract in self._contracts if contract.family in DURABLE and contract.address]
+        self._by_subject: Final = {contract.address: contract for contract in streamed}
+        # A callback's subject ends in an id: what stands before it names the kind.
+        self._by_callback: Final = {
+            parsed.family: contract
+            for contract in streamed
+            if (parsed := parse_callback(contract.address or "")) is not None
         }
+        if len(self._by_kind) < len(self._contracts):
+            raise ValueError("a kind is declared twice in one family")
 
-    def contract(self, kind: str) -> Contract | None:
-        return self._contracts.get(kind)
+    def contract(self, kind: str, family: Family | None = Family.INGEST) -> Contract | None:
+        return self._by_kind.get((family, kind))
 
     def addressed(self, subject: str) -> Contract | None:
-        """The contract that a subject (without prefix) names; None where it names no known kind."""
-        return self._by_subject.get(subject)
+        """The contract that a subject of a stream (without prefix) names; None where it names no known kind."""
+        known = self._by_subject.get(subject)
+        if known is None and (parsed := parse_callback(subject)) is not None:
+            return self._by_callback.get(parsed.family)
+        return known
 
-    def supported(self, kind: str) -> tuple[str, ...]:
+    def supported(self, kind: str, family: Family | None = Family.INGEST) -> tuple[str, ...]:
         """The schema versions of a kind, oldest first; empty where the kind is unknown."""
-        known = self._contracts.get(kind)
+        known = self.contract(kind, family)
         return known.versions if known else ()
 
-    def contracts(self, family: Family | None = None) -> tuple[Contract, ...]:
-        """All contracts, or those of a family, in the order in which they were declared."""
-        return tuple(known for known in self._contracts.values() if family in (None, known.family))
+    def contracts(self, *families: Family | None) -> tuple[Contract, ...]:
+        """All contracts, or those of some families."""
+        return tuple(known for known in self._contracts if not families or known.family in families)
 
 
 REGISTRY: Final = Registry(
@@ -120,5 +158,10 @@ REGISTRY: Final = Registry(
             older("1.0", session.SessionUsage1, session.usage_from_1),
             Schema("2.0", session.SessionUsage),
         ),
+        contract(Family.COMMAND, "ledger.get", Schema("1.0", ledger.LedgerGet)),
+        contract(Family.OPS, "health-check", Schema("1.0", ops.HealthCheck)),
+        contract(Family.DEAD, DEAD_LETTER_KIND, Schema("1.0", outgoing.DeadLetter), address="dead.{subject}"),
+        answer(RECEIPT_KIND, Schema("1.0", outgoing.Receipt)),
+        answer(REPLY_KIND, Schema("1.0", outgoing.Reply)),
     ]
 )
