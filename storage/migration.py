@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
 from storage import migrations
-from storage.failures import classify
+from storage.failures import StorageAway, classify
 from storage.migrations import SchemaStatus
 from storage.postgres import postgres_engine
 from storage.sqlite import EXCLUSIVE, sqlite_engine
@@ -39,12 +39,20 @@ async def in_schema_transaction(url: str, step: Callable[[Connection], T]) -> T:
 
 
 def _on_sqlite(path: Path, step: Callable[[Connection], T]) -> T:
+    _make_folder(path.parent)
     engine = sqlite_engine(path, busy_timeout_ms=_LOCK_WAIT_MS, begin=EXCLUSIVE)
     try:
         with engine.begin() as connection:
             return step(connection)
     finally:
         engine.dispose()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageAway(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
 async def upgrade(url: str, revision: str = "head") -> SchemaStatus:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import BaseModel
 
+from contracts.work import WorkType
 from daemon.errors import StartError
 from daemon.settings import Settings, load_settings
 from daemon.settings_errors import all_keys, dotted
@@ -160,6 +161,10 @@ def test_the_deadline_of_a_type_of_work_is_under_its_quoted_name(write: Write) -
     work = load_settings(write('[work."job.process"]\ndeadline_s = 7\n'), {}).work
     assert work.deadlines_s()["job.process"] == 7
     assert work.deadlines_s()["publish"] == 600
+
+
+def test_every_type_of_work_has_a_deadline() -> None:
+    assert set(Settings().work.deadlines_s()) == set(WorkType)
 
 
 def test_an_empty_day_means_no_end_of_compat_mode(write: Write) -> None:

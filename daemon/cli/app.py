@@ -1,0 +1,41 @@
+"""All commands of the command line in one place."""
+
+import os
+import sys
+
+import typer
+
+from daemon.cli.check_config import check_config
+from daemon.cli.contracts import contracts
+from daemon.cli.migrate import migrate
+from daemon.cli.shared import Config, Json
+
+app = typer.Typer(
+    name="headgate",
+    help="The gate at the head of a content pipeline.",
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback that shows local variables would show secrets.
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def serve(config: Config = None, as_json: Json = False) -> None:
+    """Run the daemon until a signal; --json asks for JSON logs whatever the settings say."""
+    from daemon.cli.serve import run_daemon
+
+    raise typer.Exit(run_daemon(config, as_json=as_json))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def bench(context: typer.Context) -> None:
+    """Measure what headgate must reach, every contender in the same run (headgate bench --help)."""
+    # A process of its own: what is measured must not share this one's memory, nor the daemon import its benchmarks.
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "bench", *context.args])  # noqa: S606 - our own module
+
+
+app.command("check-config")(check_config)
+app.command(context_settings={"ignore_unknown_options": True})(migrate)  # so that -1 is a revision, not an option
+app.add_typer(contracts, name="contracts")

@@ -1,0 +1,61 @@
+"""``headgate migrate``: the database's schema, without a daemon."""
+
+import asyncio
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemon.cli.shared import Config, Json, fail, print_json, settings_or_fail
+from daemon.settings_values import without_credentials
+from daemon.terminal import escaped
+
+if TYPE_CHECKING:
+    from storage.migrations import SchemaStatus
+
+
+class Direction(StrEnum):
+    UP = "up"
+    DOWN = "down"
+    STATUS = "status"
+
+
+def migrate(
+    direction: Annotated[Direction, typer.Argument(help="up: to the newest revision.")] = Direction.UP,
+    revision: Annotated[
+        str | None, typer.Argument(help="down: the revision to go back to, or -1 for one step.", metavar="REVISION")
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Bring the database's schema up or down, or say where it stands."""
+    if (direction is Direction.DOWN) != (revision is not None):
+        wanted = "needs a revision, or -1 for one step" if direction is Direction.DOWN else "takes no revision"
+        raise typer.BadParameter(f"{direction} {wanted}", param_hint="REVISION")
+    settings = settings_or_fail(config, as_json=as_json)
+    from alembic.util import CommandError
+
+    from storage.failures import StorageError
+
+    try:
+        status = asyncio.run(_move(settings.storage.url, direction, revision))
+    except (StorageError, CommandError) as error:
+        reason = " ".join(str(error).split())
+        fail(f"{without_credentials(settings.storage.url)}: {reason}", as_json=as_json)
+    _answer(status, as_json=as_json)
+
+
+async def _move(url: str, direction: Direction, revision: str | None) -> "SchemaStatus":
+    from storage import migration
+
+    if direction is Direction.DOWN and revision is not None:
+        return await migration.downgrade(url, revision)
+    return await (migration.upgrade(url) if direction is Direction.UP else migration.status(url))
+
+
+def _answer(status: "SchemaStatus", *, as_json: bool) -> None:
+    if as_json:
+        print_json({"current": status.current, "head": status.head, "up_to_date": status.up_to_date})
+        return
+    place = "up to date" if status.up_to_date else f"the newest is {status.head}"
+    print(f"revision {escaped(status.current or 'none')}, {place}")

@@ -1,0 +1,56 @@
+"""What every command shares: its options, its settings, the way it answers and the way it fails."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from daemon.errors import StartError
+from daemon.terminal import escaped
+
+if TYPE_CHECKING:
+    from daemon.runtime_file import Runtime
+    from daemon.settings import Settings
+
+FAILED = 1
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings file; without it config.toml in the current folder."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+
+
+def fail(*lines: str, as_json: bool = False, code: int = FAILED) -> NoReturn:
+    """End the command: each line on standard error, and as JSON on standard output where that was asked for."""
+    if as_json:
+        print_json({"errors": list(lines)})
+    for line in lines:
+        print(escaped(line), file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def print_json(answer: object) -> None:
+    print(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def settings_or_fail(config: Path | None, *, as_json: bool = False) -> "Settings":
+    """The settings; each fault is a line, and the command ends with exit code 1."""
+    from daemon.settings import load_settings
+
+    try:
+        return load_settings(config)
+    except StartError as error:
+        fail(*error.lines, as_json=as_json)
+
+
+def daemon_or_fail(settings: "Settings", *, as_json: bool = False) -> "Runtime":
+    """The local daemon to speak to; without one the command ends with one line and exit code 1."""
+    from daemon.runtime_file import NoDaemonError, find_daemon
+
+    try:
+        return find_daemon(settings.daemon.state_dir)
+    except NoDaemonError as error:
+        fail(str(error), as_json=as_json)

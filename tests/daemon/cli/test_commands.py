@@ -1,0 +1,183 @@
+"""The command line as its users meet it: a process, its output, its exit code."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+HEADGATE = Path(sys.executable).with_name("headgate")
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+BAD = """
+[nats]
+port = "80"
+[contracts]
+max_bytez = 1
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs the installed command in an empty folder."""
+
+    def command(*arguments: str, environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEADGATE_")}
+        return subprocess.run(
+            [str(HEADGATE), *arguments],
+            cwd=tmp_path,
+            env=inherited | {"COLUMNS": "200"} | dict(environment or {}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return command
+
+
+def test_help_names_every_command(run: Run) -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    for name in ("serve", "check-config", "migrate", "contracts", "bench"):
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [("serve",), ("check-config",), ("migrate",), ("contracts", "export")], ids=" ".join
+)
+def test_every_command_takes_the_settings_file_and_json(run: Run, command: tuple[str, ...]) -> None:
+    done = run(*command, "--help")
+    assert done.returncode == 0
+    assert "--config" in done.stdout
+    assert "--json" in done.stdout
+
+
+@pytest.mark.parametrize("command", [("serve",), ("check-config",), ("migrate", "status")], ids=" ".join)
+def test_bad_settings_are_one_line_each_and_exit_code_1(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "config.toml").write_text(BAD)
+    done = run(*command, environment={"HEADGATE_LOG__LEVEL": "loud"})
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "config.toml: nats.port: must be a whole number",
+        "config.toml: contracts.max_bytez: unknown key, did you mean contracts.max_bytes?",
+        "HEADGATE_LOG__LEVEL: must be 'debug', 'info', 'warning' or 'error'",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
+
+
+def test_faults_are_json_too_where_json_was_asked_for(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text(BAD)
+    done = run("check-config", "--config", "other.toml", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["errors"] == done.stderr.splitlines()
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_settings_file_that_is_named_and_absent_is_one_line(run: Run) -> None:
+    done = run("serve", "--config", "none.toml")
+    assert (done.returncode, done.stderr) == (1, "none.toml: cannot be read: No such file or directory\n")
+
+
+def test_what_a_settings_file_holds_cannot_steer_the_terminal(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('"a\\u001b[2Jb" = 1')
+    done = run("check-config")
+    assert done.returncode == 1
+    assert done.stderr == 'config.toml: "a\\x1b[2Jb": unknown key\n'
+
+
+def test_check_config_shows_what_is_in_effect(run: Run, tmp_path: Path) -> None:
+    done = run(
+        "check-config", "--json", environment={"HEADGATE_AUTH__JWT_SECRET": "s" * 40, "HEADGATE_NATS__PORT": "7"}
+    )
+    assert done.returncode == 0
+    assert "sss" not in done.stdout
+    shown = json.loads(done.stdout)
+    assert shown["nats"]["port"] == 7
+    assert shown["auth"]["jwt_secret"] == "**********"
+    assert shown["daemon"]["state_dir"] == str(tmp_path / "var")
+
+
+def test_check_config_is_readable_without_json(run: Run) -> None:
+    done = run("check-config")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert 'nats.mode = "embedded"' in lines
+    assert 'work."job.process".deadline_s = 1800.0' in lines
+    assert 'limits.reply_prefixes = ["_INBOX."]' in lines
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("serve", "--nonsense"), ("nonsense",), ("migrate", "sideways"), ("migrate", "down"), ("migrate", "up", "-1")],
+    ids=" ".join,
+)
+def test_what_is_asked_wrongly_is_exit_code_2_and_no_traceback(run: Run, arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr != ""
+    assert "Traceback" not in done.stderr
+
+
+def test_migrate_goes_up_says_where_it_stands_and_goes_down(run: Run, tmp_path: Path) -> None:
+    up = run("migrate", "--json")
+    assert up.returncode == 0, up.stderr
+    head = json.loads(up.stdout)["head"]
+    assert json.loads(up.stdout) == {"current": head, "head": head, "up_to_date": True}
+    with sqlite3.connect(tmp_path / "var" / "headgate.db") as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert {"inbox", "outbox", "dead_letters"} <= tables
+
+    assert run("migrate", "status").stdout == f"revision {head}, up to date\n"
+
+    down = run("migrate", "down", "-1", "--json")
+    assert down.returncode == 0, down.stderr
+    assert json.loads(down.stdout)["current"] != head
+    assert json.loads(run("migrate", "status", "--json").stdout)["up_to_date"] is False
+
+
+def test_a_revision_that_does_not_exist_is_one_line(run: Run) -> None:
+    done = run("migrate", "down", "no-such-revision")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "no-such-revision" in done.stderr
+
+
+def a_text_file(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"this is a text file" * 100)
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir(parents=True)
+
+
+def a_file_for_a_folder(path: Path) -> None:
+    path.parent.write_text("")
+
+
+@pytest.mark.parametrize("occupy", [a_text_file, a_folder, a_file_for_a_folder], ids=lambda occupy: occupy.__name__)
+def test_a_database_that_is_none_is_one_line(run: Run, tmp_path: Path, occupy: Callable[[Path], None]) -> None:
+    occupy(tmp_path / "var" / "headgate.db")
+    done = run("migrate")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"sqlite:///{tmp_path}/var/headgate.db: ")
+
+
+def test_the_terminal_libraries_are_not_loaded_for_the_daemon() -> None:
+    program = (
+        "import sys; from daemon.cli import main\n"
+        "try: main(['serve', '--config', 'none.toml'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'typer', 'click', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
