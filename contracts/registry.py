@@ -93,9 +93,20 @@ def _doors(kind: str, schemas: tuple[Schema, ...]) -> Mapping[str, Door]:
 def _door(kind: str, schema: Schema) -> Door:
     name = f"{kind}-{schema.version}".replace(".", "_")
     version, payload = (_only(schema.version), ...), (schema.model, ...)
-    first = create_model(f"{name}_envelope_1", __base__=Proven1, schema_version=version, payload=payload)
+    first = create_model(
+        f"{name}_envelope_1",
+        __base__=Proven1,
+        __doc__=f"Envelope version 1 around {kind} {schema.version}; the kind comes from the subject.",
+        schema_version=version,
+        payload=payload,
+    )
     second = create_model(
-        f"{name}_envelope_2", __base__=Proven2, kind=(_only(kind), ...), schema_version=version, payload=payload
+        f"{name}_envelope_2",
+        __base__=Proven2,
+        __doc__=f"Envelope version 2 around {kind} {schema.version}.",
+        kind=(_only(kind), ...),
+        schema_version=version,
+        payload=payload,
     )
     # The core validators themselves: `model_validate` is a layer of Python around them.
     return Door(

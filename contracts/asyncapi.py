@@ -1,0 +1,209 @@
+"""The registry as AsyncAPI 3: a channel for each subject, an operation for each direction, seen from the daemon."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from contracts.envelope import Envelope2
+from contracts.errors import JsonObject, JsonValue
+from contracts.examination import MESSAGE_ID_HEADER
+from contracts.outgoing import RECEIPT_KIND, REPLY_KIND
+from contracts.receipts import RECEIPT_HEADER
+from contracts.registry import Contract, Registry
+from contracts.subjects import DURABLE, Family, Subjects
+
+ASYNCAPI_VERSION: Final = "3.0.0"
+CONTRACT_VERSION: Final = "2.0.0"
+
+_SCHEMAS: Final = "#/components/schemas/"
+_REQUESTS: Final = (Family.COMMAND, Family.OPS)
+_COMES_IN: Final = (*DURABLE, *_REQUESTS)
+# Families that carry other kinds' messages, or whose kinds are not declared (yet): one channel for the whole family.
+_WHOLE_FAMILIES: Final = {
+    Family.CALLBACK: ("{family}.{id}", "What workers report of the work they took; the id may span several tokens."),
+    Family.REPLAY: ("{subject}", "Dead letters on their way through the gate again, by their original subject."),
+    Family.WORK: ("{type}", "Work for whoever takes it, kept until it is acknowledged."),
+    Family.EVENT: ("{aggregate}.{id}.{event}", "What happened to an aggregate; the id may span several tokens."),
+    Family.CONTROL: ("{agent}", "What an operator tells an agent: kill, spawn, model."),
+}
+_ABOUT: Final = {
+    Family.INGEST: "What producers report.",
+    Family.CALLBACK: "What workers report of the work they took.",
+    Family.WORK: "Work for whoever takes it, kept until it is acknowledged.",
+    Family.EVENT: "What happened to an aggregate.",
+    Family.DEAD: "Refused messages, byte for byte, with the reason.",
+    Family.COMMAND: "A command, answered on the request's reply subject.",
+    Family.OPS: "An operator's command, answered on the request's reply subject.",
+}
+
+
+def asyncapi(registry: Registry, subjects: Subjects) -> JsonObject:
+    """The whole document."""
+    channels: JsonObject = {}
+    operations: JsonObject = {}
+    messages: JsonObject = {}
+    for channel in _channels(registry, subjects):
+        channels[channel.id] = channel.as_json()
+        messages.update({message.id: message.as_json() for message in channel.messages})
+        if channel.family is not None:
+            operations[channel.operation_id] = channel.operation()
+    return {
+        "asyncapi": ASYNCAPI_VERSION,
+        "info": {
+            "title": "headgate",
+            "version": CONTRACT_VERSION,
+            "description": "The gate at the head of a content pipeline, spoken to by messages on NATS JetStream.",
+        },
+        "defaultContentType": "application/json",
+        "channels": channels,
+        "operations": operations,
+        "components": {"messages": messages, "schemas": _schemas(registry)},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    id: str
+    summary: str
+    envelope: type[BaseModel]
+    durable: bool
+
+    def as_json(self) -> JsonObject:
+        message: JsonObject = {
+            "name": self.id,
+            "summary": self.summary,
+            "payload": {"$ref": _SCHEMAS + self.envelope.__name__},
+        }
+        if self.durable:
+            message["headers"] = _DURABLE_HEADERS
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    """``family`` is None for answers, which go where the asker said."""
+
+    id: str
+    family: Family | None
+    address: str | None
+    description: str
+    messages: tuple[_Message, ...]
+
+    def as_json(self) -> JsonObject:
+        channel: JsonObject = {
+            "address": self.address,
+            "description": self.description,
+            "messages": {message.id: {"$ref": f"#/components/messages/{message.id}"} for message in self.messages},
+        }
+        parameters = _parameters(self.address or "")
+        if parameters:
+            channel["parameters"] = {name: {"description": f"What stands for {name} in the address."} for name in parameters}
+        return channel
+
+    @property
+    def operation_id(self) -> str:
+        return f"{'receive' if self.family in _COMES_IN else 'send'}-{self.id}"
+
+    def operation(self) -> JsonObject:
+        operation: JsonObject = {
+            "action": "receive" if self.family in _COMES_IN else "send",
+            "channel": {"$ref": f"#/channels/{self.id}"},
+            "summary": self.description,
+            "messages": [_in_channel(self.id, message.id) for message in self.messages],
+        }
+        if self.family in _REQUESTS:
+            operation["reply"] = _answer(REPLY_KIND, "$message.header#/reply", "The request's reply subject.")
+        elif self.family in DURABLE:
+            operation["reply"] = _answer(
+                RECEIPT_KIND, f"$message.header#/{RECEIPT_HEADER}", "Where the producer asked for a receipt."
+            )
+        return operation
+
+
+def _channels(registry: Registry, subjects: Subjects) -> Iterator[_Channel]:
+    declared = registry.contracts()
+    for contract in declared:
+        yield _channel_of(contract, subjects)
+    for family, (rest, about) in _WHOLE_FAMILIES.items():
+        if family not in {contract.family for contract in declared}:
+            name = "any-reported" if family in DURABLE else "any"
+            any_kind = _Message(name, "A version 2 envelope of any kind.", Envelope2, family in DURABLE)
+            yield _Channel(str(family), family, subjects.full(f"{family}.{rest}"), about, (any_kind,))
+
+
+def _channel_of(contract: Contract, subjects: Subjects) -> _Channel:
+    if contract.family is None or contract.address is None:
+        return _Channel(
+            contract.kind, None, None, "Goes to the subject that the asker named.", tuple(_messages(contract))
+        )
+    return _Channel(
+        f"{contract.family}.{contract.kind}",
+        contract.family,
+        subjects.full(contract.address),
+        _ABOUT[contract.family],
+        tuple(_messages(contract)),
+    )
+
+
+def _messages(contract: Contract) -> Iterator[_Message]:
+    """What may stand on a contract's subject: old schemas and old envelopes only where others are the writers."""
+    for version, door in contract.doors.items():
+        name, durable = f"{contract.kind}-{version}", contract.family in DURABLE
+        if contract.family in _REQUESTS:
+            name = f"{contract.family}.{name}"
+        yield _Message(name, f"{contract.kind}, schema {version}.", door.envelope_2, durable)
+        if durable:
+            about = f"{contract.kind}, schema {version}, in a version 1 envelope."
+            yield _Message(f"{name}-envelope-1", about, door.envelope_1, durable)
+
+
+def _answer(kind: str, location: str, description: str) -> JsonObject:
+    return {
+        "address": {"location": location, "description": description},
+        "channel": {"$ref": f"#/channels/{kind}"},
+        "messages": [_in_channel(kind, f"{kind}-1.0")],
+    }
+
+
+def _in_channel(channel: str, message: str) -> JsonObject:
+    return {"$ref": f"#/channels/{channel}/messages/{message}"}
+
+
+def _parameters(address: str) -> list[str]:
+    return [part.split("}")[0] for part in address.split("{")[1:]]
+
+
+def _schemas(registry: Registry) -> JsonValue:
+    """Every model that a message may refer to, by its name."""
+    models: Iterable[type[BaseModel]] = [
+        Envelope2,
+        *(
+            model
+            for contract in registry.contracts()
+            for door in contract.doors.values()
+            for model in (door.envelope_2, *([door.envelope_1] if contract.family in DURABLE else []))
+        ),
+    ]
+    _, schemas = models_json_schema(
+        [(model, "validation") for model in models], ref_template=_SCHEMAS + "{model}", by_alias=True
+    )
+    definitions: JsonValue = schemas["$defs"]
+    return definitions
+
+
+_DURABLE_HEADERS: Final[JsonObject] = {
+    "type": "object",
+    "properties": {
+        MESSAGE_ID_HEADER: {
+            "type": "string",
+            "description": "The stream's own deduplication; the message id of a version 1 envelope.",
+        },
+        RECEIPT_HEADER: {
+            "type": "string",
+            "description": "A literal subject under an allowed reply prefix: gets the outcome after the commit.",
+        },
+    },
+}

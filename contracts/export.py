@@ -1,0 +1,60 @@
+"""The contracts as files: a JSON Schema (2020-12) for each kind and version, the envelopes, and AsyncAPI."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import orjson
+import yaml
+from pydantic import BaseModel
+
+from contracts.asyncapi import asyncapi
+from contracts.envelope import Envelope1, Envelope2
+from contracts.errors import JsonObject
+from contracts.registry import REGISTRY, Contract, Registry
+from contracts.subjects import Subjects
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+ASYNCAPI_FILE: Final = "asyncapi.yaml"
+
+
+def export(directory: Path, registry: Registry = REGISTRY, prefix: str = "hg") -> list[Path]:
+    """Write all documents into ``directory``, which is made where missing; answers what was written."""
+    directory.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, content in documents(registry, prefix):
+        path = directory / name
+        path.write_bytes(content)
+        written.append(path)
+    return written
+
+
+def documents(registry: Registry, prefix: str) -> Iterator[tuple[str, bytes]]:
+    """File names and contents."""
+    yield "envelope-1.schema.json", _as_bytes(schema_of(Envelope1))
+    yield "envelope-2.schema.json", _as_bytes(schema_of(Envelope2))
+    kinds = Counter[str]()
+    for contract in registry.contracts():
+        kinds[contract.kind] += 1
+        for version, door in contract.doors.items():
+            yield _file_name(contract, version, kinds[contract.kind] > 1), _as_bytes(schema_of(door.schema.model))
+    document = asyncapi(registry, Subjects(prefix))
+    yield ASYNCAPI_FILE, yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120).encode()
+
+
+def schema_of(model: type[BaseModel]) -> JsonObject:
+    """The JSON Schema of what a model accepts."""
+    schema: JsonObject = {"$schema": DIALECT}
+    schema.update(model.model_json_schema(by_alias=True, mode="validation"))
+    return schema
+
+
+def _file_name(contract: Contract, version: str, taken: bool) -> str:
+    """Named by the kind; a second family with the same kind (a command and the work it leads to) is named as well."""
+    kind = f"{contract.family}.{contract.kind}" if taken else contract.kind
+    return f"{kind}-{version}.schema.json"
+
+
+def _as_bytes(schema: JsonObject) -> bytes:
+    return orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
