@@ -1,0 +1,172 @@
+"""Bearer tokens: JSON Web Tokens become principals, by keys that are configured and by nothing that the token says.
+
+An algorithm is accepted only with the key configured for it: HS256 with the shared secret, EdDSA with the public key.
+Whatever is wrong with a token is answered in the same words, so that nobody learns how far a forgery came.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from contracts.errors import ErrorCode, Problem, problem
+from contracts.principals import Principal, Scope
+from contracts.times import MICROS_PER_SECOND
+
+AUTHORIZATION: Final = "Authorization"
+LEAST_SECRET_BYTES: Final = 32
+
+_HS256: Final = "HS256"
+_EDDSA: Final = "EdDSA"
+_MOST_TOKEN_CHARACTERS: Final = 8_192
+_MOST_OWNER_CHARACTERS: Final = 200
+_SCOPES: Final[Mapping[str, Scope]] = {str(scope): scope for scope in Scope}
+
+_PublicKey: TypeAlias = Ed25519PublicKey | Ed448PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeys:
+    """What tokens are checked with. At least one of the keys; ``issuer`` and ``audience`` are demanded where given."""
+
+    jwt_secret: str | None = None
+    jwt_public_key: str | None = None
+    issuer: str | None = None
+    audience: str | None = None
+    leeway_s: float = 0
+
+    def __repr__(self) -> str:
+        return f"TokenKeys(issuer={self.issuer!r}, audience={self.audience!r}, keys redacted)"
+
+
+class UnusableKey(ValueError):
+    """A configured key cannot check tokens; the message never repeats it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """A token that was checked, and until when it speaks for its principal (seconds since the epoch)."""
+
+    principal: Principal
+    not_before: float
+    expires_at: float
+
+
+class TokenAuthenticator:
+    """Checks signature, ``exp``, ``nbf``, ``iat``, ``iss``, ``aud`` and demands ``sub`` and ``exp``.
+
+    A token that was checked is remembered until it expires (by its digest, at most ``most_remembered`` of them), for a
+    caller sends the same one thousands of times. Raises :class:`UnusableKey` for keys that cannot check tokens.
+    """
+
+    def __init__(self, keys: TokenKeys, *, most_remembered: int = 1_024) -> None:
+        self._keys: Final = _keys_by_algorithm(keys)
+        self._issuer: Final = keys.issuer
+        self._audience: Final = keys.audience
+        self._leeway_s: Final = keys.leeway_s
+        self._most_remembered: Final = most_remembered
+        self._remembered: OrderedDict[bytes, _Proven] = OrderedDict()
+
+    def authenticate(self, headers: Mapping[str, str], now: int) -> Principal | Problem:
+        """The principal of ``Authorization: Bearer …``, or ``UNAUTHENTICATED``; ``now`` in microseconds."""
+        token = _bearer(headers)
+        if token is None:
+            return UNAUTHENTICATED
+        digest = hashlib.sha256(token).digest()
+        proven = self._remembered.get(digest)
+        if proven is None:
+            if (proven := self._prove(token)) is None:
+                return UNAUTHENTICATED
+            self._remember(digest, proven)
+        else:
+            self._remembered.move_to_end(digest)
+        if not self._in_force(proven, now / MICROS_PER_SECOND):
+            self._remembered.pop(digest, None)
+            return UNAUTHENTICATED
+        return proven.principal
+
+    def _prove(self, token: bytes) -> _Proven | None:
+        try:
+            algorithm = jwt.get_unverified_header(token).get("alg")
+            key = self._keys.get(algorithm) if isinstance(algorithm, str) else None
+            if key is None:
+                return None
+            claims = jwt.decode(
+                token,
+                key,
+                # Never the token's own word: it names one of our keys, and only that key's algorithm is tried.
+                algorithms=[_HS256 if isinstance(key, bytes) else _EDDSA],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=self._leeway_s,
+                options={"require": ["sub", "exp"]},
+            )
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            return None
+        return _proven(claims)
+
+    def _in_force(self, proven: _Proven, now_s: float) -> bool:
+        return proven.not_before - self._leeway_s <= now_s < proven.expires_at + self._leeway_s
+
+    def _remember(self, digest: bytes, proven: _Proven) -> None:
+        self._remembered[digest] = proven
+        if len(self._remembered) > self._most_remembered:
+            self._remembered.popitem(last=False)
+
+
+def _keys_by_algorithm(keys: TokenKeys) -> dict[str, bytes | _PublicKey]:
+    found: dict[str, bytes | _PublicKey] = {}
+    if keys.jwt_secret is not None:
+        secret = keys.jwt_secret.encode()
+        if len(secret) < LEAST_SECRET_BYTES:
+            raise UnusableKey(f"a token secret should have at least {LEAST_SECRET_BYTES} bytes")
+        found[_HS256] = secret
+    if keys.jwt_public_key is not None:
+        found[_EDDSA] = _public_key(keys.jwt_public_key)
+    if not found:
+        raise UnusableKey("a token secret or a public key is needed")
+    return found
+
+
+def _public_key(pem: str) -> _PublicKey:
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnusableKey("a public key should be in PEM form") from None
+    if not isinstance(key, Ed25519PublicKey | Ed448PublicKey):
+        raise UnusableKey("a public key should be an Ed25519 or Ed448 key")
+    return key
+
+
+def _bearer(headers: Mapping[str, str]) -> bytes | None:
+    value = headers.get(AUTHORIZATION)
+    if value is None:
+        value = next((headers[name] for name in sorted(headers) if name.lower() == AUTHORIZATION.lower()), "")
+    scheme, _, token = value.partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token.isascii() or not 0 < len(token) <= _MOST_TOKEN_CHARACTERS:
+        return None
+    return token.encode()
+
+
+def _proven(claims: Mapping[str, object]) -> _Proven | None:
+    owner, scope = claims["sub"], claims.get("scope", "")
+    if not isinstance(owner, str) or not isinstance(scope, str):
+        return None
+    if not 0 < len(owner) <= _MOST_OWNER_CHARACTERS or not owner.isprintable():
+        return None
+    expires_at, not_before = claims["exp"], claims.get("nbf", 0)
+    if not isinstance(expires_at, int | float) or not isinstance(not_before, int | float):
+        return None
+    scopes = frozenset(_SCOPES[word] for word in scope.split(" ") if word in _SCOPES)
+    return _Proven(Principal(owner, scopes), not_before, expires_at)
+
+
+UNAUTHENTICATED: Final = problem(ErrorCode.UNAUTHENTICATED, "a valid bearer token is needed")
