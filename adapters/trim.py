@@ -40,12 +40,15 @@ async def ack_floor(nc: Client, stream: str, consumer: str) -> int:
     return integer(section(await api_request(nc, f"CONSUMER.INFO.{stream}.{consumer}"), "ack_floor"), "stream_seq")
 
 
-async def trim(nc: Client, stream: str, consumers: Sequence[str], *, keep_from: int | None = None) -> int:
-    """Purge what all ``consumers`` have acknowledged, but nothing from the sequence ``keep_from`` on (a message that
-    the server gave up on and that is still to be fetched); answers how many messages went."""
+async def trim(nc: Client, stream: str, consumers: Sequence[str], *, advisories: str | None = None) -> int:
+    """Purge what all ``consumers`` have acknowledged; answers how many messages went.
+
+    The floor passes messages that the server gave up on, and these must be fetched before they go. So nothing is purged
+    while the stream ``advisories`` still holds any; it is looked at after the floor was read, never before.
+    """
     upto = min([await ack_floor(nc, stream, consumer) for consumer in consumers]) + 1
-    if keep_from is not None:
-        upto = min(upto, keep_from)
+    if advisories is not None and (await fullness(nc, advisories)).messages:
+        return 0
     first = integer(section(await api_request(nc, f"STREAM.INFO.{stream}"), "state"), "first_seq")
     if upto <= max(1, first):
         return 0
