@@ -100,7 +100,9 @@ class _Channel:
         }
         parameters = _parameters(self.address or "")
         if parameters:
-            channel["parameters"] = {name: {"description": f"What stands for {name} in the address."} for name in parameters}
+            channel["parameters"] = {
+                name: {"description": f"What stands for {name} in the address."} for name in parameters
+            }
         return channel
 
     @property
