@@ -6,10 +6,11 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from contracts.delivery import Judged
-from contracts.outgoing import receipt_body
+from contracts import outgoing
+from contracts.delivery import Judged, Refused
 from contracts.receipts import RECEIPT_HEADER, receipt_subject
 from contracts.rules import GateRules
+from contracts.subjects import Subjects
 from daemon.metrics import Metrics
 from daemon.readiness import Readiness
 from daemon.relay import Relay
@@ -28,6 +29,7 @@ class AfterCommit:
         name: str,
         nc: Client,
         rules: GateRules,
+        subjects: Subjects,
         relay: Relay,
         metrics: Metrics,
         readiness: Readiness,
@@ -37,6 +39,7 @@ class AfterCommit:
         self._name = name
         self._nc = nc
         self._rules = rules
+        self._subjects = subjects
         self._relay = relay
         self._metrics = metrics
         self._readiness = readiness
@@ -56,7 +59,18 @@ class AfterCommit:
         subject = receipt_subject(judged.delivery.headers, self._rules)
         if not isinstance(subject, str):
             return  # the gate refused it for this very header: nobody is told
-        body = receipt_body(judged, outcome.status, str(outcome.verdict), outcome.error, message_id=self._new_id(), now=now)
+        message_id = self._new_id()
+        trace_id = judged.problem.trace_id if isinstance(judged, Refused) else judged.trace_id
+        body = outgoing.receipt(
+            judged,
+            subject=f"{self._rules.prefix}.{judged.delivery.subject}",
+            status=outcome.status,
+            outcome=str(outcome.verdict),
+            error=outcome.error,
+            message_id=message_id,
+            trace_id=outgoing.trace_or(trace_id, message_id),
+            now=now,
+        )
         try:
             await self._nc.publish(subject, body)
         except NatsError as error:

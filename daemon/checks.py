@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from adapters.probe import Probe
 from adapters.pull import ContinuousPull
+from contracts.subjects import Family
 from daemon.health import Check, Finding, Status
 from storage.database import Database
 
@@ -24,7 +26,7 @@ def migrations_check(database: Database, head: str) -> Check:
     """The schema is the one this program was written for."""
 
     async def check() -> Finding:
-        current = await database.read(lambda uow: uow.schema_revision())
+        current = await database.read(lambda uow: uow.schema.revision())
         if current == head:
             return Finding(_HEALTHY, f"at {current}")
         return Finding(Status.UNHEALTHY, f"at {current or 'none'}, this program needs {head}")
@@ -36,7 +38,7 @@ def repositories_check(database: Database) -> Check:
     """Every table can be read."""
 
     async def check() -> Finding:
-        tables = await database.read(lambda uow: uow.touch_tables())
+        tables = await database.read(lambda uow: uow.schema.touch_tables())
         return Finding(_HEALTHY, f"{tables} tables answer")
 
     return check
@@ -54,27 +56,28 @@ def outbox_check(database: Database, clock: Callable[[], int], *, oldest_s: floa
     return check
 
 
-def consumers_check(pulls: Mapping[str, ContinuousPull], silent_after_s: float) -> Check:
-    """Every pull is heard of by its heartbeats."""
+def consumers_check(pulls: Mapping[Family, ContinuousPull]) -> Check:
+    """Every consumer exists and answers its pull."""
 
     async def check() -> Finding:
-        silent = {name: pull.silent_s() for name, pull in pulls.items() if pull.silent_s() > silent_after_s}
-        paused = [name for name, pull in pulls.items() if pull.paused]
-        if paused:
-            return Finding(Status.DEGRADED, f"paused: {', '.join(sorted(paused))}")
+        paused = sorted(pull.consumer for pull in pulls.values() if pull.paused)
+        silent = sorted(pull.consumer for pull in pulls.values() if not pull.healthy)
         if silent:
-            words = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in sorted(silent.items()))
-            return Finding(Status.DEGRADED, f"silent: {words}")
-        return Finding(_HEALTHY, ", ".join(f"{name} pulls" for name in sorted(pulls)))
+            return Finding(Status.DEGRADED, f"no answer: {', '.join(silent)}")
+        if paused:
+            return Finding(Status.DEGRADED, f"paused: {', '.join(paused)}")
+        return Finding(_HEALTHY, f"{len(pulls)} consumers are pulled")
 
     return check
 
 
-def nats_check(probe: Callable[[], Awaitable[float]]) -> Check:
+def nats_check(probe: Callable[[], Awaitable[Probe]]) -> Check:
     """A durable publish is confirmed."""
 
     async def check() -> Finding:
-        seconds = await probe()
-        return Finding(_HEALTHY, f"a publish was stored in {seconds * 1_000:.1f} ms")
+        found = await probe()
+        if found.ok:
+            return Finding(_HEALTHY, f"a publish was stored in {found.latency_ms:.1f} ms")
+        return Finding(Status.UNHEALTHY, found.detail)
 
     return check

@@ -9,20 +9,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import structlog
 from anyio.abc import TaskGroup
 
 from adapters.service import IncomingRequest
+from contracts import outgoing
 from contracts.commands import open_command, prove_command
 from contracts.delivery import Delivery
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.outgoing import Outgoings
-from contracts.principals import Principal
 from contracts.receipts import may_receive
 from contracts.registry import Contract
 from contracts.rules import GateRules
+from daemon.guard import Guard
 from daemon.metrics import Metrics
 from handlers.commands import Command, Query, Reply, refuse
 from handlers.effects import Context
@@ -33,14 +33,7 @@ log = structlog.get_logger(__name__)
 
 _READ_GROUP: Final = 16
 _READ_LANES: Final = 2
-
-
-class Guard(Protocol):
-    """Says who calls, and whether they may."""
-
-    def admit(self, name: str, headers: Mapping[str, str], now: int) -> Principal | Problem:
-        """Authentication, scope and rate of a call of the command *name*."""
-        ...
+_FAILED: Final = 400
 
 
 class Operation(Protocol):
@@ -56,22 +49,36 @@ class Replies(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """A served command: its contract and who answers it."""
+class QueryRoute:
+    """A command that only reads."""
 
     contract: Contract
-    answer: Query | Operation
-    is_query: bool
+    answer: Query
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRoute:
+    """A command that acts by itself."""
+
+    contract: Contract
+    operate: Operation
+
+
+Route: TypeAlias = QueryRoute | OperationRoute
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A request on its way; times are monotonic seconds."""
+    """A request on its way; ``started`` in seconds of the monotonic clock."""
 
     request: IncomingRequest
     started: float
     command: Command
-    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked(_Call):
+    answer: Query
 
 
 class Door:
@@ -85,7 +92,6 @@ class Door:
         rules: GateRules,
         database: Database,
         context: Callable[[], Context],
-        outgoings: Outgoings,
         metrics: Metrics,
         replies: Callable[[], Replies],
     ) -> None:
@@ -94,10 +100,9 @@ class Door:
         self._rules = rules
         self._database = database
         self._context = context
-        self._outgoings = outgoings
         self._metrics = metrics
         self._replies = replies
-        self._queries: deque[_Call] = deque()
+        self._queries: deque[_Asked] = deque()
         self._asked = asyncio.Event()
         self._tasks: TaskGroup | None = None
 
@@ -109,19 +114,19 @@ class Door:
 
     async def take(self, request: IncomingRequest) -> None:
         """Take one request in; it is answered here where it is refused, else later."""
-        if not may_receive(request.reply_to, self._rules.reply_prefixes, self._rules.prefix):
+        if not may_receive(request.reply_to, self._rules):
             self._metrics.commands_unanswerable.inc()
             return
         started = time.perf_counter()
         route = self._routes[request.endpoint]
         command = self._admit(request, route)
         if isinstance(command, Problem):
-            await self._reply(request, started, route, refuse(command), command.trace_id)
-        elif route.is_query:
-            self._queries.append(_Call(request, started, command, route))
+            await self._reply(request, started, refuse(command), command.trace_id)
+        elif isinstance(route, QueryRoute):
+            self._queries.append(_Asked(request, started, command, route.answer))
             self._asked.set()
         elif self._tasks is not None:
-            self._tasks.start_soon(self._operate, _Call(request, started, command, route))
+            self._tasks.start_soon(self._operate, _Call(request, started, command), route.operate)
 
     def _admit(self, request: IncomingRequest, route: Route) -> Command | Problem:
         """Size, JSON, envelope, then who calls, then the payload."""
@@ -130,7 +135,7 @@ class Door:
         opened = open_command(delivery, route.contract, self._rules)
         if isinstance(opened, Problem):
             return opened
-        principal = self._guard.admit(route.contract.kind, request.headers, now)
+        principal = self._guard.admit(route.contract.kind, opened.payload, request.headers, now)
         if isinstance(principal, Problem):
             return principal.traced(opened.trace_id)
         proven = prove_command(opened, self._rules)
@@ -149,11 +154,11 @@ class Door:
             if group:
                 await self._query(group)
 
-    async def _query(self, group: Sequence[_Call]) -> None:
+    async def _query(self, group: Sequence[_Asked]) -> None:
         context = self._context()
         try:
             replies = await self._database.read(
-                lambda uow: [call.route.answer(call.command, uow, context) for call in group]
+                lambda uow: [call.answer(call.command, uow, context) for call in group]
             )
         except StorageAway:
             replies = [refuse(UNAVAILABLE)] * len(group)
@@ -164,30 +169,46 @@ class Door:
                 return
             replies = [self._broken(group[0].command, error)]
         for call, reply in zip(group, replies, strict=True):
-            await self._reply(call.request, call.started, call.route, reply, call.command.trace_id)
+            await self._reply(call.request, call.started, reply, call.command.trace_id)
 
-    async def _operate(self, call: _Call) -> None:
+    async def _operate(self, call: _Call, operate: Operation) -> None:
         try:
-            reply = await call.route.answer(call.command)
+            reply = await operate(call.command)
         except StorageAway:
             reply = refuse(UNAVAILABLE)
         except Exception as error:  # noqa: BLE001 - a reply always comes; the cause is logged
             reply = self._broken(call.command, error)
-        await self._reply(call.request, call.started, call.route, reply, call.command.trace_id)
+        await self._reply(call.request, call.started, reply, call.command.trace_id)
 
     def _broken(self, command: Command, error: Exception) -> Reply:
         log.error("command_failed", command=command.name, trace_id=command.trace_id, exc_info=error)
         return refuse(INTERNAL)
 
     async def _reply(
-        self, request: IncomingRequest, started: float, route: Route, reply: Reply, trace_id: str | None
+        self, request: IncomingRequest, started: float, reply: Reply, trace_id: str | None
     ) -> None:
-        body = self._outgoings.reply(reply, trace_id)
-        failed = None if reply.problem is None else f"{reply.problem.code}: {reply.problem.message}"
-        await self._replies().reply(request.reply_to, body, error=failed, status=reply.status)
-        self._metrics.command_seconds.labels(route.contract.kind, str(reply.status)).observe(
+        context = self._context()
+        message_id = context.new_id()
+        body = outgoing.reply(
+            status=reply.status,
+            result=reply.result,
+            error=reply.problem,
+            replayed=reply.replayed,
+            message_id=message_id,
+            trace_id=outgoing.trace_or(trace_id, message_id),
+            now=context.now,
+        )
+        await self._replies().reply(request.reply_to, body, error=_failure(reply), status=reply.status)
+        self._metrics.command_seconds.labels(self._routes[request.endpoint].contract.kind, str(reply.status)).observe(
             time.perf_counter() - started
         )
+
+
+def _failure(reply: Reply) -> str | None:
+    """What the service headers say of a reply that is no success; nothing of the payload."""
+    if reply.problem is not None:
+        return f"{reply.problem.code}: {reply.problem.message}"
+    return str(ErrorCode.UNAVAILABLE) if reply.status >= _FAILED else None
 
 
 UNAVAILABLE: Final = problem(ErrorCode.UNAVAILABLE, "storage is away; try again")

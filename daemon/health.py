@@ -55,10 +55,14 @@ class Health:
 class HealthCheck:
     """Runs all checks side by side, each with a limit of its own."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
-        self._checks = dict(checks)
+    def __init__(self) -> None:
+        self._checks: dict[str, Check] = {}
         self._latest: tuple[float, Health] | None = None
         self._measuring = asyncio.Lock()
+
+    def add(self, name: str, check: Check) -> None:
+        """Measure the dependency *name* from now on: it is known once the start has come that far."""
+        self._checks[name] = check
 
     async def measure(self) -> Health:
         """Measure every dependency now."""

@@ -8,7 +8,6 @@ from typing import Final, TypeAlias
 import orjson
 import uvicorn
 from faststream.asgi import AsgiFastStream, AsgiResponse, get
-from faststream.specification.base import SpecificationFactory
 from prometheus_client import CollectorRegistry, make_asgi_app
 
 from contracts.errors import JsonObject
@@ -23,7 +22,7 @@ _OK, _UNAVAILABLE = 200, 503
 
 
 def build_app(
-    *, readiness: Readiness, measure: Measure, registry: CollectorRegistry, specification: SpecificationFactory
+    *, readiness: Readiness, measure: Measure, registry: CollectorRegistry
 ) -> AsgiFastStream:
     """The ASGI app. The broker joins it later (``add_broker``), when its server is known."""
 
@@ -56,7 +55,6 @@ def build_app(
             ("/metrics", make_asgi_app(registry)),
         ],
         asyncapi_path="/asyncapi",
-        specification=specification,
         logger=None,
     )
 
@@ -76,7 +74,7 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def serving(app: AsgiFastStream, *, host: str, port: int) -> AsyncIterator[str]:
     """Serve *app*; yields its URL. Port 0 takes any free one. Raises :class:`StartError` where it cannot listen."""
-    config = uvicorn.Config(app, host=host, port=port, lifespan="off", log_config=None, access_log=False, loop="none")
+    config = uvicorn.Config(app, host=host, port=port, lifespan="off", log_config=None, log_level="warning", access_log=False, loop="none")
     try:
         listener = config.bind_socket()
     except SystemExit:

@@ -1,8 +1,9 @@
 """The small loops beside intake: keeping the daemon's lease, trimming streams, watching the broker, reading gauges."""
 
 import asyncio
+import shutil
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +11,10 @@ import structlog
 from nats.aio.client import Client
 
 from adapters.errors import AdapterError
+from adapters.probe import probe
 from adapters.trim import fullness, trim
+from contracts.subjects import Subjects
+from daemon.ground import Nats
 from daemon.metrics import Metrics
 from daemon.readiness import Readiness
 from storage.database import Database
@@ -22,6 +26,9 @@ LEASE_PREFIX: Final = "daemon."
 LEASE_TTL_S: Final = 30.0
 _HEARTBEAT_S: Final = 5.0
 _HALF_FULL: Final = 0.5
+_PROBE_S: Final = 5.0
+_PROBES_BEFORE_RESTART: Final = 2
+_ROOM_BYTES: Final = 32 * 2**20
 
 
 async def every(seconds: float, step: Callable[[], Awaitable[None]]) -> None:
@@ -71,6 +78,58 @@ class Heartbeat:
     async def end(self) -> None:
         """Give the lease up: the daemon stops cleanly."""
         await self._database.write(lambda uow: uow.leases.forget(LEASE_PREFIX + self._daemon_id))
+
+
+class NatsWatch:
+    """Watches the server: starts the embedded one again when it dies, restarts one that takes no publish any more."""
+
+    def __init__(
+        self,
+        nats: Nats,
+        subjects: Subjects,
+        *,
+        readiness: Readiness,
+        metrics: Metrics,
+        on_restart: Callable[[], None],
+    ) -> None:
+        self._nats = nats
+        self._subjects = subjects
+        self._readiness = readiness
+        self._metrics = metrics
+        self._on_restart = on_restart
+
+    async def keep_server(self) -> None:
+        """Keep the embedded server alive; nothing to do for an external one."""
+        if self._nats.server is not None:
+            await self._nats.server.watch(self._restarted)
+
+    async def _restarted(self) -> None:
+        self._metrics.server_restarts.inc()
+        self._on_restart()
+
+    async def probe_server(self) -> None:
+        """Publish a probe now and then: only a stored message proves that the streams can be written."""
+        failures = 0
+        while True:
+            found = await probe(self._nats.client, self._subjects)
+            if found.ok:
+                failures = 0
+                self._readiness.clear("probe")
+            else:
+                failures += 1
+                self._readiness.block("probe", "nats", found.detail)
+                await self._cure(failures)
+            await asyncio.sleep(_PROBE_S)
+
+    async def _cure(self, failures: int) -> None:
+        """A server that is connected and stores nothing stays so until a restart: it gets one once its disk has room."""
+        server = self._nats.server
+        if server is None or failures < _PROBES_BEFORE_RESTART or not self._nats.client.is_connected:
+            return
+        usage = await asyncio.to_thread(shutil.disk_usage, server.store_dir)
+        if usage.free >= _ROOM_BYTES:
+            log.warning("nats_server_stores_nothing", free_bytes=usage.free)
+            await server.restart()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,43 @@
+"""Every command that is served, on which subject, and who answers it."""
+
+from collections.abc import Mapping, Sequence
+
+from adapters.service import Endpoint
+from contracts.registry import REGISTRY, Contract
+from contracts.subjects import Family, Subjects
+from daemon.door import Operation, OperationRoute, QueryRoute, Route
+from daemon.health import HealthCheck
+from daemon.operations.audit import OpsAudit
+from daemon.operations.health_check import HealthCheckOperation
+from handlers.query_table import QUERIES
+
+
+def served() -> Sequence[Contract]:
+    """The contracts of all commands and operations."""
+    return [*REGISTRY.contracts(Family.COMMAND), *REGISTRY.contracts(Family.OPS)]
+
+
+def endpoint_name(contract: Contract) -> str:
+    """A command's name in service discovery, where dots are not allowed."""
+    return contract.kind.replace(".", "-")
+
+
+def endpoints(subjects: Subjects) -> Sequence[Endpoint]:
+    """What the service listens on."""
+    return [Endpoint(endpoint_name(contract), subjects.full(str(contract.address))) for contract in served()]
+
+
+def routes(operations: Mapping[str, Operation]) -> Mapping[str, Route]:
+    """Endpoint name -> who answers. Raises ``KeyError`` for a contract that nobody answers: a mistake of ours."""
+    return {endpoint_name(contract): _route(contract, operations) for contract in served()}
+
+
+def _route(contract: Contract, operations: Mapping[str, Operation]) -> Route:
+    if contract.kind in operations:
+        return OperationRoute(contract, operations[contract.kind])
+    return QueryRoute(contract, QUERIES[contract.kind])
+
+
+def operations(health: HealthCheck, audit: OpsAudit) -> Mapping[str, Operation]:
+    """The ops commands by name."""
+    return {"health-check": HealthCheckOperation(health, audit)}

@@ -1,0 +1,247 @@
+"""The daemon, put together: doors, relay and loops over one database and one connection; how they begin and end."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from adapters.prices import LayeredPrices
+from adapters.publisher import StreamPublisher
+from adapters.pull import ContinuousPull
+from adapters.service import CommandService, serve
+from adapters.stored_messages import last_message_of_subject
+from contracts.gate import Gate
+from contracts.registry import REGISTRY
+from contracts.rules import GateRules
+from contracts.subjects import DURABLE, Family, Subjects
+from contracts.times import format_micros
+from daemon.after_commit import AfterCommit
+from daemon.clock import new_id, now_micros
+from daemon.door import Door
+from daemon.ground import Nats
+from daemon.guard import make_guard
+from daemon.health import HealthCheck
+from daemon.intake import Intake, IntakeLimits
+from daemon.loops import Heartbeat, NatsWatch, Trimmed, Trimmer, every
+from daemon.metrics import Metrics
+from daemon.operations.audit import OpsAudit
+from daemon.readiness import Phase, Readiness
+from daemon.relay import Relay, RelayLimits
+from daemon.routes import endpoints, operations, routes
+from daemon.runtime_file import Runtime, remove_runtime, write_runtime
+from daemon.settings import Settings
+from daemon.systemd import Supervisor
+from handlers.effects import Context
+from handlers.family_table import FAMILIES
+from storage.database import Database
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every part of the daemon is made from."""
+
+    settings: Settings
+    daemon_id: str
+    subjects: Subjects
+    rules: GateRules
+    prices: LayeredPrices
+    database: Database
+    nats: Nats
+    metrics: Metrics
+    readiness: Readiness
+    health: HealthCheck
+    http_url: str
+
+    def context(self) -> Context:
+        """What a decision may need, as of now."""
+        return Context(
+            now=now_micros(),
+            new_id=new_id,
+            daemon_id=self.daemon_id,
+            subjects=self.subjects,
+            prices=self.prices,
+            max_message_bytes=self.nats.client.max_payload,
+        )
+
+
+class Daemon:
+    """Runs until told to stop."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._supervisor = Supervisor.from_environment()
+        self._publisher = StreamPublisher(parts.nats.client)
+        self._relay = self._make_relay()
+        self._pulls = {family: self._make_pull(family) for family in DURABLE}
+        self._intakes = [self._make_intake(family, pull) for family, pull in self._pulls.items()]
+        self._audit = OpsAudit(parts.database, daemon_id=parts.daemon_id, new_id=new_id, clock=now_micros)
+        self._heartbeat = Heartbeat(
+            parts.database, daemon_id=parts.daemon_id, readiness=parts.readiness, on_alive=self._audit.settle
+        )
+        self._door = self._make_door()
+        self._service: CommandService | None = None
+
+    @property
+    def pulls(self) -> dict[Family, ContinuousPull]:
+        return self._pulls
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Become ready, work until *stop*, then end in order. Raises what no loop can heal, as an exception group."""
+        async with anyio.create_task_group() as loops:
+            await self._begin(loops)
+            async with anyio.create_task_group() as intakes:
+                for intake in self._intakes:
+                    intakes.start_soon(intake.run)
+                self._announce()
+                await stop.wait()
+                await self._end_intake()
+            await self._flush()
+            loops.cancel_scope.cancel()
+        await self._farewell()
+
+    async def _begin(self, loops: TaskGroup) -> None:
+        parts = self._parts
+        for pull in self._pulls.values():
+            await pull.start()
+        self._door.open(loops)
+        self._service = await serve(
+            parts.nats.client,
+            version="1.0.0",
+            queue_group="headgate",
+            endpoints=endpoints(parts.subjects),
+            take=self._door.take,
+        )
+        for loop in self._loops():
+            loops.start_soon(loop)
+
+    def _loops(self) -> Sequence[Callable[[], Awaitable[None]]]:
+        parts = self._parts
+        trimmed = [Trimmed(pull.stream, pull.consumer) for pull in self._pulls.values()]
+        trimmer = Trimmer(
+            parts.nats.client, trimmed, interval_s=parts.settings.intake.trim_interval_s, metrics=parts.metrics
+        )
+        nats_watch = NatsWatch(
+            parts.nats, parts.subjects, readiness=parts.readiness, metrics=parts.metrics, on_restart=self._write_runtime
+        )
+        return [
+            self._relay.run,
+            self._heartbeat.run,
+            lambda: every(1.0, trimmer.step),
+            nats_watch.keep_server,
+            nats_watch.probe_server,
+        ]
+
+    def _announce(self) -> None:
+        parts = self._parts
+        parts.readiness.enter(Phase.RUNNING)
+        self._write_runtime()
+        self._supervisor.ready("ready")
+        log.info("ready", pid=os.getpid(), http_url=parts.http_url, daemon=parts.daemon_id)
+
+    def _write_runtime(self) -> None:
+        parts = self._parts
+        write_runtime(
+            parts.settings.daemon.state_dir,
+            Runtime(os.getpid(), parts.nats.url, parts.http_url, format_micros(now_micros())),
+        )
+
+    async def _end_intake(self) -> None:
+        parts = self._parts
+        parts.readiness.enter(Phase.STOPPING)
+        self._supervisor.stopping("stopping")
+        log.info("stopping")
+        remove_runtime(parts.settings.daemon.state_dir)
+        if self._service is not None:
+            await self._service.stop()
+        for intake, pull in zip(self._intakes, self._pulls.values(), strict=True):
+            intake.stop()
+            await pull.drain()
+
+    async def _flush(self) -> None:
+        with anyio.move_on_after(self._parts.settings.daemon.stop_timeout_s):
+            await self._relay.flush()
+
+    async def _farewell(self) -> None:
+        with anyio.move_on_after(self._parts.settings.daemon.stop_timeout_s):
+            await self._heartbeat.end()
+        log.info("stopped")
+
+    # -- the parts
+
+    def _make_relay(self) -> Relay:
+        parts = self._parts
+        lanes = {parts.subjects.lane(f"{family}.x") for family in _RELAYED}
+        return Relay(
+            database=parts.database,
+            publisher=self._publisher,
+            last_message_id=self._last_message_id,
+            owner=parts.daemon_id,
+            lanes=sorted(lanes),
+            limits=RelayLimits(parts.settings.outbox.max_batch, parts.settings.outbox.backoff_max_s),
+            metrics=parts.metrics,
+            clock=now_micros,
+        )
+
+    async def _last_message_id(self, stream: str, subject: str) -> str | None:
+        found = await last_message_of_subject(self._parts.nats.client, stream, subject)
+        return None if found is None else found.message_id
+
+    def _make_pull(self, family: Family) -> ContinuousPull:
+        parts = self._parts
+        return ContinuousPull(
+            parts.nats.client,
+            stream=parts.subjects.stream(family),
+            consumer=parts.subjects.consumer(family),
+            prefix=parts.subjects.prefix,
+            window=parts.settings.intake.window,
+            ack_wait_s=parts.settings.intake.ack_wait_s,
+        )
+
+    def _make_intake(self, family: Family, pull: ContinuousPull) -> Intake:
+        parts = self._parts
+        observer = AfterCommit(
+            name=family,
+            nc=parts.nats.client,
+            rules=parts.rules,
+            subjects=parts.subjects,
+            relay=self._relay,
+            metrics=parts.metrics,
+            readiness=parts.readiness,
+            clock=now_micros,
+            new_id=new_id,
+        )
+        return Intake(
+            source=pull,
+            gate=Gate(REGISTRY, parts.rules),
+            database=parts.database,
+            families=FAMILIES,
+            context=parts.context,
+            observer=observer,
+            limits=IntakeLimits(max_batch=parts.settings.intake.max_batch),
+        )
+
+    def _make_door(self) -> Door:
+        parts = self._parts
+        return Door(
+            routes=routes(operations(parts.health, self._audit)),
+            guard=make_guard(parts.settings),
+            rules=parts.rules,
+            database=parts.database,
+            context=parts.context,
+            metrics=parts.metrics,
+            replies=self._replies,
+        )
+
+    def _replies(self) -> CommandService:
+        if self._service is None:
+            raise RuntimeError("a request came before the service was there")
+        return self._service
+
+
+_RELAYED = (Family.WORK, Family.EVENT, Family.DEAD, Family.REPLAY)

@@ -1,0 +1,57 @@
+"""Refused messages: the row first, the message to ``dead.<subject>`` second, both in the refusing transaction."""
+
+from collections.abc import Sequence
+
+from contracts import outgoing, subjects
+from contracts.delivery import Refused
+from handlers.effects import Context
+from storage.dead_letters import DeadLetter
+from storage.outbox import OutboxMessage
+from storage.unit_of_work import UnitOfWork
+
+
+def bury(refused: Sequence[Refused], uow: UnitOfWork, context: Context) -> list[OutboxMessage]:
+    """Keep *refused* as dead letters; answers the messages that tell of them."""
+    letters = [_letter(each, context.new_id()) for each in refused]
+    uow.dead_letters.add(letters, now=context.now)
+    return [_message(each, letter, context) for each, letter in zip(refused, letters, strict=True)]
+
+
+def _letter(refused: Refused, dead_letter_id: str) -> DeadLetter:
+    delivery = refused.delivery
+    return DeadLetter(
+        dead_letter_id=dead_letter_id,
+        problem=refused.problem,
+        kind=refused.kind,
+        message_id=refused.message_id,
+        producer=refused.producer,
+        stream=delivery.stream,
+        subject=delivery.subject,
+        sequence=delivery.sequence,
+        stored_at=delivery.stored_at,
+        delivered=delivery.delivered,
+        headers=outgoing.storable(delivery.headers),
+        body=delivery.body,
+    )
+
+
+def _message(refused: Refused, letter: DeadLetter, context: Context) -> OutboxMessage:
+    message_id = context.new_id()
+    subject = subjects.dead(letter.subject)
+    body = outgoing.dead_letter(
+        letter.dead_letter_id,
+        letter.problem,
+        refused.delivery,
+        subject=context.subjects.full(letter.subject),
+        most_bytes=context.max_message_bytes,
+        message_id=message_id,
+        trace_id=outgoing.trace_or(letter.problem.trace_id, message_id),
+        now=context.now,
+    )
+    return OutboxMessage(
+        message_id=message_id,
+        lane=context.subjects.lane(subject),
+        aggregate=f"dead_letter.{letter.dead_letter_id}",
+        subject=context.subjects.full(subject),
+        body=body,
+    )
