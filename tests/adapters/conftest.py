@@ -1,7 +1,8 @@
 """A real nats-server for every test that needs one. Streams are kept apart by a prefix of their own for each test."""
 
+import gc
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import nats
@@ -52,6 +53,14 @@ async def nc_own(own_server: EmbeddedServer) -> AsyncIterator[Client]:
     )
     yield client
     await client.close()
+
+
+@pytest.fixture
+def abandoned_sockets() -> Iterator[None]:
+    """For tests of refused connections: the client library leaves the socket of a refused attempt to the garbage
+    collector, which must not find it during somebody else's test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -13,10 +13,8 @@ from adapters.topology import Limits, topology
 from contracts.subjects import Subjects
 from tests.adapters.waiting import eventually
 
+REFUSED = pytest.mark.filterwarnings("ignore::ResourceWarning")
 INFO = b'INFO {"server_id":"x","version":"%s","max_payload":1048576,"headers":true,"proto":1,"port":4222}\r\n'
-
-# The client library leaves the socket of a refused attempt to the garbage collector.
-leaves_sockets = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 async def test_a_connected_broker_hands_out_its_client(nats_server: EmbeddedServer) -> None:
@@ -30,6 +28,8 @@ async def test_a_connected_broker_hands_out_its_client(nats_server: EmbeddedServ
     await broker.stop()
 
 
+@REFUSED
+@pytest.mark.usefixtures("abandoned_sockets")
 async def test_no_server_in_time_is_one_line_without_the_credentials() -> None:
     watch = ConnectionWatch()
     url = "nats://secret@127.0.0.1:1"
@@ -41,7 +41,8 @@ async def test_no_server_in_time_is_one_line_without_the_credentials() -> None:
     assert watch.errors.total() >= 1
 
 
-@leaves_sockets
+@REFUSED
+@pytest.mark.usefixtures("abandoned_sockets")
 async def test_a_wrong_token_is_one_line_that_says_so(nats_server: EmbeddedServer) -> None:
     watch = ConnectionWatch()
     url = f"nats://wrong@127.0.0.1:{nats_server.port}"
@@ -100,7 +101,8 @@ async def test_a_lost_connection_comes_back_and_is_counted(own_server: EmbeddedS
     await broker.stop()
 
 
-@leaves_sockets
+@REFUSED
+@pytest.mark.usefixtures("abandoned_sockets")
 @pytest.mark.process
 async def test_a_refused_reconnect_is_tried_again(own_server: EmbeddedServer, tmp_path: Path) -> None:
     """The account may be back a moment later: a refusal must not end the reconnecting."""

@@ -121,6 +121,8 @@ async def test_what_was_acknowledged_is_there_after_a_restart_and_the_token_is_t
     await again.stop()
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.usefixtures("abandoned_sockets")
 async def test_nobody_without_the_token_gets_in_and_nobody_else_can_read_it(
     server: EmbeddedServer, tmp_path: Path
 ) -> None:
