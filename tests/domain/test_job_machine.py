@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from contracts.errors import ErrorCode, Problem
 from contracts.states import JobState
@@ -75,6 +75,20 @@ class JobMachine(RuleBasedStateMachine):
         self.dispatches += [ruling.dispatch] if ruling.dispatch else []
         self.states += [after.status] if moved else []
 
+    @initialize(steps=st.integers(0, 8))
+    def begin_some_way_along(self, steps: int) -> None:
+        """Chance alone seldom comes far: begin anywhere on the straight way."""
+        way: list[Callable[[], object]] = [
+            lambda: self.apply(job_commands.confirm_upload(self.job, "s3://1", self.by())),
+            lambda: self.apply(job_commands.run(self.job, self.start(), self.by())),
+            *[lambda: self.report(self.next_report(drafts=True, attempt=None, cost=1))] * 3,
+            lambda: self.apply(job_commands.approve(self.job, note=None, instruction_valid=True, by=self.by())),
+            lambda: self.apply(job_commands.render(self.job, self.start(), self.by())),
+            lambda: self.report(self.next_report(drafts=False, attempt=None, cost=1)),
+        ]
+        for step in way[:steps]:
+            step()
+
     @rule(seconds=st.sampled_from([0, 1, 700]))
     def time_passes(self, seconds: int) -> None:
         self.now += seconds * SECOND
@@ -127,12 +141,15 @@ class JobMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.job.status in WAY[2:8])
     @rule(drafts=st.booleans(), names_attempt=st.booleans(), cost=st.integers(0, 9))
     def the_worker_goes_on(self, *, drafts: bool, names_attempt: bool, cost: int) -> None:
+        attempt = self.job.dispatch_attempt if names_attempt else None
+        self.report(self.next_report(drafts=drafts, attempt=attempt, cost=cost))
+
+    def next_report(self, *, drafts: bool, attempt: int | None, cost: int) -> Report:
         """What a well-behaved worker says next."""
         at = WAY.index(self.job.status)
         reported = JobState(WAY[at if self.job.status in {"AWAITING_APPROVAL", "READY"} else at + 1])
         made = Artifacts(instruction=ADraft([ABlock("b1")])) if drafts else None
-        attempt = self.job.dispatch_attempt if names_attempt else None
-        self.report(Report(reported, self.job.last_sequence + 1, attempt, cost_usd_micros=cost, artifacts=made))
+        return Report(reported, self.job.last_sequence + 1, attempt, cost_usd_micros=cost, artifacts=made)
 
     @rule(
         reported=st.sampled_from(JobState),
