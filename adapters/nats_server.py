@@ -32,6 +32,7 @@ MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
 # the probe, so the server's own ceiling is out of the way.
 MAX_FILE_STORE_BYTES: Final = 1 << 50
 _POLL_S = 0.01
+_MONITORING_TIMEOUT_S = 2.0
 _PORT_PATIENCE_S = 5.0
 _RESTART_DELAYS_S: Final = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 
@@ -66,6 +67,7 @@ class EmbeddedServer:
         self._lock = StoreLock(self._store_dir, self._binary.name)
         self._process: ServerProcess | None = None
         self._token = ""
+        self._monitoring_port = 0
         self._stopping = False
         self._change = asyncio.Lock()  # one launch or stop at a time
         self.restarts = 0
@@ -123,6 +125,20 @@ class EmbeddedServer:
         """End the running server, for :meth:`watch` to start it again: the cure of one that takes no publish."""
         await self._end_process()
 
+    async def trouble(self) -> str:
+        """What the server says is wrong with it; empty where it is well.
+
+        After a failed write (a full disk) a stream answers no publish until the server is restarted, while other
+        streams and every ping go on as if nothing were; only this tells.
+        """
+        status, answer = await _get(self._monitoring_port, "/healthz")
+        if status == 200:
+            return ""
+        try:
+            return str(json.loads(answer)["error"])
+        except (ValueError, KeyError, TypeError):
+            return f"the server's health check answered {status}"
+
     async def watch(self, restarted: Restarted) -> None:
         """Keep the server alive until :meth:`stop`; ``restarted`` is awaited after each new start.
 
@@ -175,7 +191,7 @@ class EmbeddedServer:
         self._process = ServerProcess.spawn(command, inherit=self._lock.fd, output=output)
         nats_port, monitoring_port = await self._ports(self._process, deadline)
         await self._healthy(self._process, monitoring_port, deadline)
-        self._port = nats_port
+        self._port, self._monitoring_port = nats_port, monitoring_port
 
     def _configuration(self) -> str:
         sync = "\n  sync_interval: always" if self._sync == "always" else ""
@@ -209,7 +225,8 @@ jetstream {{
             await self._still_starting(process, deadline)
 
     async def _healthy(self, process: ServerProcess, monitoring_port: int, deadline: float) -> None:
-        while not await _is_healthy(monitoring_port):
+        # Only that JetStream is up: a stream that is in trouble must not keep the server from starting.
+        while (await _get(monitoring_port, "/healthz?js-enabled-only=true"))[0] != 200:
             await self._still_starting(process, deadline)
 
     async def _still_starting(self, process: ServerProcess, deadline: float) -> None:
@@ -296,16 +313,16 @@ def _port_of(url: str) -> int:
     return port
 
 
-async def _is_healthy(monitoring_port: int) -> bool:
+async def _get(monitoring_port: int, path: str) -> tuple[int, bytes]:
+    """Ask the monitoring port; status 0 where there is no answer."""
     try:
-        reader, writer = await asyncio.open_connection(LOOPBACK, monitoring_port)
-    except OSError:
-        return False
-    try:
-        writer.write(b"GET /healthz?js-enabled-only=true HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        status = await asyncio.wait_for(reader.readline(), 2.0)
-    except (OSError, TimeoutError):
-        return False
-    finally:
-        writer.close()
-    return b" 200 " in status
+        async with asyncio.timeout(_MONITORING_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(LOOPBACK, monitoring_port)
+            try:
+                writer.write(f"GET {path} HTTP/1.0\r\nHost: {LOOPBACK}\r\n\r\n".encode())
+                head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
+            finally:
+                writer.close()
+        return int(head.split(b" ", 2)[1]), body
+    except (OSError, TimeoutError, IndexError, ValueError):
+        return 0, b""

@@ -57,6 +57,7 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={},  # ours holds secrets that are none of its business
                 pass_fds=(inherit,),
                 start_new_session=True,
                 preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one system call, libc loaded before

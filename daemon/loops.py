@@ -111,7 +111,7 @@ class NatsWatch:
         """Publish a probe now and then: only a stored message proves that the streams can be written."""
         failures = 0
         while True:
-            found = await probe(self._nats.client, self._subjects)
+            found = await probe(self._nats.client, self._subjects, server=self._nats.server)
             if found.ok:
                 failures = 0
                 self._readiness.clear("probe")

@@ -1,4 +1,6 @@
 import asyncio
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,9 @@ from nats.aio.client import Client
 from adapters.connection import ConnectionWatch, connect, hosts, make_broker, require_version
 from adapters.errors import ConnectFailedError, ServerTooOldError
 from adapters.nats_server import EmbeddedServer
+from adapters.outgoing import Outcome, Outgoing
 from adapters.probe import probe
+from adapters.publisher import StreamPublisher
 from adapters.streams import provision
 from adapters.topology import Limits, topology
 from contracts.subjects import Subjects
@@ -153,6 +157,59 @@ async def test_a_probe_of_a_server_that_is_away_fails_at_once(own_server: Embedd
     await eventually(lambda: not nc_own.is_connected)
 
     assert (await probe(nc_own, Subjects())).detail == "not connected"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("file systems may not be mounted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.process
+async def test_a_stream_left_unwritable_by_a_full_disk_is_noticed_and_cured_by_a_restart(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    """The server answers pings and other streams go on; the stream that met the full disk stays silent for good."""
+    subjects = Subjects()
+    server = EmbeddedServer(small_disk / "store", tmp_path / "state")
+    await server.start()
+    watching = asyncio.create_task(server.watch(_nothing))
+    watch = ConnectionWatch()
+    broker = make_broker(server.url, watch=watch)
+    nc = await connect(broker, server.url, watch, 5)
+    await provision(nc, topology(subjects, Limits()))
+    publisher = StreamPublisher(nc, timeout_s=0.5)
+
+    def messages(name: str, count: int) -> list[Outgoing]:
+        return [Outgoing("hg.ingest.k", b"x" * 100_000, f"{name}-{number}") for number in range(count)]
+
+    filled = await publisher.publish("HG_INGEST", messages("fill", 400))
+    assert filled[-1].outcome is Outcome.UNAVAILABLE
+    assert not (await probe(nc, subjects, server=server)).ok
+    await asyncio.to_thread(subprocess.run, ["mount", "-o", "remount,size=100m", small_disk], check=True)
+    assert "no space left on device" in (await probe(nc, subjects, server=server)).detail
+
+    await server.restart()
+    await eventually(lambda: server.restarts == 1 and watch.reconnects)
+
+    assert (await probe(nc, subjects, server=server)).ok
+    [stored] = await publisher.publish("HG_INGEST", messages("after", 1))
+    assert stored.outcome is Outcome.STORED
+    await broker.stop()
+    await server.stop()
+    await watching
+
+
+async def _nothing() -> None:
+    return None
 
 
 def test_hosts_are_named_without_credentials() -> None:
