@@ -1,13 +1,25 @@
 """The first answer to each command that changed something, keyed by (caller, command, message_id)."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Final, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Insert, Select, bindparam, insert, select
+from sqlalchemy import Connection, Select, select
 
 from contracts.errors import JsonValue
+from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.failures import StorageConflict
 from storage.tables.journal import command_log
+
+
+class CommandKey(NamedTuple):
+    """What makes a command the same command."""
+
+    caller: str
+    command: str
+    message_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,34 +36,54 @@ class CommandLog:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._dialect = connection.dialect.name
 
     def find(self, *, caller: str, command: str, message_id: str) -> FirstAnswer | None:
-        row = self._connection.execute(
-            _FIND, {"caller": caller, "command": command, "message_id": message_id}
-        ).one_or_none()
-        return None if row is None else FirstAnswer(row.payload_hash, row.status, orjson.loads(row.result))
+        key = CommandKey(caller, command, message_id)
+        return self.find_all([key]).get(key)
+
+    def find_all(self, keys: Sequence[CommandKey]) -> Mapping[CommandKey, FirstAnswer]:
+        """The first answers to those of *keys* that took effect before."""
+        if not keys:
+            return {}
+        rows = self._connection.execute(_find(self._dialect), as_parameter(keys))
+        return {
+            CommandKey(row.caller, row.command, row.message_id): FirstAnswer(
+                row.payload_hash, row.status, orjson.loads(row.result)
+            )
+            for row in rows
+        }
 
     def remember(self, answer: FirstAnswer, *, caller: str, command: str, message_id: str, now: int) -> None:
-        """Keep the first answer. The key must be new: two daemons that race meet in the primary key."""
-        self._connection.execute(
-            _REMEMBER,
-            {
-                "caller": caller,
-                "command": command,
-                "message_id": message_id,
-                "payload_hash": answer.payload_hash,
-                "status": answer.status,
-                "result": orjson.dumps(answer.result).decode(),
-                "created_at": now,
-            },
-        )
+        """Keep the first answer to one command; see :meth:`remember_all`."""
+        self.remember_all({CommandKey(caller, command, message_id): answer}, now=now)
+
+    def remember_all(self, answers: Mapping[CommandKey, FirstAnswer], *, now: int) -> None:
+        """Keep first answers. Raises :class:`StorageConflict` where another daemon answered one of them meanwhile: the
+        whole is repeated, and finds that answer."""
+        if not answers:
+            return
+        rows = [
+            (*key, answer.payload_hash, answer.status, orjson.dumps(answer.result).decode(), now)
+            for key, answer in sorted(answers.items(), key=lambda item: item[0])
+        ]
+        if self._connection.execute(_remember(self._dialect), as_parameter(rows)).rowcount != len(rows):
+            raise StorageConflict("another daemon answered the same command meanwhile")
 
 
-_FIND: Final[Select[tuple[str, int, str]]] = select(
-    command_log.c.payload_hash, command_log.c.status, command_log.c.result
-).where(
-    command_log.c.caller == bindparam("caller"),
-    command_log.c.command == bindparam("command"),
-    command_log.c.message_id == bindparam("message_id"),
-)
-_REMEMBER: Final[Insert] = insert(command_log)
+_KEY: Final = CommandKey._fields
+
+
+@cache
+def _find(dialect: str) -> Select[str, str, str, str, int, str]:
+    batch = BatchRows(dialect, command_log, _KEY)
+    log = command_log.c
+    return select(log.caller, log.command, log.message_id, log.payload_hash, log.status, log.result).select_from(
+        batch.source.join(command_log, batch.same)
+    )
+
+
+@cache
+def _remember(dialect: str) -> UpsertInsert:
+    columns = (*_KEY, "payload_hash", "status", "result", "created_at")
+    return insert_rows(dialect, command_log, columns).on_conflict_do_nothing()

@@ -6,10 +6,11 @@ from functools import cache
 from typing import Final, TypeAlias
 
 import orjson
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from contracts.errors import JsonObject, Problem
-from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_into
+from storage.batches import BatchRows, Row, UpsertInsert, as_parameter, insert_rows, with_blobs
+from storage.nul_text import to_stored
 from storage.tables.journal import dead_letters
 
 Origin: TypeAlias = tuple[str, int, int]
@@ -57,51 +58,71 @@ class DeadLetters:
     def add(self, letters: Sequence[DeadLetter], *, now: int) -> None:
         """Keep *letters*; one whose origin has a row already changes nothing."""
         if letters:
-            self._connection.execute(_add(self._dialect), [_as_values(letter, now) for letter in letters])
+            parameters = with_blobs([_as_row(letter, now) for letter in letters])
+            self._connection.execute(_add(self._dialect), parameters)
 
     def count_open(self) -> int:
         return self._connection.execute(_COUNT_OPEN).scalar_one()
 
 
-def _as_values(letter: DeadLetter, now: int) -> dict[str, object]:
-    paths = sorted({detail.path for detail in letter.problem.details})
-    return {
-        "dead_letter_id": letter.dead_letter_id,
-        "state": OPEN,
-        "kind": letter.kind,
-        "code": str(letter.problem.code),
-        "paths": ",".join(paths),
-        "problem": orjson.dumps(letter.problem.as_json()).decode(),
-        "message_id": letter.message_id,
-        "producer": letter.producer,
-        "trace_id": letter.problem.trace_id,
-        "stream": letter.stream,
-        "subject": letter.subject,
-        "sequence": letter.sequence,
-        "stored_at": letter.stored_at,
-        "delivered": letter.delivered,
-        "received_at": now,
-        "headers": orjson.dumps(dict(letter.headers)).decode(),
-        "body": letter.body,
-        "updated_at": now,
-    }
+def _as_row(letter: DeadLetter, now: int) -> Row:
+    problem = letter.problem
+    return (
+        letter.dead_letter_id,
+        OPEN,
+        to_stored(letter.kind),
+        str(problem.code),
+        # Paths hold the names of fields as they came, which may be anything.
+        to_stored(",".join(sorted({detail.path for detail in problem.details}))),
+        orjson.dumps(problem.as_json()).decode(),
+        None if letter.message_id is None else to_stored(letter.message_id),
+        None if letter.producer is None else to_stored(letter.producer),
+        problem.trace_id,
+        letter.stream,
+        to_stored(letter.subject),
+        letter.sequence,
+        letter.stored_at,
+        letter.delivered,
+        now,
+        orjson.dumps(dict(letter.headers)).decode(),
+        now,
+        letter.body,
+    )
 
 
-_COUNT_OPEN: Final[Select[tuple[int]]] = (
-    select(func.count()).select_from(dead_letters).where(dead_letters.c.state == OPEN)
+_COLUMNS: Final = (
+    "dead_letter_id",
+    "state",
+    "kind",
+    "code",
+    "paths",
+    "problem",
+    "message_id",
+    "producer",
+    "trace_id",
+    "stream",
+    "subject",
+    "sequence",
+    "stored_at",
+    "delivered",
+    "received_at",
+    "headers",
+    "updated_at",
+    "body",
 )
+_ORIGIN: Final = ("stream", "sequence", "stored_at")
+_COUNT_OPEN: Final[Select[int]] = select(func.count()).select_from(dead_letters).where(dead_letters.c.state == OPEN)
 
 
 @cache
-def _by_origin(dialect: str) -> Select[tuple[str, int, int, str]]:
-    batch = BatchRows(dialect, dead_letters, ("stream", "sequence", "stored_at"))
+def _by_origin(dialect: str) -> Select[str, int, int, str]:
+    batch = BatchRows(dialect, dead_letters, _ORIGIN)
     table = dead_letters.c
-    same = and_(*(table[name] == cell for name, cell in batch.cells.items()))
     return select(table.stream, table.sequence, table.stored_at, table.problem).select_from(
-        batch.source.join(dead_letters, same)
+        batch.source.join(dead_letters, batch.same)
     )
 
 
 @cache
 def _add(dialect: str) -> UpsertInsert:
-    return insert_into(dialect, dead_letters).on_conflict_do_nothing(index_elements=["stream", "sequence", "stored_at"])
+    return insert_rows(dialect, dead_letters, _COLUMNS).on_conflict_do_nothing(index_elements=list(_ORIGIN))

@@ -1,15 +1,23 @@
 """What can go wrong with the database, sorted by what the caller should do about it.
 
-- :class:`StorageAway`: nobody's message is to blame; wait and try again, acknowledge nothing.
-- :class:`StorageConflict`: two daemons met; repeat the whole unit of work at once.
-- :class:`DataRefused`: the data (or our own code) caused it; the batch is halved until the culprit stands alone.
+::
+
+    StorageError
+    ├── StorageAway      nobody's message is to blame: wait and try again, acknowledge nothing
+    ├── StorageConflict  two daemons met: repeat the whole unit of work at once
+    ├── DataRefused      the data (or our own code) caused it: the batch is halved until the culprit stands alone
+    └── StorageUnusable  the database cannot be used as it is: whoever runs headgate has to put it right
+
+No message repeats a value that was to be stored: it may be a secret, and errors are logged.
 """
 
 import sqlite3
 from typing import Final
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.interfaces import ExceptionContext
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 
@@ -29,9 +37,14 @@ class DataRefused(StorageError):
     """The database refused this data: constraint, range, encoding."""
 
 
+class StorageUnusable(StorageError):
+    """The database is not one that headgate can start on. The message is one line for whoever runs it."""
+
+
 # Primary result codes (the low byte of an extended code): https://www.sqlite.org/rescode.html
 _SQLITE_AWAY: Final = frozenset(
     {
+        sqlite3.SQLITE_ABORT,
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
         sqlite3.SQLITE_NOMEM,
@@ -46,51 +59,105 @@ _SQLITE_AWAY: Final = frozenset(
         sqlite3.SQLITE_PERM,
     }
 )
+# A schema that is not (or no longer) ours comes as the general code, and is no message's fault.
+_SQLITE_SCHEMA_GONE: Final = ("no such table", "no such column")
 
-# SQLSTATE classes: https://www.postgresql.org/docs/current/errcodes-appendix.html
-_POSTGRES_CONFLICT: Final = ("40",)
-_POSTGRES_AWAY: Final = ("08", "53", "57", "58", "25006", "55P03", "XX", "28", "3D")
+# SQLSTATE, classes and codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_POSTGRES_CONFLICT: Final = (
+    "40",  # deadlock, serialization failure
+    "0A000",  # a cached plan that another daemon's migration made stale; the driver has dropped it
+)
+_POSTGRES_AWAY: Final = (
+    "08",  # connection
+    "25006",  # read-only: a standby
+    "25P03",  # the server ended a transaction that was idle for too long
+    "28",  # not let in
+    "3D",  # no such database
+    "3F",  # no such schema
+    "42501",  # privileges taken away
+    "42703",  # no such column
+    "42P01",  # no such table
+    "53",  # out of disk, memory, connections
+    "55006",  # in use
+    "55P03",  # a lock that was not to be had in time
+    "57",  # shutting down, cancelled
+    "58",  # I/O
+    "XX",  # corrupted
+)
 
 
-def _root(error: BaseException) -> BaseException:
-    """The driver's own exception under the wrappers."""
+_ASYNCPG: Final = asyncpg.PostgresError | asyncpg.InterfaceError | asyncpg.InternalClientError
+
+
+def driver_error(error: BaseException) -> BaseException:
+    """The driver's own exception under the wrappers, or *error* itself."""
     seen: BaseException = error
-    while isinstance(seen, DBAPIError) and seen.orig is not None:
-        seen = seen.orig
+    while True:
+        if isinstance(seen, DBAPIError) and seen.orig is not None:
+            seen = seen.orig
+        elif isinstance(seen, StorageError) and seen.__cause__ is not None:
+            seen = seen.__cause__
+        else:
+            break
     # SQLAlchemy's asyncpg adapter wraps once more and chains the real one.
     cause = seen.__cause__
-    return cause if isinstance(cause, asyncpg.PostgresError | OSError) else seen
+    return cause if isinstance(cause, _ASYNCPG | OSError) else seen
 
 
 def _of_sqlite(error: sqlite3.Error) -> StorageError:
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and (code & 0xFF) in _SQLITE_AWAY:
         return StorageAway(f"{error.sqlite_errorname}: {error}")
+    if str(error).startswith(_SQLITE_SCHEMA_GONE):
+        return StorageAway(str(error))
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return StorageAway(str(error))
-    return DataRefused(type(error).__name__)
+    # Of constraints SQLite names columns only; other messages may quote the data.
+    rule = f": {error}" if isinstance(error, sqlite3.IntegrityError) else ""
+    return DataRefused(f"{type(error).__name__}{rule}")
 
 
 def _of_postgres(error: asyncpg.PostgresError) -> StorageError:
     state = error.sqlstate or ""
+    name = f"{state} {type(error).__name__}"
     if state.startswith(_POSTGRES_CONFLICT):
-        return StorageConflict(f"{state} {type(error).__name__}")
+        return StorageConflict(name)
     if state.startswith(_POSTGRES_AWAY):
-        return StorageAway(f"{state} {type(error).__name__}")
-    return DataRefused(f"{state} {type(error).__name__}")
+        return StorageAway(f"{name}: {error.message}" if error.message else name)
+    place = [word for word in (error.table_name, error.column_name, error.constraint_name) if word]
+    return DataRefused(f"{name}: {' '.join(place)}" if place else name)
 
 
-def classify(error: BaseException) -> StorageError | None:
-    """The storage error that *error* stands for; ``None`` when it did not come from the database."""
+def of_driver(error: BaseException) -> StorageError | None:
+    """The storage error that an exception out of a driver stands for; ``None`` where it ends a task."""
     if isinstance(error, StorageError):
         return error
-    root = _root(error)
+    root = driver_error(error)
     if isinstance(root, sqlite3.Error):
         return _of_sqlite(root)
     if isinstance(root, asyncpg.PostgresError):
         return _of_postgres(root)
-    if isinstance(root, OSError | PoolTimeout | asyncpg.InterfaceError | MemoryError):
-        return StorageAway(f"{type(root).__name__}: {root}")
-    if isinstance(error, DBAPIError):
-        return StorageAway(type(root).__name__) if error.connection_invalidated else DataRefused(type(root).__name__)
+    if isinstance(root, ValueError | OverflowError | TypeError):
+        # What the driver itself refuses to send; asyncpg's is an InterfaceError too.
+        return DataRefused(type(root).__name__)
+    if isinstance(root, OSError | PoolTimeout | asyncpg.InterfaceError | asyncpg.InternalClientError | MemoryError):
+        return StorageAway(" ".join(f"{type(root).__name__}: {root}".split()))
+    if isinstance(root, SQLAlchemyError):
+        return DataRefused(type(root).__name__)
     return None
+
+
+def translate_errors(engine: Engine) -> None:
+    """Let *engine* raise storage errors where a driver's statement fails.
+
+    At the source it is known that the driver raised it: an ``OSError`` of the unit of work itself is its own bug, and
+    waiting would not mend it.
+    """
+
+    @event.listens_for(engine, "handle_error")
+    def _translate(context: ExceptionContext) -> StorageError | None:
+        root = driver_error(context.original_exception)
+        if isinstance(root, OSError | asyncpg.InterfaceError) and not isinstance(root, ValueError):
+            # The dialect knows a lost connection by some of its names only.
+            context.is_disconnect = True
+        return of_driver(root)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from sqlalchemy import Connection, Delete, Select, and_, delete, exists, select
+from sqlalchemy import Connection, Delete, Select, delete, select
 
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
 from storage.failures import StorageConflict
@@ -14,7 +14,8 @@ from storage.tables.journal import inbox
 Key: TypeAlias = tuple[str, str]
 """(kind, message_id)"""
 
-_COLUMNS = ("kind", "message_id", "payload_hash", "received_at")
+_KEY: Final = ("kind", "message_id")
+_COLUMNS: Final = (*_KEY, "payload_hash", "received_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,21 @@ class Inbox:
         """Take the keys that are new; return the payload hashes of those that were known before.
 
         The common case, all new, is one statement. A key that another daemon is committing right now is waited for
-        and then counts as known.
+        and then counts as known. Raises :class:`StorageConflict` where another daemon took one between two statements,
+        and ``ValueError`` where a key comes twice.
         """
-        rows = [(key.kind, key.message_id, key.payload_hash, now) for key in keys]
-        savepoint = self._connection.begin_nested()
-        if self._insert(rows) == len(rows):
-            savepoint.commit()
+        if not keys:
             return {}
-        savepoint.rollback()
+        rows = [(key.kind, key.message_id, key.payload_hash, now) for key in keys]
+        with self._connection.begin_nested() as savepoint:
+            if self._insert(rows) == len(rows):
+                return {}
+            savepoint.rollback()
         known = self.known([(key.kind, key.message_id) for key in keys])
         new = [row for row in rows if (row[0], row[1]) not in known]
         if self._insert(new) != len(new):
+            if len({(row[0], row[1]) for row in new}) != len(new):
+                raise ValueError("a key comes twice in one claim")
             raise StorageConflict("another daemon took the same keys meanwhile")
         return known
 
@@ -59,8 +64,10 @@ class Inbox:
 
     def known(self, keys: Sequence[Key]) -> Mapping[Key, str]:
         """The payload hash of each of *keys* that was taken."""
+        if not keys:
+            return {}
         result = self._connection.execute(_known(self._dialect), as_parameter(keys))
-        return {(kind, message_id): payload_hash for kind, message_id, payload_hash in result}
+        return {(row.kind, row.message_id): row.payload_hash for row in result}
 
     def release(self, keys: Sequence[Key]) -> None:
         """Give back keys claimed in this transaction: a refused message does not use up its key."""
@@ -74,14 +81,13 @@ def _insert(dialect: str) -> UpsertInsert:
 
 
 @cache
-def _known(dialect: str) -> Select[tuple[str, str, str]]:
-    batch = BatchRows(dialect, inbox, ("kind", "message_id"))
-    same = and_(inbox.c.kind == batch.cells["kind"], inbox.c.message_id == batch.cells["message_id"])
-    return select(inbox.c.kind, inbox.c.message_id, inbox.c.payload_hash).select_from(batch.source.join(inbox, same))
+def _known(dialect: str) -> Select[str, str, str]:
+    batch = BatchRows(dialect, inbox, _KEY)
+    return select(inbox.c.kind, inbox.c.message_id, inbox.c.payload_hash).select_from(
+        batch.source.join(inbox, batch.same)
+    )
 
 
 @cache
 def _release(dialect: str) -> Delete:
-    batch = BatchRows(dialect, inbox, ("kind", "message_id"))
-    same = and_(inbox.c.kind == batch.cells["kind"], inbox.c.message_id == batch.cells["message_id"])
-    return delete(inbox).where(exists(select(1).select_from(batch.source).where(same)))
+    return delete(inbox).where(BatchRows(dialect, inbox, _KEY).contains)

@@ -5,11 +5,18 @@ has moved on (:meth:`Leases.still_held`) and changes nothing.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection, and_, case, delete, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, literal_column, or_, select, update
 
 from storage.batches import insert_into
 from storage.tables.journal import leases
+
+_CLOCK: Final[dict[str, ColumnElement[int]]] = {
+    "sqlite": literal_column("CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"),
+    # Moves on within a transaction, as `now()` would not: a lease can run out while the transaction waits for a lock.
+    "postgresql": literal_column("CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +34,15 @@ class Leases:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._dialect = connection.dialect.name
+        self._clock = _CLOCK[self._dialect]
 
     def now(self) -> int:
         """The database's clock, in microseconds since the epoch."""
-        if self._dialect == "sqlite":
-            clock = literal_column("CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)")
-        else:
-            clock = literal_column("CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)")
-        return self._connection.execute(select(clock)).scalar_one()
+        return self._connection.execute(select(self._clock)).scalar_one()
 
     def take(self, name: str, *, holder: str, ttl_s: float) -> Lease | None:
         """Take or renew the lease; ``None`` while another holds it. A renewal in time keeps its number."""
-        now = self.now()
+        now = self._clock
         expires_at = now + int(ttl_s * 1_000_000)
         in_time = and_(leases.c.holder == holder, leases.c.expires_at > now)
         statement = (
@@ -59,9 +63,14 @@ class Leases:
         return None if number is None else Lease(name, holder, number)
 
     def still_held(self, lease: Lease) -> bool:
-        """Whether *lease* is in force now: asked inside the transaction that relies on it."""
+        """Whether *lease* is in force now: asked inside the write transaction that relies on it.
+
+        The row stays locked until that transaction ends, so that nobody takes the lease in between.
+        """
         row = self._connection.execute(
-            select(leases.c.number, leases.c.holder, leases.c.expires_at).where(leases.c.name == lease.name)
+            select(leases.c.number, leases.c.holder, leases.c.expires_at)
+            .where(leases.c.name == lease.name)
+            .with_for_update(read=True)
         ).one_or_none()
         return (
             row is not None

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, or_, select
 
 from domain.ledger import TERMINAL, SessionChange
 from storage.batches import UpsertInsert, as_parameter, insert_rows
 from storage.nul_text import from_stored, to_stored
 from storage.ports import Session, SessionEvent
+from storage.search import TERMS, says, search_terms, terms_parameter
 from storage.tables.sessions import session_events, session_ledger
 from storage.upserts import adding, larger, smaller
 
@@ -23,7 +24,7 @@ class SqlLedgerRepository:
 
     def apply(self, changes: Sequence[SessionChange]) -> None:
         if changes:
-            self._connection.execute(_apply(self._dialect), as_parameter(list(map(tuple, changes))))
+            self._connection.execute(_apply(self._dialect), as_parameter(changes))
 
     def add_events(self, events: Sequence[SessionEvent]) -> None:
         if events:
@@ -36,6 +37,13 @@ class SqlLedgerRepository:
     def newest_events(self, session_id: str, *, limit: int) -> Sequence[SessionEvent]:
         rows = self._connection.execute(_NEWEST_EVENTS, {"session_id": session_id, "limit": limit})
         return [_event(*row) for row in rows]
+
+    def search_sessions(self, words: str, *, limit: int) -> Sequence[Session]:
+        terms = search_terms(words)
+        if not terms:
+            return []
+        parameters = {TERMS: terms_parameter(self._dialect, terms), "limit": limit}
+        return [Session(*row) for row in self._connection.execute(_search(self._dialect), parameters)]
 
 
 _EVENT_COLUMNS: Final = (
@@ -63,15 +71,24 @@ def _event(
     return SessionEvent(message_id, session_id, agent, type, at, model, plain, data, trace_id, producer, created_at)
 
 
-_GET: Final = select(*(session_ledger.c[name] for name in _SESSION_COLUMNS)).where(
-    session_ledger.c.session_id == bindparam("session_id")
-)
+_SESSION: Final = tuple(session_ledger.c[name] for name in _SESSION_COLUMNS)
+_GET: Final = select(*_SESSION).where(session_ledger.c.session_id == bindparam("session_id"))
 _NEWEST_EVENTS: Final = (
     select(*(session_events.c[name] for name in _EVENT_COLUMNS))
     .where(session_events.c.session_id == bindparam("session_id"))
     .order_by(session_events.c.at.desc(), session_events.c.event_id.desc())
     .limit(bindparam("limit"))
 )
+
+
+@cache
+def _search(dialect: str) -> Select[*tuple[Any, ...]]:
+    return (
+        select(*_SESSION)
+        .where(says(dialect, session_ledger.c.session_id))
+        .order_by(session_ledger.c.started_at.desc(), session_ledger.c.session_id.desc())
+        .limit(bindparam("limit"))
+    )
 
 
 @cache

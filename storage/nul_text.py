@@ -1,7 +1,7 @@
 """Text that may hold U+0000, in a form that PostgreSQL can hold too, without loss.
 
-PostgreSQL's ``text`` knows every character but U+0000. A private-use character escapes it, and itself; what follows it is
-private-use too, so that the search, for which these are blanks, sees the words on both sides of it as they were.
+PostgreSQL's ``text`` knows every character but U+0000. A private-use character escapes it, and itself; what follows it
+is private-use too, so that the search, for which these are blanks, sees the words on both sides as they were.
 """
 
 from typing import Final

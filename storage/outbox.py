@@ -6,26 +6,26 @@ when its stream confirmed it; one that the server will never take is set aside a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import (
     Connection,
     Delete,
-    Insert,
     Select,
     Update,
     and_,
     bindparam,
-    case,
     delete,
     func,
-    insert,
-    null,
+    literal_column,
+    or_,
     select,
     update,
 )
 
+from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_rows, with_blobs
 from storage.tables.journal import outbox
 
 PENDING: Final = "pending"
@@ -72,98 +72,179 @@ class Outbox:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._dialect = connection.dialect.name
 
     def add(self, messages: Sequence[OutboxMessage], *, owner: str, now: int) -> None:
         """Put *messages* in line, in this order."""
         if messages:
-            self._connection.execute(_ADD, [_as_values(message, owner, now) for message in messages])
+            parameters = with_blobs([_as_row(message, owner, now) for message in messages])
+            self._connection.execute(_add(self._dialect), parameters)
 
     def waiting(self, *, owner: str, lane: str, limit: int, max_bytes: int) -> list[OutboxRow]:
-        """The next rows of *lane* in order: at most *limit*, and no more than about *max_bytes* of bodies."""
-        rows: list[OutboxRow] = []
-        size = 0
-        for row in self._connection.execute(_WAITING, {"owner": owner, "lane": lane, "limit": limit}).yield_per(100):
-            message = OutboxMessage(
-                row.message_id, row.lane, row.aggregate, row.subject, row.body, orjson.loads(row.headers)
-            )
-            size += len(row.body)
-            if rows and size > max_bytes:
-                break
-            rows.append(OutboxRow(row.position, message, row.created_at, row.attempts, row.tried_at))
-        return rows
+        """The next rows of *lane* in order: at most *limit*, and at most *max_bytes* of bodies, but one at least."""
+        wanted = {"owner": owner, "lane": lane, "limit": limit, "max_bytes": max_bytes}
+        return [_outbox_row(*row) for row in self._connection.execute(_waiting(), wanted)]
 
     def lanes(self, *, owner: str) -> set[str]:
         """The lanes in which *owner* has something waiting."""
-        return set(self._connection.execute(_LANES, {"owner": owner}).scalars())
+        return {row.lane for row in self._connection.execute(_LANES, {"owner": owner})}
 
     def mark_tried(self, positions: Sequence[int], *, now: int) -> None:
-        """Note, before the first byte goes out, that these may have been published."""
+        """Note that these were sent once and that nobody knows whether they arrived."""
         if positions:
-            self._connection.execute(_TRIED, {"positions": list(positions), "now": now})
+            self._connection.execute(_tried(self._dialect), as_parameter(_alone(positions)) | {"now": now})
 
     def remove(self, positions: Sequence[int]) -> None:
         """Forget rows that their stream has confirmed."""
         if positions:
-            self._connection.execute(_REMOVE, {"positions": list(positions)})
+            self._connection.execute(_remove(self._dialect), as_parameter(_alone(positions)))
 
     def set_aside(self, failures: Mapping[int, str]) -> None:
         """Mark rows that the server refused for good, with its reason."""
         if failures:
-            self._connection.execute(_FAIL, [{"at": at, "why": why} for at, why in failures.items()])
+            self._connection.execute(_fail(self._dialect), as_parameter(list(failures.items())))
 
     def adopt(self, *, owners: Sequence[str], new_owner: str) -> int:
         """Take over the rows of daemons that are gone; the number of rows taken."""
         if not owners:
             return 0
-        return self._connection.execute(_ADOPT, {"owners": list(owners), "new_owner": new_owner}).rowcount
+        parameters = as_parameter([(owner,) for owner in owners]) | {"new_owner": new_owner}
+        return self._connection.execute(_adopt(self._dialect), parameters).rowcount
 
     def owners(self) -> set[str]:
         """Every daemon that has rows waiting."""
-        return set(self._connection.execute(_OWNERS).scalars())
+        return {row.owner for row in self._connection.execute(_OWNERS)}
 
     def depth(self) -> OutboxDepth:
+        """How much waits. The first in line counts as the oldest: rows are numbered as they are written."""
         row = self._connection.execute(_DEPTH).one()
-        return OutboxDepth(row.pending or 0, row.failed or 0, row.oldest_at)
+        return OutboxDepth(row.pending, row.failed, row.oldest_at)
 
 
-def _as_values(message: OutboxMessage, owner: str, now: int) -> dict[str, object]:
-    return {
-        "message_id": message.message_id,
-        "lane": message.lane,
-        "aggregate": message.aggregate,
-        "subject": message.subject,
-        "headers": orjson.dumps(dict(message.headers)).decode(),
-        "body": message.body,
-        "owner": owner,
-        "created_at": now,
-        "state": PENDING,
-    }
+def _as_row(message: OutboxMessage, owner: str, now: int) -> tuple[str | int | bytes, ...]:
+    return (
+        message.message_id,
+        message.lane,
+        message.aggregate,
+        message.subject,
+        orjson.dumps(dict(message.headers)).decode(),
+        owner,
+        now,
+        PENDING,
+        message.body,
+    )
 
 
-_ADD: Final[Insert] = insert(outbox)
-_IS_PENDING: Final = outbox.c.state == PENDING
+def _outbox_row(
+    position: int,
+    message_id: str,
+    lane: str,
+    aggregate: str,
+    subject: str,
+    headers: str,
+    body: bytes,
+    created_at: int,
+    attempts: int,
+    tried_at: int | None,
+) -> OutboxRow:
+    message = OutboxMessage(message_id, lane, aggregate, subject, body, orjson.loads(headers))
+    return OutboxRow(position, message, created_at, attempts, tried_at)
+
+
+def _alone(positions: Sequence[int]) -> list[tuple[int]]:
+    return [(position,) for position in positions]
+
+
+_COLUMNS: Final = (
+    "message_id",
+    "lane",
+    "aggregate",
+    "subject",
+    "headers",
+    "owner",
+    "created_at",
+    "state",
+    "body",
+)
+# Literals, not parameters: they select a partial index only where the planner can see them.
+_IS_PENDING: Final = outbox.c.state == literal_column(f"'{PENDING}'")
+_IS_FAILED: Final = outbox.c.state == literal_column(f"'{FAILED}'")
 _OWNED: Final = and_(_IS_PENDING, outbox.c.owner == bindparam("owner"))
-_WAITING: Final[Select[tuple[object, ...]]] = (
-    select(outbox)
-    .where(_OWNED, outbox.c.lane == bindparam("lane"))
-    .order_by(outbox.c.position)
-    .limit(bindparam("limit"))
+_LANES: Final[Select[str]] = select(outbox.c.lane).where(_OWNED).distinct()
+_OWNERS: Final[Select[str]] = select(outbox.c.owner).where(_IS_PENDING).distinct()
+_OLDEST: Final = select(outbox.c.created_at).where(_IS_PENDING).order_by(outbox.c.position).limit(1).scalar_subquery()
+_DEPTH: Final = select(
+    select(func.count()).select_from(outbox).where(_IS_PENDING).scalar_subquery().label("pending"),
+    select(func.count()).select_from(outbox).where(_IS_FAILED).scalar_subquery().label("failed"),
+    _OLDEST.label("oldest_at"),
 )
-_LANES: Final[Select[tuple[str]]] = select(outbox.c.lane).where(_OWNED).distinct()
-_OWNERS: Final[Select[tuple[str]]] = select(outbox.c.owner).where(_IS_PENDING).distinct()
-_THESE: Final = outbox.c.position.in_(bindparam("positions", expanding=True))
-_TRIED: Final[Update] = update(outbox).where(_THESE).values(attempts=outbox.c.attempts + 1, tried_at=bindparam("now"))
-_REMOVE: Final[Delete] = delete(outbox).where(_THESE)
-_FAIL: Final[Update] = (
-    update(outbox).where(outbox.c.position == bindparam("at")).values(state=FAILED, failure=bindparam("why"))
-)
-_ADOPT: Final[Update] = (
-    update(outbox)
-    .where(_IS_PENDING, outbox.c.owner.in_(bindparam("owners", expanding=True)))
-    .values(owner=bindparam("new_owner"))
-)
-_DEPTH: Final[Select[tuple[int | None, ...]]] = select(
-    func.sum(case((_IS_PENDING, 1), else_=0)).label("pending"),
-    func.sum(case((outbox.c.state == FAILED, 1), else_=0)).label("failed"),
-    func.min(case((_IS_PENDING, outbox.c.created_at), else_=null())).label("oldest_at"),
-)
+
+
+@cache
+def _waiting() -> Select[*tuple[Any, ...]]:
+    """Sizes first, so that no body is read that will not be sent."""
+    lengths = (
+        select(outbox.c.position, func.length(outbox.c.body).label("length"))
+        .where(_OWNED, outbox.c.lane == bindparam("lane"))
+        .order_by(outbox.c.position)
+        .limit(bindparam("limit"))
+        .subquery()
+    )
+    through = func.sum(lengths.c.length).over(order_by=lengths.c.position, rows=(None, 0))
+    sizes = select(lengths.c.position, lengths.c.length, through.label("through")).subquery()
+    fits = or_(sizes.c.through <= bindparam("max_bytes"), sizes.c.through == sizes.c.length)
+    row = outbox.c
+    return (
+        select(
+            row.position,
+            row.message_id,
+            row.lane,
+            row.aggregate,
+            row.subject,
+            row.headers,
+            row.body,
+            row.created_at,
+            row.attempts,
+            row.tried_at,
+        )
+        .select_from(sizes.join(outbox, row.position == sizes.c.position))
+        .where(fits)
+        .order_by(row.position)
+    )
+
+
+@cache
+def _add(dialect: str) -> UpsertInsert:
+    return insert_rows(dialect, outbox, _COLUMNS)
+
+
+def _these(dialect: str) -> BatchRows:
+    return BatchRows(dialect, outbox, ("position",))
+
+
+@cache
+def _tried(dialect: str) -> Update:
+    return (
+        update(outbox).where(_these(dialect).contains).values(attempts=outbox.c.attempts + 1, tried_at=bindparam("now"))
+    )
+
+
+@cache
+def _remove(dialect: str) -> Delete:
+    return delete(outbox).where(_these(dialect).contains)
+
+
+@cache
+def _fail(dialect: str) -> Update:
+    batch = BatchRows(dialect, outbox, ("position", "failure"))
+    return (
+        update(outbox)
+        .where(outbox.c.position == batch.cells["position"])
+        .values(state=FAILED, failure=batch.cells["failure"])
+    )
+
+
+@cache
+def _adopt(dialect: str) -> Update:
+    owners = BatchRows(dialect, outbox, ("owner",))
+    return update(outbox).where(_IS_PENDING, owners.contains).values(owner=bindparam("new_owner"))

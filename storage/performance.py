@@ -20,7 +20,7 @@ class SqlPerformanceRepository:
 
     def add(self, counts: Sequence[PerformanceCount]) -> None:
         if counts:
-            self._connection.execute(_add(self._dialect), as_parameter(list(map(tuple, counts))))
+            self._connection.execute(_add(self._dialect), as_parameter(counts))
 
 
 @cache

@@ -10,7 +10,7 @@ from domain.usage import UsageRecord
 
 @dataclass(frozen=True, slots=True)
 class SessionEvent:
-    """An event of a session as it is stored. ``data`` is canonical JSON text; times are microseconds since the epoch."""
+    """An event of a session as it is stored: ``data`` is canonical JSON text; times in microseconds since the epoch."""
 
     message_id: str
     session_id: str
@@ -58,6 +58,14 @@ class LedgerRepository(Protocol):
 
     def newest_events(self, session_id: str, *, limit: int) -> Sequence[SessionEvent]:
         """The newest events by ``at``, newest first."""
+        ...
+
+    def search_sessions(self, words: str, *, limit: int) -> Sequence[Session]:
+        """The sessions of which one event's text holds all of *words*, the newest start first.
+
+        *words* are plain: case does not matter, punctuation separates, and nothing in them is a query's syntax. Without
+        any word nothing is found.
+        """
         ...
 
 

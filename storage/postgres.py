@@ -7,37 +7,74 @@ underneath: repositories need not know.
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, AdaptedConnection, make_url
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from storage.failures import classify
+from storage.failures import DataRefused, StorageAway, of_driver, translate_errors
 from storage.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
 
+_COMMAND_TIMEOUT_S: Final = 60
+_IDLE_TIMEOUT_MS: Final = 30_000
+"""How long a stopped daemon may sit in a transaction before the server ends it, and with it the locks on its keys."""
 
-def postgres_engine(url: str | URL, *, pool_size: int, timeout_s: float) -> AsyncEngine:
-    """An asyncpg engine for a ``postgresql://`` URL whose waits for a connection end after *timeout_s*."""
-    target = make_url(url).set(drivername="postgresql+asyncpg")
-    return create_async_engine(
-        target,
+
+def postgres_engine(url: str | URL, *, pool_size: int, timeout_s: float, lock_timeout_ms: int) -> AsyncEngine:
+    """An asyncpg engine for a ``postgresql://`` URL.
+
+    A wait for a connection ends after *timeout_s*, a wait for a lock after *lock_timeout_ms* (0: never).
+    """
+    engine = create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=timeout_s,
-        pool_pre_ping=True,
-        connect_args={"timeout": timeout_s, "command_timeout": 60},
+        hide_parameters=True,
+        connect_args={
+            "timeout": timeout_s,
+            "command_timeout": _COMMAND_TIMEOUT_S,
+            "prepared_statement_cache_size": 500,
+            "server_settings": {
+                "application_name": "headgate",
+                "idle_in_transaction_session_timeout": str(_IDLE_TIMEOUT_MS),
+                "jit": "off",
+                "lock_timeout": str(lock_timeout_ms),
+            },
+        },
     )
+    translate_errors(engine.sync_engine)
+
+    # The pool's own check before each use is three round trips. A server that stops ends its connections, and the
+    # driver has noticed by then; what it could not notice fails once as StorageAway.
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _refuse_lost(dbapi: AdaptedConnection, _record: object, _proxy: object) -> None:
+        if dbapi.driver_connection.is_closed():
+            raise DisconnectionError("the server closed the connection")
+
+    return engine
 
 
 class PostgresDatabase:
-    """A database server, shared by daemons on any number of machines."""
+    """A database server, shared by daemons on any number of machines.
+
+    A write whose connection is lost while it commits is :class:`StorageAway` too: whether it was committed is then not
+    known, and repeating it is safe because its keys are in the inbox.
+    """
 
     dialect: Final = "postgresql"
 
     def __init__(self, url: str | URL, *, busy_timeout_ms: int = 5_000, pool_size: int = 8) -> None:
-        self._engine = postgres_engine(url, pool_size=pool_size, timeout_s=busy_timeout_ms / 1000)
+        self._engine = postgres_engine(
+            url,
+            pool_size=pool_size,
+            timeout_s=max(busy_timeout_ms, 1_000) / 1_000,
+            lock_timeout_ms=max(busy_timeout_ms, 1),
+        )
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._closed = False
 
     async def write(self, work: Callable[[UnitOfWork], T]) -> T:
         return await self._transaction(self._engine, work)
@@ -49,14 +86,28 @@ class PostgresDatabase:
         def whole(connection: Connection) -> T:
             return work(UnitOfWork(connection))
 
+        connection = await self._connect(engine)
         try:
-            async with engine.begin() as connection:
+            async with connection.begin():
                 return await connection.run_sync(whole)
+        except DataRefused as refused:
+            raise refused from None  # the server's own words may quote the data
+        except MemoryError as error:
+            raise StorageAway("MemoryError") from error
+        finally:
+            await connection.close()
+
+    async def _connect(self, engine: AsyncEngine) -> AsyncConnection:
+        if self._closed:
+            raise StorageAway("the database is closed")
+        try:
+            return await engine.connect()
         except Exception as error:
-            failure = classify(error)
+            failure = of_driver(error)
             if failure is None or failure is error:
                 raise
-            raise failure from error
+            raise StorageAway(str(failure)) from error
 
     async def close(self) -> None:
+        self._closed = True
         await self._engine.dispose()

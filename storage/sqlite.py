@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from storage.failures import StorageAway, classify
+from storage.failures import DataRefused, StorageAway, of_driver, translate_errors
 from storage.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
@@ -23,16 +23,17 @@ T = TypeVar("T")
 WRITE: Final = "BEGIN IMMEDIATE"
 """Takes the write lock at once: a reader that turns writer later would meet "database is locked" without waiting."""
 READ: Final = "BEGIN"
-EXCLUSIVE: Final = "BEGIN EXCLUSIVE"
+"""Sees what is committed when its first statement runs, until its end; in WAL mode it waits for no writer."""
 
 _PRAGMAS: Final = (
-    "journal_mode=wal",
     "synchronous=full",
     "foreign_keys=on",
     # A checkpoint every 16 MiB of log instead of 4: fewer random writes under load, still a small file.
     "wal_autocheckpoint=4000",
     "cache_size=-32768",
     "temp_store=memory",
+    # Some builds overwrite what is deleted with zeros, at the cost of writing pages that would only be freed.
+    "secure_delete=fast",
 )
 
 
@@ -44,16 +45,25 @@ def sqlite_engine(path: Path, *, busy_timeout_ms: int, begin: str = WRITE) -> En
     engine = create_engine(
         f"sqlite+pysqlite:///{path}",
         poolclass=NullPool,
+        hide_parameters=True,
         connect_args={"check_same_thread": False, "cached_statements": 512, "timeout": busy_timeout_ms / 1000},
     )
+    translate_errors(engine)
 
     @event.listens_for(engine, "connect")
     def _configure(dbapi: sqlite3.Connection, _record: object) -> None:
         dbapi.isolation_level = None
-        for pragma in _PRAGMAS:
-            dbapi.execute(f"PRAGMA {pragma}")
-        if begin == READ:
-            dbapi.execute("PRAGMA query_only=on")
+        try:
+            # The mode is the file's and stays: asking first spares the lock that setting it takes.
+            if dbapi.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                dbapi.execute("PRAGMA journal_mode=wal")
+            for pragma in _PRAGMAS:
+                dbapi.execute(f"PRAGMA {pragma}")
+            if begin == READ:
+                dbapi.execute("PRAGMA query_only=on")
+        except sqlite3.Error:
+            dbapi.close()
+            raise
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -70,6 +80,7 @@ class _Lane:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._local = threading.local()
         self._open: set[Connection] = set()
+        self._closed = False
 
     def _connection(self) -> Connection:
         connection: Connection | None = getattr(self._local, "connection", None)
@@ -85,34 +96,48 @@ class _Lane:
         if connection is not None:
             self._local.connection = None
             self._open.discard(connection)
-            connection.invalidate()
             connection.close()
 
     def _transaction(self, work: Callable[[UnitOfWork], T]) -> T:
         try:
-            connection = self._connection()
-            with connection.begin():
-                return work(UnitOfWork(connection))
+            with self._connect().begin() as transaction:
+                return work(UnitOfWork(transaction.connection))
+        except StorageAway:
+            self._discard()
+            raise
+        except DataRefused as refused:
+            raise refused from None  # the driver's own words may quote the data
+        except MemoryError as error:
+            self._discard()
+            raise StorageAway("MemoryError") from error
+
+    def _connect(self) -> Connection:
+        try:
+            return self._connection()
         except Exception as error:
-            failure = classify(error)
-            if isinstance(failure, StorageAway):
-                self._discard()
+            failure = of_driver(error)
             if failure is None or failure is error:
                 raise
             raise failure from error
 
     async def run(self, work: Callable[[UnitOfWork], T]) -> T:
+        if self._closed:
+            raise StorageAway("the database is closed")
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._transaction, work)
 
     async def close(self) -> None:
+        self._closed = True
         await asyncio.to_thread(self._pool.shutdown, wait=True)
-        for connection in self._open:
-            connection.close()
-        self._open.clear()
+        while self._open:
+            self._open.pop().close()
 
 
 class SqliteDatabase:
-    """A database in one file (or the whole of one), for one machine."""
+    """A database in one file, for one machine.
+
+    A unit of work whose caller is cancelled while it runs goes on to its end in its thread: whether it was committed is
+    then not known to the caller. One that had not begun is dropped.
+    """
 
     dialect: Final = "sqlite"
 

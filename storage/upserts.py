@@ -1,6 +1,7 @@
 """Rows that add up: an insert that, where the key exists, merges the new figures into the old row."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Table, case
 
@@ -22,11 +23,11 @@ def adding(
     names: Sequence[str],
     *,
     sums: Collection[str],
-    others: Mapping[str, Callable[[UpsertInsert], ColumnElement[object]]] | None = None,
+    others: Mapping[str, Callable[[UpsertInsert], ColumnElement[Any]]] | None = None,
 ) -> UpsertInsert:
     """Insert a batch of *names* into *table*; on a known primary key add *sums* and set *others*."""
     statement = insert_rows(dialect, table, names)
-    merged: dict[str, ColumnElement[object]] = {name: table.c[name] + statement.excluded[name] for name in sums}
+    merged: dict[str, ColumnElement[Any]] = {name: table.c[name] + statement.excluded[name] for name in sums}
     for name, expression in (others or {}).items():
         merged[name] = expression(statement)
     return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=merged)

@@ -22,11 +22,11 @@ class SqlUsageRepository:
 
     def add(self, records: Sequence[UsageRecord]) -> None:
         if records:
-            self._connection.execute(_add(self._dialect), as_parameter(list(map(tuple, records))))
+            self._connection.execute(_add(self._dialect), as_parameter(records))
 
     def add_to_days(self, totals: Sequence[DailyTotals]) -> None:
         if totals:
-            self._connection.execute(_add_to_days(self._dialect), as_parameter(list(map(tuple, totals))))
+            self._connection.execute(_add_to_days(self._dialect), as_parameter(totals))
 
     def days(self) -> Mapping[tuple[str, str, str], DailyTotals]:
         rows = self._connection.execute(select(*(daily_usage_agg.c[name] for name in DailyTotals._fields)))

@@ -1,7 +1,7 @@
 """Schema migrations (Alembic), run under a lock: two daemons that start at once, one migrates and the other waits.
 
-SQLite holds ``BEGIN EXCLUSIVE`` for the whole of it, PostgreSQL an advisory lock inside the transaction, so a migration
-that fails half way leaves nothing behind on either.
+SQLite holds its write lock for the whole of it, PostgreSQL an advisory lock inside the transaction, so a migration that
+fails half way leaves nothing behind on either.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-_HERE: Final = Path(__file__).parent
+SCRIPTS: Final = Path(__file__).parent
+"""Where the migrations lie."""
 # Any constant will do as long as nobody else uses it in the same database: "headgate" in ASCII, as a bigint.
 _ADVISORY_LOCK: Final = 0x6865616467617465
+
+
+class UnknownRevision(Exception):
+    """The database is at a revision that is not among the scripts. The message continues the database's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +49,42 @@ def lock(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
 
 
-def upgrade(connection: Connection, revision: str = "head", *, scripts: Path = _HERE) -> None:
-    """Bring the schema up to *revision*, inside the caller's transaction."""
+def upgrade(connection: Connection, revision: str = "head", *, scripts: Path = SCRIPTS) -> None:
+    """Bring the schema up to *revision*, inside the caller's transaction. Raises :class:`UnknownRevision`."""
     lock(connection)
-    command.upgrade(_config(connection, scripts), revision)
+    config = _config(connection, scripts)
+    _require_known(connection, config)
+    command.upgrade(config, revision)
 
 
-def downgrade(connection: Connection, revision: str, *, scripts: Path = _HERE) -> None:
-    """Take the schema back to *revision* (``-1``: one step), inside the caller's transaction."""
+def downgrade(connection: Connection, revision: str, *, scripts: Path = SCRIPTS) -> None:
+    """Take the schema back to *revision* (``-1``: one step), inside the caller's transaction.
+
+    Raises :class:`UnknownRevision`.
+    """
     lock(connection)
-    command.downgrade(_config(connection, scripts), revision)
+    config = _config(connection, scripts)
+    _require_known(connection, config)
+    command.downgrade(config, revision)
 
 
-def status(connection: Connection, *, scripts: Path = _HERE) -> SchemaStatus:
+def status(connection: Connection, *, scripts: Path = SCRIPTS) -> SchemaStatus:
     """The revision the database is at, and the one this program needs."""
-    head = ScriptDirectory.from_config(_config(connection, scripts)).get_current_head()
-    if head is None:
+    return SchemaStatus(MigrationContext.configure(connection).get_current_revision(), head(scripts))
+
+
+def head(scripts: Path = SCRIPTS) -> str:
+    """The newest revision that this program knows."""
+    newest = ScriptDirectory(str(scripts)).get_current_head()
+    if newest is None:
         raise RuntimeError(f"no migrations in {scripts}")
-    return SchemaStatus(MigrationContext.configure(connection).get_current_revision(), head)
+    return newest
+
+
+def _require_known(connection: Connection, config: Config) -> None:
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise UnknownRevision(
+            f"is at revision {current}, which this program does not know: a newer version of headgate has migrated it"
+        )

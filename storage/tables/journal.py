@@ -7,6 +7,9 @@ from sqlalchemy import text as sql
 
 from storage.tables.base import blob, integer, metadata, serial, text
 
+_PENDING: Final = sql("state = 'pending'")
+_FAILED: Final = sql("state = 'failed'")
+
 inbox: Final = Table(
     "inbox",
     metadata,
@@ -28,22 +31,18 @@ outbox: Final = Table(
     text("aggregate"),
     text("subject"),
     text("headers"),
-    blob("body"),
     text("owner"),
     integer("created_at"),
     integer("attempts", default="0"),
     integer("tried_at", nullable=True),
     text("state"),
     text("failure", nullable=True),
+    # Last: what stands behind a long value can be read only through all of its pages.
+    blob("body"),
     UniqueConstraint("message_id"),
-    Index(
-        "ix_outbox_owner_lane",
-        "owner",
-        "lane",
-        "position",
-        sqlite_where=sql("state = 'pending'"),
-        postgresql_where=sql("state = 'pending'"),
-    ),
+    Index("ix_outbox_owner_lane", "owner", "lane", "position", sqlite_where=_PENDING, postgresql_where=_PENDING),
+    # Hardly ever has a row: so that counting what was refused for good costs nothing.
+    Index("ix_outbox_failed", "position", sqlite_where=_FAILED, postgresql_where=_FAILED),
     sqlite_strict=True,
     # A position is never used twice: a daemon that comes back from a long pause must not remove another's row.
     sqlite_autoincrement=True,
@@ -68,9 +67,9 @@ dead_letters: Final = Table(
     integer("delivered"),
     integer("received_at"),
     text("headers"),
-    blob("body"),
     integer("replay_number", default="0"),
     integer("updated_at"),
+    blob("body"),
     UniqueConstraint("stream", "sequence", "stored_at"),
     Index("ix_dead_letters_state_received_at", "state", "received_at"),
     Index("ix_dead_letters_kind_code", "kind", "code"),

@@ -74,13 +74,13 @@ def _create_outbox() -> None:
         sa.Column("aggregate", _TEXT, nullable=False),
         sa.Column("subject", _TEXT, nullable=False),
         sa.Column("headers", _TEXT, nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("owner", _TEXT, nullable=False),
         sa.Column("created_at", _INTEGER, nullable=False),
         sa.Column("attempts", _INTEGER, server_default="0", nullable=False),
         sa.Column("tried_at", _INTEGER, nullable=True),
         sa.Column("state", _TEXT, nullable=False),
         sa.Column("failure", _TEXT, nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_outbox")),
         sa.UniqueConstraint("message_id", name=op.f("uq_outbox_message_id")),
         sqlite_autoincrement=True,
@@ -92,6 +92,13 @@ def _create_outbox() -> None:
         ["owner", "lane", "position"],
         sqlite_where=sa.text("state = 'pending'"),
         postgresql_where=sa.text("state = 'pending'"),
+    )
+    op.create_index(
+        "ix_outbox_failed",
+        "outbox",
+        ["position"],
+        sqlite_where=sa.text("state = 'failed'"),
+        postgresql_where=sa.text("state = 'failed'"),
     )
 
 
@@ -114,9 +121,9 @@ def _create_dead_letters() -> None:
         sa.Column("delivered", _INTEGER, nullable=False),
         sa.Column("received_at", _INTEGER, nullable=False),
         sa.Column("headers", _TEXT, nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("replay_number", _INTEGER, server_default="0", nullable=False),
         sa.Column("updated_at", _INTEGER, nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("dead_letter_id", name=op.f("pk_dead_letters")),
         sa.UniqueConstraint("stream", "sequence", "stored_at", name=op.f("uq_dead_letters_stream_sequence_stored_at")),
         sqlite_strict=True,
