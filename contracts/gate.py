@@ -59,7 +59,8 @@ class Gate:
 
 def _accept_plain(contract: Contract, value: JsonValue, delivery: Delivery) -> Accepted | None:
     """The one-pass way of a current envelope; None sends it to the examination, which finds out why."""
-    if type(value) is not dict:
+    # The model's literal would take 2.0 and true for what they equal.
+    if type(value) is not dict or type(value.get("envelope_version")) is not int:
         return None
     version = value.get("schema_version")
     if type(version) is not str or version not in contract.doors:
