@@ -156,7 +156,7 @@ def _add_checks(  # noqa: PLR0913 - one line for each dependency
     subjects: Subjects,
     settings: Settings,
 ) -> None:
-    health.add("nats", checks.nats_check(partial(probe, nats.client, subjects)))
+    health.add("nats", checks.nats_check(partial(probe, nats.client, subjects, server=nats.server)))
     health.add("database", checks.database_check(database))
     health.add("migrations", checks.migrations_check(database, revision))
     health.add("repositories", checks.repositories_check(database))
