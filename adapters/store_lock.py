@@ -16,6 +16,7 @@ from pathlib import Path
 
 from adapters.errors import StoreHeldError, StoreUnusableError
 
+HOLDER_EXIT_S = 1.0
 LEFT_OVER_TERM_S = 5.0
 LEFT_OVER_KILL_S = 5.0
 _POLL_S = 0.02
@@ -69,7 +70,9 @@ class StoreLock:
             raise StoreUnusableError(f"cannot open the store lock {self._path}: {error.strerror}") from error
 
     async def _end_left_over(self, fd: int) -> list[int]:
-        servers = self._left_over_servers(fd)
+        servers = await self._servers_or_free(fd)
+        if not servers:
+            return []
         for sign, patience_s in ((signal.SIGTERM, LEFT_OVER_TERM_S), (signal.SIGKILL, LEFT_OVER_KILL_S)):
             for pid in servers:
                 _signal(pid, sign)
@@ -80,6 +83,23 @@ class StoreLock:
                 await asyncio.sleep(_POLL_S)
         left = _listed(servers)
         raise StoreHeldError(f"the store beside {self._path} is held by nats-server {left}, which does not end")
+
+    async def _servers_or_free(self, fd: int) -> list[int]:
+        """The left-over servers, or none where the lock became free meanwhile.
+
+        A daemon that was killed a moment ago, and its server with it, may still be on the way out: neither is a reason
+        to refuse the start before it has had the time to be gone.
+        """
+        deadline = time.monotonic() + HOLDER_EXIT_S
+        while True:
+            try:
+                return self._left_over_servers(fd)
+            except StoreHeldError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_POLL_S)
+            if _try_lock(fd):
+                return []
 
     def _left_over_servers(self, own_fd: int) -> list[int]:
         """The servers that hold the lock file open, if nobody but servers does."""
