@@ -29,7 +29,8 @@ _HEADER_LINE_BYTES: Final = len(": \r\n")
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One message for a stream: the whole subject, prefix included. ``message_id`` becomes ``Nats-Msg-Id``.
+    """One message for a stream: the whole subject, prefix included. ``message_id`` becomes ``Nats-Msg-Id``; without one
+    the stream cannot know a repetition, which then is for the reader to find.
 
     ``tried`` says that an earlier attempt may have been stored: such a message goes out alone, for one known id would
     make the server reject a whole batch. ``expected_last_subject_sequence`` 0 means that the subject must be new.
@@ -37,13 +38,15 @@ class Outgoing:
 
     subject: str
     body: bytes
-    message_id: str
+    message_id: str | None
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     expected_last_subject_sequence: int | None = None
     tried: bool = False
 
     def all_headers(self) -> dict[str, str]:
-        headers = {**self.headers, "Nats-Msg-Id": self.message_id}
+        headers = dict(self.headers)
+        if self.message_id is not None:
+            headers["Nats-Msg-Id"] = self.message_id
         if self.expected_last_subject_sequence is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(self.expected_last_subject_sequence)
         return headers
