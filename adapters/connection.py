@@ -31,7 +31,8 @@ log = structlog.get_logger(__name__)
 
 class ConnectionWatch:
     """What happened to a connection: the callbacks of the client, counted. ``on_error`` is told the name of each error
-    type, for metrics; ``on_change`` whether the connection is there."""
+    type, for metrics; ``on_change`` whether the connection is there. ``closed``: it is gone for good; ``refused``: a
+    server did not take the credentials."""
 
     def __init__(
         self,
@@ -46,11 +47,14 @@ class ConnectionWatch:
         self.reconnects = 0
         self.last_error = ""
         self.closed = asyncio.Event()
+        self.refused = asyncio.Event()
 
     async def error(self, error: Exception) -> None:
         name = type(error).__name__
         self.errors[name] += 1
         self.last_error = str(error) or name
+        if "authorization violation" in self.last_error.lower():
+            self.refused.set()
         self._on_error(name)
         log.warning("nats_error", error=name, reason=self.last_error)
 
@@ -103,18 +107,27 @@ def make_broker(
 
 
 async def connect(broker: NatsBroker, url: str, watch: ConnectionWatch, timeout_s: float) -> Client:
-    """Connect the broker, trying for ``timeout_s``, and answer its client.
+    """Connect the broker, trying for ``timeout_s`` (refused credentials end it at once), and answer its client.
 
     Raises :class:`ConnectFailedError` or :class:`ServerTooOldError`, each with one line that names the servers.
     """
+    connecting = asyncio.create_task(broker.connect())
+    refused = asyncio.create_task(watch.refused.wait())
     try:
-        async with asyncio.timeout(timeout_s):
-            client = await broker.connect()
-    except TimeoutError as error:
-        why = f": {watch.last_error}" if watch.last_error else ""
-        raise ConnectFailedError(f"no connection to NATS at {hosts(url)} within {timeout_s:g} s{why}") from error
+        await asyncio.wait({connecting, refused}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if connecting.done():
+            client = connecting.result()
+        elif refused.done():
+            raise ConnectFailedError(f"NATS at {hosts(url)} refuses the credentials: Authorization Violation")
+        else:
+            why = f": {watch.last_error}" if watch.last_error else ""
+            raise ConnectFailedError(f"no connection to NATS at {hosts(url)} within {timeout_s:g} s{why}")
     except (NatsError, OSError, ValueError) as error:
         raise ConnectFailedError(f"cannot connect to NATS at {hosts(url)}: {error}") from error
+    finally:
+        connecting.cancel()
+        refused.cancel()
+        await asyncio.gather(connecting, refused, return_exceptions=True)
     require_version(client)
     return client
 

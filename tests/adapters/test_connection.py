@@ -51,8 +51,8 @@ async def test_a_wrong_token_is_one_line_that_says_so(nats_server: EmbeddedServe
     watch = ConnectionWatch()
     url = f"nats://wrong@127.0.0.1:{nats_server.port}"
 
-    with pytest.raises(ConnectFailedError, match="Authorization Violation"):
-        await connect(make_broker(url, watch=watch), url, watch, 1.5)
+    with pytest.raises(ConnectFailedError, match=r"^NATS at 127.0.0.1:\d+ refuses the credentials"):
+        await connect(make_broker(url, watch=watch), url, watch, 60)
 
 
 async def test_credentials_in_url_and_file_contradict_each_other(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ async def test_a_refused_reconnect_is_tried_again(own_server: EmbeddedServer, tm
     await own_server.stop()
     token.write_text("another")
     await own_server.start()
-    await eventually(lambda: "Authorization Violation" in watch.last_error)
+    await eventually(watch.refused.is_set)
     await own_server.stop()
     token.write_text(right)
     await own_server.start()
@@ -194,7 +194,8 @@ async def test_a_stream_left_unwritable_by_a_full_disk_is_noticed_and_cured_by_a
     filled = await publisher.publish("HG_INGEST", messages("fill", 400))
     assert filled[-1].outcome is Outcome.UNAVAILABLE
     assert not (await probe(nc, subjects, server=server)).ok
-    await asyncio.to_thread(subprocess.run, ["mount", "-o", "remount,size=100m", small_disk], check=True)
+    grow = await asyncio.create_subprocess_exec("mount", "-o", "remount,size=100m", small_disk)
+    assert await grow.wait() == 0
     assert "no space left on device" in (await probe(nc, subjects, server=server)).detail
 
     await server.restart()
