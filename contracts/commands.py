@@ -22,6 +22,7 @@ class OpenedCommand:
     contract: Contract
     delivery: Delivery
     value: JsonObject
+    payload: JsonObject
     trace_id: str
 
 
@@ -43,7 +44,9 @@ def open_command(delivery: Delivery, contract: Contract, rules: GateRules) -> Op
         envelope = (Envelope1 if version == 1 else Envelope2).model_validate(value)
     except ValidationError as error:
         return refused(details_of(error)).traced(trace_id)
-    return OpenedCommand(contract, delivery, value, envelope.trace_id)
+    payload = value["payload"]
+    assert isinstance(payload, dict)  # noqa: S101 - the envelope says so
+    return OpenedCommand(contract, delivery, value, payload, envelope.trace_id)
 
 
 def prove_command(opened: OpenedCommand, rules: GateRules) -> Accepted | Problem:
