@@ -82,12 +82,10 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
     metrics = Metrics()
-    readiness = Readiness(lambda ready: metrics.ready.set(ready))
+    readiness = Readiness(metrics.ready.set)
     health = HealthCheck()
     http_app = build_app(readiness=readiness, measure=partial(_dependencies, health), registry=metrics.registry)
-    http_url = await stack.enter_async_context(
-        serving(http_app, host=settings.http.host, port=settings.http.port)
-    )
+    http_url = await stack.enter_async_context(serving(http_app, host=settings.http.host, port=settings.http.port))
     prices = _load_prices(settings)
     database, revision = await migrated_database(settings, stack)
     subjects = Subjects(settings.nats.prefix)
@@ -147,7 +145,7 @@ def _connection_changed(readiness: Readiness, there: bool) -> None:
         readiness.block("connection", "nats", "disconnected")
 
 
-def _add_checks(  # noqa: PLR0913 - one line for each dependency
+def _add_checks(
     health: HealthCheck,
     daemon: Daemon,
     database: Database,

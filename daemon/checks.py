@@ -26,7 +26,7 @@ def migrations_check(database: Database, head: str) -> Check:
     """The schema is the one this program was written for."""
 
     async def check() -> Finding:
-        current = await database.read(lambda uow: uow.schema.revision())
+        current = await database.read(lambda uow: uow.schema_revision())
         if current == head:
             return Finding(_HEALTHY, f"at {current}")
         return Finding(Status.UNHEALTHY, f"at {current or 'none'}, this program needs {head}")
@@ -38,7 +38,7 @@ def repositories_check(database: Database) -> Check:
     """Every table can be read."""
 
     async def check() -> Finding:
-        tables = await database.read(lambda uow: uow.schema.touch_tables())
+        tables = await database.read(lambda uow: uow.touch_tables())
         return Finding(_HEALTHY, f"{tables} tables answer")
 
     return check

@@ -1,7 +1,7 @@
 """The door for commands: takes requests in, answers each one, always.
 
-What only reads goes to the readers in small groups and waits for nobody. A request whose reply subject is not allowed is
-counted and not executed: the daemon lends its rights to nobody.
+What only reads goes to the readers in small groups and waits for nobody. A request whose reply subject is not allowed
+is counted and not executed: the daemon lends its rights to nobody.
 """
 
 import asyncio
@@ -141,9 +141,7 @@ class Door:
         proven = prove_command(opened, self._rules)
         if isinstance(proven, Problem):
             return proven
-        return Command(
-            proven.kind, proven.message_id, proven.trace_id, proven.payload, proven.payload_hash, principal
-        )
+        return Command(proven.kind, proven.message_id, proven.trace_id, proven.payload, proven.payload_hash, principal)
 
     async def _answer_queries(self) -> None:
         while True:
@@ -157,9 +155,7 @@ class Door:
     async def _query(self, group: Sequence[_Asked]) -> None:
         context = self._context()
         try:
-            replies = await self._database.read(
-                lambda uow: [call.answer(call.command, uow, context) for call in group]
-            )
+            replies = await self._database.read(lambda uow: [call.answer(call.command, uow, context) for call in group])
         except StorageAway:
             replies = [refuse(UNAVAILABLE)] * len(group)
         except Exception as error:  # noqa: BLE001 - a reply always comes; the cause is logged
@@ -184,9 +180,7 @@ class Door:
         log.error("command_failed", command=command.name, trace_id=command.trace_id, exc_info=error)
         return refuse(INTERNAL)
 
-    async def _reply(
-        self, request: IncomingRequest, started: float, reply: Reply, trace_id: str | None
-    ) -> None:
+    async def _reply(self, request: IncomingRequest, started: float, reply: Reply, trace_id: str | None) -> None:
         context = self._context()
         message_id = context.new_id()
         body = outgoing.reply(

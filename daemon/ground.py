@@ -32,9 +32,7 @@ def open_database(settings: Settings) -> Database:
     storage = settings.storage
     url = make_url(storage.url)
     if url.get_backend_name() == "sqlite":
-        return SqliteDatabase(
-            Path(str(url.database)), busy_timeout_ms=storage.busy_timeout_ms, readers=storage.readers
-        )
+        return SqliteDatabase(Path(str(url.database)), busy_timeout_ms=storage.busy_timeout_ms, readers=storage.readers)
     return PostgresDatabase(url, busy_timeout_ms=storage.busy_timeout_ms, pool_size=storage.pool_size)
 
 
@@ -65,9 +63,7 @@ async def start_nats(
     server: EmbeddedServer | None = None
     url = nats.url
     if nats.mode == "embedded":
-        server = EmbeddedServer(
-            nats.store_dir, settings.daemon.state_dir, port=nats.port, sync=nats.sync
-        )
+        server = EmbeddedServer(nats.store_dir, settings.daemon.state_dir, port=nats.port, sync=nats.sync)
         await server.start()
         stack.push_async_callback(server.stop)
         url = server.url

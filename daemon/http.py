@@ -21,9 +21,7 @@ _JSON: Final = {"content-type": "application/json", "cache-control": "no-store"}
 _OK, _UNAVAILABLE = 200, 503
 
 
-def build_app(
-    *, readiness: Readiness, measure: Measure, registry: CollectorRegistry
-) -> AsgiFastStream:
+def build_app(*, readiness: Readiness, measure: Measure, registry: CollectorRegistry) -> AsgiFastStream:
     """The ASGI app. The broker joins it later (``add_broker``), when its server is known."""
 
     @get(include_in_schema=False)
@@ -74,7 +72,9 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def serving(app: AsgiFastStream, *, host: str, port: int) -> AsyncIterator[str]:
     """Serve *app*; yields its URL. Port 0 takes any free one. Raises :class:`StartError` where it cannot listen."""
-    config = uvicorn.Config(app, host=host, port=port, lifespan="off", log_config=None, log_level="warning", access_log=False, loop="none")
+    config = uvicorn.Config(
+        app, host=host, port=port, lifespan="off", log_config=None, log_level="warning", access_log=False, loop="none"
+    )
     try:
         listener = config.bind_socket()
     except SystemExit:

@@ -25,6 +25,7 @@ from handlers.effects import Context, Families, Settled, Verdict
 from handlers.gate import INTERNAL, bury_alone, settle
 from storage.database import Database
 from storage.failures import StorageAway, StorageConflict
+from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +41,7 @@ class Source(Protocol):
 
     async def take(self, limit: int) -> Sequence[Delivery]: ...
     async def ack(self, deliveries: Iterable[Delivery]) -> int: ...
-    async def give_back(self, delivery: Delivery, delay_s: float = 0.0) -> None: ...
+    async def give_back(self, delivery: Delivery, delay_s: float = 0.0) -> bool: ...
     async def pause(self) -> None: ...
     async def resume(self) -> None: ...
 
@@ -49,6 +50,12 @@ class Gatekeeper(Protocol):
     """Judges one delivery (:class:`contracts.gate.Gate`)."""
 
     def judge(self, delivery: Delivery) -> Judged: ...
+
+
+class Work(Protocol):
+    """What one transaction does."""
+
+    def __call__(self, *, uow: UnitOfWork, context: Context) -> Settled: ...
 
 
 class Observer(Protocol):
@@ -171,14 +178,20 @@ class Intake:
         )
         await self._commit(batch, partial(bury_alone, poison, INTERNAL))
 
-    async def _commit(self, batch: Sequence[Judged], work: "Callable[..., Settled]") -> None:
-        """Run *work* until it is committed, waiting while storage is away; then answer. Raises what is not storage's."""
+    async def _commit(self, batch: Sequence[Judged], work: Work) -> None:
+        """Run *work* until it is committed, then answer for *batch*. Raises what is not storage's."""
         started = asyncio.get_running_loop().time()
+        settled = await self._committed(work)
+        await self._observer.committed(batch, settled, asyncio.get_running_loop().time() - started)
+        await self._answer(batch, settled)
+
+    async def _committed(self, work: Work) -> Settled:
+        """One transaction; repeated after a conflict between daemons, and for as long as storage is away."""
         paused = False
-        while True:
+        settled: Settled | None = None
+        while settled is None:
             try:
                 settled = await self._database.write(lambda uow: work(uow=uow, context=self._context()))
-                break
             except StorageConflict:
                 await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311 - jitter, not a secret
             except StorageAway as error:
@@ -187,12 +200,11 @@ class Intake:
                     paused = True
                 self._observer.storage_away(error)
                 await asyncio.sleep(self._backoff.next_delay_s(random.random()))  # noqa: S311 - jitter, not a secret
+        self._backoff.reset()
         if paused:
             await self._source.resume()
             self._observer.storage_back()
-        self._backoff.reset()
-        await self._observer.committed(batch, settled, asyncio.get_running_loop().time() - started)
-        await self._answer(batch, settled)
+        return settled
 
     async def _answer(self, batch: Sequence[Judged], settled: Settled) -> None:
         done: list[Delivery] = []

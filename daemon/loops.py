@@ -122,7 +122,7 @@ class NatsWatch:
             await asyncio.sleep(_PROBE_S)
 
     async def _cure(self, failures: int) -> None:
-        """A server that is connected and stores nothing stays so until a restart: it gets one once its disk has room."""
+        """What is connected and stores nothing stays so until a restart: it gets one once its disk has room."""
         server = self._nats.server
         if server is None or failures < _PROBES_BEFORE_RESTART or not self._nats.client.is_connected:
             return

@@ -61,7 +61,10 @@ class Metrics:
             "headgate_messages_redelivered", "Deliveries that were not the first of their message.", registry=registry
         )
         self.batch_size = Histogram(
-            "headgate_batch_size", "Messages in one transaction.", buckets=(1, 3, 10, 30, 100, 300, 1000), registry=registry
+            "headgate_batch_size",
+            "Messages in one transaction.",
+            buckets=(1, 3, 10, 30, 100, 300, 1000),
+            registry=registry,
         )
         self.stage_seconds = Histogram(
             "headgate_stage_seconds", "Time of a batch in one stage.", ["stage"], buckets=_SECONDS, registry=registry
@@ -81,20 +84,33 @@ class Metrics:
         registry = self.registry
         self.ready = Gauge("headgate_ready", "1 while the daemon is ready.", registry=registry)
         self.intake_paused = Gauge("headgate_intake_paused", "1 while storage is away.", registry=registry)
-        self.dead_letters_open = Gauge("headgate_dead_letters_open", "Dead letters that wait for somebody.", registry=registry)
+        self.dead_letters_open = Gauge(
+            "headgate_dead_letters_open", "Dead letters that wait for somebody.", registry=registry
+        )
         self.outbox_rows = Gauge("headgate_outbox_rows", "Messages that wait to be published.", registry=registry)
-        self.outbox_failed = Gauge("headgate_outbox_failed_rows", "Messages that were refused for good.", registry=registry)
+        self.outbox_failed = Gauge(
+            "headgate_outbox_failed_rows", "Messages that were refused for good.", registry=registry
+        )
         self.outbox_oldest_seconds = Gauge("headgate_outbox_oldest_seconds", "Age of the oldest.", registry=registry)
         self.outbox_published = Counter(
             "headgate_outbox_published", "Messages that left the outbox.", ["lane", "outcome"], registry=registry
         )
-        self.consumer_pending = Gauge("headgate_consumer_pending", "Messages not yet delivered.", ["consumer"], registry=registry)
-        self.consumer_unacknowledged = Gauge(
-            "headgate_consumer_unacknowledged", "Messages delivered and not acknowledged.", ["consumer"], registry=registry
+        self.consumer_pending = Gauge(
+            "headgate_consumer_pending", "Messages not yet delivered.", ["consumer"], registry=registry
         )
-        self.trimmed = Counter("headgate_stream_trimmed", "Acknowledged messages purged.", ["stream"], registry=registry)
+        self.consumer_unacknowledged = Gauge(
+            "headgate_consumer_unacknowledged",
+            "Messages delivered and not acknowledged.",
+            ["consumer"],
+            registry=registry,
+        )
+        self.trimmed = Counter(
+            "headgate_stream_trimmed", "Acknowledged messages purged.", ["stream"], registry=registry
+        )
         self.nats_errors = Counter("headgate_nats_errors", "Errors told by the connection.", registry=registry)
-        self.server_restarts = Counter("headgate_nats_server_restarts", "Embedded server starts after the first.", registry=registry)
+        self.server_restarts = Counter(
+            "headgate_nats_server_restarts", "Embedded server starts after the first.", registry=registry
+        )
 
     def _doors(self) -> None:
         self.command_seconds = Histogram(
@@ -105,12 +121,16 @@ class Metrics:
             registry=self.registry,
         )
         self.commands_unanswerable = Counter(
-            "headgate_commands_unanswerable", "Commands whose reply subject is not allowed: not executed.", registry=self.registry
+            "headgate_commands_unanswerable",
+            "Commands whose reply subject is not allowed: not executed.",
+            registry=self.registry,
         )
 
     def batch(self, batch: Sequence[Judged], settled: Settled, *, seconds: float, now: int) -> None:
         """Count one committed batch."""
-        outcomes = Tally((judged.kind, outcome.verdict) for judged, outcome in zip(batch, settled.outcomes, strict=True))
+        outcomes = Tally(
+            (judged.kind, outcome.verdict) for judged, outcome in zip(batch, settled.outcomes, strict=True)
+        )
         for (kind, verdict), count in outcomes.items():
             self.messages.labels(kind, str(verdict)).inc(count)
         for judged in batch:

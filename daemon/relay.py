@@ -1,9 +1,9 @@
 """The outbox relay: moves committed messages to their streams, lane by lane.
 
-A lane is a stream with a task and a backoff of its own, so that a full or missing stream delays nobody else. A row leaves
-the table only when its stream confirmed it. What may have been published before (a row inherited from a daemon that
-ended, or one whose try ended without an answer) carries the same ``Nats-Msg-Id`` again, which the stream knows for its
-duplicate window; a row older than half of that window is looked up first.
+A lane is a stream with a task and a backoff of its own, so that a full or missing stream delays nobody else. A row
+leaves the table only when its stream confirmed it. What may have been published before (a row inherited from a daemon
+that ended, or one whose try ended without an answer) carries the same ``Nats-Msg-Id`` again, which the stream knows for
+its duplicate window; a row older than half of that window is looked up first.
 """
 
 import asyncio
@@ -186,6 +186,4 @@ class Relay:
 
 def _outgoing(row: OutboxRow) -> Outgoing:
     message = row.message
-    return Outgoing(
-        message.subject, message.body, message.message_id, message.headers, tried=row.attempts > 0
-    )
+    return Outgoing(message.subject, message.body, message.message_id, message.headers, tried=row.attempts > 0)

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -120,7 +120,7 @@ class Daemon:
         for loop in self._loops():
             loops.start_soon(loop)
 
-    def _loops(self) -> Sequence[Callable[[], Awaitable[None]]]:
+    def _loops(self) -> Sequence[Callable[[], Coroutine[object, object, None]]]:
         parts = self._parts
         trimmed = [Trimmed(pull.stream, pull.consumer) for pull in self._pulls.values()]
         trimmer = Trimmer(

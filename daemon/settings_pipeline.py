@@ -22,6 +22,8 @@ from daemon.settings_values import (
 )
 
 _NO_SECRET: Final = SecretStr("")
+OptionalUsd = Annotated[str, Field(pattern=r"^([0-9]{1,12}(\.[0-9]{1,6})?)?$")]
+"""A decimal string in USD; empty: not known."""
 
 
 class AuthSettings(Section):
@@ -196,7 +198,11 @@ class BridgeModelSettings(Section):
     media: Literal["image", "video"] = "video"
     """Which time limit holds."""
     inputs: dict[str, JsonValue] = Field(default_factory=dict)
-    """Inputs of the prediction."""
+    """Inputs of the prediction; texts may hold placeholders such as ``{video_uri}``, filled from the work."""
+    usd_per_second: OptionalUsd = ""
+    """Price of a second of the model; without any price no cost is reported."""
+    usd_per_run: OptionalUsd = ""
+    """Price of a prediction that succeeded."""
 
 
 class ReplicateSettings(Section):

@@ -14,7 +14,7 @@ from storage.unit_of_work import UnitOfWork
 _NEWEST = 50
 
 
-def get_session(command: Command, uow: UnitOfWork, context: Context) -> Reply:
+def get_session(command: Command, uow: UnitOfWork, context: Context) -> Reply:  # noqa: ARG001 - every query is given one
     """``ledger.get``: one session with its totals and newest events."""
     payload = command.payload
     assert isinstance(payload, LedgerGet)  # noqa: S101 - the registry ties the model to the command
