@@ -7,7 +7,7 @@ would otherwise go by the language of the database, and rules such as "the word 
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Text
+from sqlalchemy import REAL, BigInteger, Column, Double, Integer, LargeBinary, MetaData, Text
 from sqlalchemy.dialects import postgresql
 
 metadata: Final = MetaData(
@@ -20,6 +20,7 @@ metadata: Final = MetaData(
 
 Int: Final = BigInteger().with_variant(Integer(), "sqlite")
 Str: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+Real: Final = Double().with_variant(REAL(), "sqlite")
 
 
 def text(name: str, *, nullable: bool = False, primary_key: bool = False) -> Column[str]:
@@ -28,6 +29,11 @@ def text(name: str, *, nullable: bool = False, primary_key: bool = False) -> Col
 
 def integer(name: str, *, nullable: bool = False, primary_key: bool = False, default: str | None = None) -> Column[int]:
     return Column(name, Int, nullable=nullable, primary_key=primary_key, server_default=default)
+
+
+def real(name: str, *, nullable: bool = False) -> Column[float]:
+    """Eight bytes, for what is measured: fractions, scores, seconds."""
+    return Column(name, Real, nullable=nullable)
 
 
 def blob(name: str, *, nullable: bool = False) -> Column[bytes]:
