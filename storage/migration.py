@@ -30,6 +30,7 @@ _LOCK_WAIT_MS: Final = 60_000
 """How long a second daemon waits for the first one's migration."""
 _PAUSE_S: Final = 0.02
 _CONNECT_TIMEOUT_S: Final = 10
+_MAGIC: Final = b"SQLite format 3\0"
 _OLDEST_SQLITE: Final = (3, 38, 0)
 """STRICT tables, JSON built in."""
 
@@ -101,7 +102,7 @@ class _Target:
         except (StorageError, asyncpg.PostgresError, OSError) as error:
             root = driver_error(error)
             said = f"{self.name}: {_one_line(root)}"
-            if isinstance(root, _NOT_LET_IN):
+            if isinstance(root, asyncpg.PostgresError) and (root.sqlstate or "").startswith(_NOT_OURS):
                 raise StorageUnusable(said) from error
             if isinstance(root, OSError):
                 raise StorageAway(said) from error
@@ -110,10 +111,11 @@ class _Target:
             await engine.dispose()
 
 
-_NOT_LET_IN: Final = (
-    asyncpg.InvalidAuthorizationSpecificationError
-    | asyncpg.InvalidCatalogNameError
-    | asyncpg.InsufficientPrivilegeError
+_NOT_OURS: Final = (
+    "28",  # not let in
+    "3D",  # no such database
+    "3F",  # no such schema
+    "42",  # privileges missing; tables in the way, or not there
 )
 
 
@@ -131,9 +133,12 @@ def _on_sqlite(path: Path, step: Callable[[Connection], T], begin: str) -> T:
                 with engine.begin() as connection:
                     return step(connection)
             except StorageAway as away:
-                code = getattr(driver_error(away), "sqlite_errorcode", 0) & 0xFF
+                root = driver_error(away)
+                code = getattr(root, "sqlite_errorcode", 0) & 0xFF
                 if code in _UNUSABLE:
                     raise StorageUnusable(_UNUSABLE[code].format(path)) from away
+                if code == sqlite3.SQLITE_ERROR:
+                    raise StorageUnusable(f"{path}: the migration failed: {_one_line(root)}") from away
                 # Two that make one file at once meet where SQLite does not wait: while its mode changes to WAL.
                 if code != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
@@ -169,3 +174,14 @@ def _prepare_place(path: Path) -> None:
         raise StorageUnusable(f"the folder {folder} cannot be written")
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         raise StorageUnusable(f"{path} cannot be written")
+    if not _may_be_sqlite(path):
+        raise StorageUnusable(f"{path} is not an SQLite database")
+
+
+def _may_be_sqlite(path: Path) -> bool:
+    """Whether SQLite would not write over something else: it takes a very short file for an empty one."""
+    if not path.exists() or any(path.with_name(path.name + end).exists() for end in ("-journal", "-wal")):
+        return True  # what is in the log has not reached the file
+    with path.open("rb") as file:
+        beginning = file.read(len(_MAGIC))
+    return beginning in {b"", _MAGIC}

@@ -1,0 +1,255 @@
+"""Migrations: what they make is what the tables say, they take it back, and they happen whole, once, or not at all."""
+
+import logging
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from storage import migration, migrations
+from storage.failures import StorageUnusable
+from storage.migrations import SchemaStatus
+from storage.tables import metadata
+from tests.support import databases
+
+T = TypeVar("T")
+
+HEAD = migrations.head()
+REPOSITORY = Path(__file__).parents[2]
+
+# What only one of the databases has, and the tables cannot say: the full text search.
+_SEARCH = "session_events_search"
+
+_COLUMNS = """
+SELECT table_name, column_name, data_type, is_nullable, column_default, collation_name, ordinal_position
+FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 7
+"""
+_INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+
+
+def schema(connection: Connection) -> list[tuple[object, ...]]:
+    """Everything that makes up the schema, but the revision and the search."""
+    if connection.dialect.name == "sqlite":
+        rows = connection.execute(text("SELECT name, sql FROM sqlite_master ORDER BY name"))
+        ours = [(row.name, " ".join((row.sql or "").split())) for row in rows]
+    else:
+        ours = [tuple(row) for query in (_COLUMNS, _INDEXES) for row in connection.execute(text(query))]
+    return [row for row in ours if "alembic" not in str(row[0]) and _SEARCH not in str(row[0]) and not is_search(row)]
+
+
+def is_search(row: tuple[object, ...]) -> bool:
+    return row[0] == "ix_session_events_text"
+
+
+def differences(connection: Connection) -> list[object]:
+    """What alembic would change to make the database what the tables say."""
+
+    def ours(_object: object, name: str | None, _kind: str, _reflected: bool, _other: object) -> bool:
+        return name is not None and not name.startswith(_SEARCH) and name != "ix_session_events_text"
+
+    context = MigrationContext.configure(
+        connection, opts={"compare_type": True, "compare_server_default": True, "include_object": ours}
+    )
+    return list(compare_metadata(context, metadata))
+
+
+async def ask(url: str, question: Callable[[Connection], T]) -> T:
+    """Ask the database by a connection that knows nothing of headgate."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed)
+        try:
+            with engine.begin() as connection:
+                return question(connection)
+        finally:
+            engine.dispose()
+    asynchronous = create_async_engine(parsed.set(drivername="postgresql+asyncpg"))
+    try:
+        async with asynchronous.begin() as connected:
+            return await connected.run_sync(question)
+    finally:
+        await asynchronous.dispose()
+
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def table_names(connection: Connection) -> set[str]:
+    return set(inspect(connection).get_table_names())
+
+
+async def test_the_migrated_schema_is_what_the_tables_say(empty_url: str) -> None:
+    await migration.upgrade(empty_url)
+
+    assert await ask(empty_url, differences) == []
+
+
+async def test_migrations_and_tables_make_the_same_to_the_letter(
+    dialect: str, request: pytest.FixtureRequest, empty_url: str, tmp_path: Path
+) -> None:
+    """STRICT and WITHOUT ROWID, collations and partial indexes: what alembic does not compare."""
+    await migration.upgrade(empty_url)
+    migrated = await ask(empty_url, schema)
+
+    with ExitStack() as stack:
+        if dialect == "sqlite":
+            other = databases.sqlite_url(tmp_path / "other.db")
+        else:
+            other = stack.enter_context(request.getfixturevalue("postgres").empty_database())
+        await ask(other, metadata.create_all)
+        assert migrated == await ask(other, schema)
+
+
+async def test_text_is_compared_by_code_point_on_postgresql(postgres: databases.PostgresServer) -> None:
+    with postgres.migrated_database() as url:
+        collations = await ask(
+            url,
+            lambda connection: set(
+                connection.execute(
+                    text(
+                        "SELECT collation_name FROM information_schema.columns"
+                        " WHERE data_type = 'text' AND table_schema = 'public' AND table_name <> 'alembic_version'"
+                    )
+                ).scalars()
+            ),
+        )
+
+    assert collations == {"C"}
+
+
+async def test_up_down_and_up_again_end_where_they_began(empty_url: str) -> None:
+    await migration.upgrade(empty_url)
+    first = await ask(empty_url, schema)
+
+    assert await migration.downgrade(empty_url, "base") == SchemaStatus(None, HEAD)
+    assert await ask(empty_url, table_names) == {"alembic_version"}
+    assert await migration.upgrade(empty_url) == SchemaStatus(HEAD, HEAD)
+
+    assert await ask(empty_url, schema) == first
+
+
+async def test_one_step_down_is_minus_one(database_url: str) -> None:
+    assert (await migration.downgrade(database_url, "-1")).current != HEAD
+
+
+async def test_the_status_tells_where_the_database_stands_and_changes_nothing(empty_url: str, tmp_path: Path) -> None:
+    before = await migration.status(empty_url)
+    assert (before, before.up_to_date) == (SchemaStatus(None, HEAD), False)
+    assert files_in(tmp_path) == []
+
+    await migration.upgrade(empty_url)
+
+    after = await migration.status(empty_url)
+    assert (after, after.up_to_date) == (SchemaStatus(HEAD, HEAD), True)
+
+
+def scripts_with(folder: Path, upgrade: str) -> Path:
+    """The real migrations and one more, in a folder of their own."""
+    scripts = folder / "scripts"
+    shutil.copytree(migrations.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    (scripts / "versions" / "next.py").write_text(
+        f"""
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision, branch_labels, depends_on = "next", {HEAD!r}, None, None
+
+def upgrade():
+{textwrap.indent(upgrade, "    ")}
+
+def downgrade():
+    op.drop_table("more")
+"""
+    )
+    return scripts
+
+
+FAILING = """
+op.create_table("more", sa.Column("a", sa.Integer()))
+op.execute("INSERT INTO more VALUES (1)")
+op.add_column("inbox", sa.Column("more", sa.Text()))
+op.execute("INSERT INTO nowhere VALUES (1)")
+"""
+
+
+async def test_a_migration_that_fails_half_way_leaves_nothing(database_url: str, tmp_path: Path) -> None:
+    before = await ask(database_url, schema)
+
+    with pytest.raises(StorageUnusable, match="nowhere"):
+        await migration.upgrade(database_url, scripts=scripts_with(tmp_path, FAILING))
+
+    assert await ask(database_url, schema) == before
+    assert await migration.status(database_url) == SchemaStatus(HEAD, HEAD)
+
+
+async def test_the_first_migration_is_undone_too_when_a_later_one_fails(empty_url: str, tmp_path: Path) -> None:
+    with pytest.raises(StorageUnusable, match="nowhere"):
+        await migration.upgrade(empty_url, scripts=scripts_with(tmp_path, FAILING))
+
+    assert await ask(empty_url, table_names) == set()
+
+
+SLOW = """
+import os, pathlib, time
+with pathlib.Path({ran!r}).open("a") as file:
+    file.write(f"{{os.getpid()}}\\n")
+op.create_table("more", sa.Column("a", sa.Integer()))
+time.sleep(0.5)  # the others arrive meanwhile
+"""
+
+MIGRATE = """
+import asyncio, pathlib, sys
+from storage import migration
+url, scripts = sys.argv[1:]
+print("here", flush=True)
+sys.stdin.readline()
+print(asyncio.run(migration.upgrade(url, scripts=pathlib.Path(scripts))).current)
+"""
+
+
+def test_of_three_processes_one_migrates_and_the_others_wait(empty_url: str, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    scripts = scripts_with(tmp_path, SLOW.format(ran=str(ran)))
+    arguments = [sys.executable, "-c", MIGRATE, empty_url, str(scripts)]
+    started = [
+        subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+        for _ in range(3)
+    ]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+    answers = [process.communicate(timeout=60)[0] for process in started]
+
+    assert answers == ["next\n"] * 3
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert len(ran.read_text().splitlines()) == 1
+
+
+async def test_migrating_says_nothing_and_leaves_logging_alone(
+    empty_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers), logging.root.manager.disable)
+
+    await migration.upgrade(empty_url)
+    await migration.downgrade(empty_url, "base")
+
+    assert (root.level, list(root.handlers), logging.root.manager.disable) == before
+    assert not logging.getLogger("alembic").disabled
+    assert capfd.readouterr() == ("", "")

