@@ -19,7 +19,9 @@ from adapters.errors import AdapterError
 from adapters.price_lists import PriceListError
 from adapters.prices import LayeredPrices, load_price_book
 from adapters.probe import probe
+from contracts.asyncapi import asyncapi
 from contracts.errors import JsonObject
+from contracts.registry import REGISTRY
 from contracts.rules import GateRules, Mode
 from contracts.subjects import Subjects
 from daemon import checks
@@ -28,7 +30,7 @@ from daemon.errors import StartError
 from daemon.ground import Nats, close_broker, migrated_database, provision_streams, start_nats
 from daemon.health import HealthCheck, disk_check
 from daemon.http import build_app, serving
-from daemon.logs import configure_logs
+from daemon.logs import adopt_library_loggers, configure_logs
 from daemon.metrics import Metrics
 from daemon.readiness import Readiness
 from daemon.running import Daemon, Parts
@@ -36,6 +38,7 @@ from daemon.settings import Settings
 from daemon.state_lock import StateLock
 from storage.database import Database
 from storage.failures import StorageError
+from storage.pricing_versions import PricingVersion
 
 log = structlog.get_logger(__name__)
 
@@ -84,11 +87,18 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
     metrics = Metrics()
     readiness = Readiness(metrics.ready.set)
     health = HealthCheck()
-    http_app = build_app(readiness=readiness, measure=partial(_dependencies, health), registry=metrics.registry)
+    subjects = Subjects(settings.nats.prefix)
+    http_app = build_app(
+        readiness=readiness,
+        measure=partial(_dependencies, health),
+        registry=metrics.registry,
+        contract=asyncapi(REGISTRY, subjects),
+    )
     http_url = await stack.enter_async_context(serving(http_app, host=settings.http.host, port=settings.http.port))
     prices = _load_prices(settings)
     database, revision = await migrated_database(settings, stack)
-    subjects = Subjects(settings.nats.prefix)
+    versions = [PricingVersion(version, source, now_micros()) for version, source in prices.sources]
+    await database.write(lambda uow: uow.pricing_versions.record(versions))
     nats = await start_nats(
         settings,
         stack,
@@ -97,6 +107,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
     )
     stack.push_async_callback(close_broker, nats.broker)
     http_app.add_broker(nats.broker)
+    adopt_library_loggers()
     await provision_streams(settings, nats, subjects)
     daemon = Daemon(
         Parts(
@@ -129,13 +140,18 @@ def _load_prices(settings: Settings) -> LayeredPrices:
 
 
 def _gate_rules(settings: Settings) -> GateRules:
-    return GateRules(
+    rules = GateRules(
         mode=Mode(settings.contracts.mode),
         compat_until=settings.contracts.compat_until,
         max_bytes=settings.contracts.max_bytes,
         prefix=settings.nats.prefix,
         reply_prefixes=settings.limits.reply_prefixes,
     )
+    if rules.mode is Mode.COMPAT and not rules.compat_at(now_micros()):
+        log.warning("compat_mode_is_over", compat_until=str(rules.compat_until), behaves_as="strict")
+    elif rules.mode is Mode.COMPAT:
+        log.warning("compat_mode", compat_until=str(rules.compat_until or "no end"))
+    return rules
 
 
 def _connection_changed(readiness: Readiness, there: bool) -> None:

@@ -11,6 +11,7 @@ from faststream.asgi import AsgiFastStream, AsgiResponse, get
 from prometheus_client import CollectorRegistry, make_asgi_app
 
 from contracts.errors import JsonObject
+from daemon.asyncapi_page import render
 from daemon.errors import StartError
 from daemon.readiness import Readiness
 
@@ -21,7 +22,9 @@ _JSON: Final = {"content-type": "application/json", "cache-control": "no-store"}
 _OK, _UNAVAILABLE = 200, 503
 
 
-def build_app(*, readiness: Readiness, measure: Measure, registry: CollectorRegistry) -> AsgiFastStream:
+def build_app(
+    *, readiness: Readiness, measure: Measure, registry: CollectorRegistry, contract: JsonObject
+) -> AsgiFastStream:
     """The ASGI app. The broker joins it later (``add_broker``), when its server is known."""
 
     @get(include_in_schema=False)
@@ -45,14 +48,27 @@ def build_app(*, readiness: Readiness, measure: Measure, registry: CollectorRegi
         }
         return _json(body, _OK if ready else _UNAVAILABLE)
 
+    page, document = render(contract).encode(), orjson.dumps(contract)
+
+    @get(include_in_schema=False)
+    async def asyncapi(_scope: object) -> AsgiResponse:
+        """What may be said to this daemon, for people."""
+        return AsgiResponse(page, _OK, {"content-type": "text/html; charset=utf-8"})
+
+    @get(include_in_schema=False)
+    async def asyncapi_json(_scope: object) -> AsgiResponse:
+        """What may be said to this daemon, for programs."""
+        return AsgiResponse(document, _OK, {"content-type": "application/json"})
+
     return AsgiFastStream(
         asgi_routes=[
             ("/livez", livez),
             ("/readyz", readyz),
             ("/healthz", readyz),
             ("/metrics", make_asgi_app(registry)),
+            ("/asyncapi", asyncapi),
+            ("/asyncapi.json", asyncapi_json),
         ],
-        asyncapi_path="/asyncapi",
         logger=None,
     )
 

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from nats.aio.client import Client
 
-from adapters.errors import AdapterError
+from adapters.errors import AdapterError, ConnectFailedError
 from adapters.probe import probe
 from adapters.trim import fullness, trim
 from contracts.subjects import Subjects
@@ -106,6 +106,11 @@ class NatsWatch:
     async def _restarted(self) -> None:
         self._metrics.server_restarts.inc()
         self._on_restart()
+
+    async def end_when_closed(self) -> None:
+        """Raise :class:`ConnectFailedError` when the client gave up for good: its user was removed, say."""
+        await self._nats.watch.closed.wait()
+        raise ConnectFailedError("the NATS connection was closed for good: the server refuses this client")
 
     async def probe_server(self) -> None:
         """Publish a probe now and then: only a stored message proves that the streams can be written."""

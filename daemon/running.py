@@ -25,6 +25,7 @@ from daemon.door import Door
 from daemon.ground import Nats
 from daemon.guard import make_guard
 from daemon.health import HealthCheck
+from daemon.inheritance import inherit_outbox
 from daemon.intake import Intake, IntakeLimits
 from daemon.loops import Heartbeat, NatsWatch, Trimmed, Trimmer, every
 from daemon.metrics import Metrics
@@ -107,6 +108,7 @@ class Daemon:
 
     async def _begin(self, loops: TaskGroup) -> None:
         parts = self._parts
+        await inherit_outbox(parts.database, parts.settings.daemon.state_dir, parts.daemon_id)
         for pull in self._pulls.values():
             await pull.start()
         self._door.open(loops)
@@ -135,6 +137,8 @@ class Daemon:
             lambda: every(1.0, trimmer.step),
             nats_watch.keep_server,
             nats_watch.probe_server,
+            nats_watch.end_when_closed,
+            lambda: self._supervisor.keep_alive(lambda: True),
         ]
 
     def _announce(self) -> None:

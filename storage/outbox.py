@@ -247,4 +247,9 @@ def _fail(dialect: str) -> Update:
 @cache
 def _adopt(dialect: str) -> Update:
     owners = BatchRows(dialect, outbox, ("owner",))
-    return update(outbox).where(_IS_PENDING, owners.contains).values(owner=bindparam("new_owner"))
+    # The former owner may have published them: from now on they count as tried.
+    return (
+        update(outbox)
+        .where(_IS_PENDING, owners.contains)
+        .values(owner=bindparam("new_owner"), attempts=outbox.c.attempts + 1)
+    )
