@@ -8,6 +8,7 @@ import typer
 from daemon.cli.check_config import check_config
 from daemon.cli.contracts import contracts
 from daemon.cli.migrate import migrate
+from daemon.cli.publish import publish
 from daemon.cli.shared import Config, Json
 
 app = typer.Typer(
@@ -38,4 +39,5 @@ def bench(context: typer.Context) -> None:
 
 app.command("check-config")(check_config)
 app.command(context_settings={"ignore_unknown_options": True})(migrate)  # so that -1 is a revision, not an option
+app.command()(publish)
 app.add_typer(contracts, name="contracts")

@@ -11,6 +11,7 @@ from daemon.errors import StartError
 from daemon.terminal import escaped
 
 if TYPE_CHECKING:
+    from daemon.cli.link import Locate
     from daemon.runtime_file import Runtime
     from daemon.settings import Settings
 
@@ -21,6 +22,16 @@ Config = Annotated[
     typer.Option("--config", metavar="FILE", help="Settings file; without it config.toml in the current folder."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+NatsUrl = Annotated[
+    str | None,
+    typer.Option("--nats-url", metavar="URL", help="Speak to this NATS server, not to that of the local daemon."),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token", envvar="HEADGATE_TOKEN", metavar="JWT", help="Bearer token, where the daemon asks for one."
+    ),
+]
 
 
 def fail(*lines: str, as_json: bool = False, code: int = FAILED) -> NoReturn:
@@ -54,3 +65,13 @@ def daemon_or_fail(settings: "Settings", *, as_json: bool = False) -> "Runtime":
         return find_daemon(settings.daemon.state_dir)
     except NoDaemonError as error:
         fail(str(error), as_json=as_json)
+
+
+def locate_or_fail(settings: "Settings", nats_url: str | None, *, as_json: bool = False) -> "Locate":
+    """What finds NATS, now and whenever it is asked again; without a daemon now the command ends with exit code 1."""
+    from daemon.runtime_file import find_daemon
+
+    if nats_url is not None:
+        return lambda: nats_url
+    daemon_or_fail(settings, as_json=as_json)
+    return lambda: find_daemon(settings.daemon.state_dir).nats_url
