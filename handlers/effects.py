@@ -8,9 +8,21 @@ from typing import Protocol, TypeAlias
 from contracts.delivery import Accepted
 from contracts.errors import JsonObject, Problem
 from contracts.subjects import Subjects
+from contracts.work import WorkType
 from domain.pricing import PriceBook
 from storage.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class WorkTerms:
+    """How long a worker of each type may be silent, and how often something goes out again before it is given up."""
+
+    deadline_s: Mapping[WorkType, float] = field(default_factory=lambda: dict.fromkeys(WorkType, 3_600.0))
+    max_attempts: int = 3
+    retry_first_s: float = 30.0
+    retry_most_s: float = 3_600.0
+    reorder_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,7 @@ class Context:
     subjects: Subjects
     prices: PriceBook
     max_message_bytes: int
+    work: WorkTerms = field(default_factory=WorkTerms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +49,14 @@ class Fact:
 
 @dataclass(slots=True)
 class Effects:
-    """A handler's answer to its group. Indices are those of the group it was given."""
+    """A handler's answer to its group. Indices are those of the group it was given.
+
+    ``repeated`` are those that came before under another message id: answered as duplicates.
+    """
 
     refused: dict[int, Problem] = field(default_factory=dict)
     held: dict[int, float] = field(default_factory=dict)
+    repeated: set[int] = field(default_factory=set)
     outbox: list[OutboxMessage] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
 

@@ -124,6 +124,8 @@ class _Settling:
                 self._refuse(index, why)
             elif (hold_s := effects.held.get(at)) is not None:
                 self._outcomes[index] = Outcome(Verdict.HELD, _OK, hold_s=hold_s)
+            elif at in effects.repeated:
+                self._outcomes[index] = _DUPLICATE
             else:
                 is_callback = _is_callback(self._batch[index].delivery)
                 self._outcomes[index] = _ACCEPTED_CALLBACK if is_callback else _ACCEPTED

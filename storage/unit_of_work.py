@@ -16,6 +16,7 @@ from storage.ports import LedgerRepository, PerformanceRepository, UsageReposito
 from storage.pricing_versions import PricingVersions
 from storage.tables import metadata
 from storage.usage import SqlUsageRepository
+from storage.work import Work
 
 _REVISION: Final[Select[str]] = select(column("version_num")).select_from(table("alembic_version"))
 _TOUCH: Final[tuple[Select[int], ...]] = tuple(
@@ -70,6 +71,10 @@ class UnitOfWork:
     @property
     def pricing_versions(self) -> PricingVersions:
         return PricingVersions(self.connection)
+
+    @property
+    def work(self) -> Work:
+        return Work(self.connection)
 
     def schema_revision(self) -> str | None:
         """The migration that the database is at."""
