@@ -65,18 +65,25 @@ class Daemon:
 
 
 @asynccontextmanager
-async def daemon(home: Home) -> AsyncIterator[Daemon]:
-    """Start the daemon on *home*, wait until it is ready, and stop it cleanly after the block."""
+async def spawned(home: Home) -> AsyncIterator[Child]:
+    """Start the daemon on *home* without waiting for anything, and stop it cleanly after the block."""
     if not HEADGATE.exists():
         raise BenchError(f"there is no {HEADGATE}: install the project first")
     home.runtime.unlink(missing_ok=True)
-    started = time.perf_counter()
     async with child([HEADGATE, "serve", "--config", home.config], home.root / "daemon.log") as process:
-        url = await _ready(home, process)
-        yield Daemon(process, url, time.perf_counter() - started)
+        yield process
         status = await process.stop()
     if status:
         raise BenchError(f"the daemon ended with {status}: {process.last_words()}")
+
+
+@asynccontextmanager
+async def daemon(home: Home) -> AsyncIterator[Daemon]:
+    """The same, ready: what it finds in its streams it may have worked off by then."""
+    started = time.perf_counter()
+    async with spawned(home) as process:
+        url = await _ready(home, process)
+        yield Daemon(process, url, time.perf_counter() - started)
 
 
 async def _ready(home: Home, process: Child) -> str:

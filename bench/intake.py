@@ -16,7 +16,7 @@ import orjson
 from nats.aio.client import Client
 
 from bench.contenders.job import Job
-from bench.daemon_process import Home, daemon, missing_rows
+from bench.daemon_process import Home, daemon, missing_rows, spawned
 from bench.messages import SUBJECT, Load
 from bench.processes import Child, child
 from bench.server import connected, fresh_server
@@ -95,8 +95,9 @@ class Headgate:
 
     @asynccontextmanager
     async def run(self, url: str, root: Path) -> AsyncIterator[Child]:  # noqa: ARG002 - its configuration names the server
-        async with daemon(Home(root)) as running:
-            yield running.process
+        # Not `daemon`: it is ready after it began to pull, and the watch must see the first delivery.
+        async with spawned(Home(root)) as process:
+            yield process
 
     def faults(self, root: Path, messages: int) -> list[str]:
         return missing_rows(Home(root), messages)

@@ -21,6 +21,9 @@ CONSUMER: Final = Subjects().consumer(Family.INGEST)
 BATCH: Final = 1_000
 """The server's limit for one atomic batch; with ``sync_interval: always`` a batch costs one fsync."""
 
+STALL_S: Final = 30.0
+"""A contender that acknowledges nothing and takes nothing for so long is not slow but stuck."""
+
 _FULL: Final = 10077
 _POLL_S: Final = 0.01
 _REQUEST_TIMEOUT_S: Final = 30.0
@@ -104,23 +107,31 @@ class ConsumerWatch:
     async def until(self, last_sequence: int, worker: Worker, timeout_s: float) -> Worked:
         """Wait until everything up to *last_sequence* is acknowledged.
 
-        The clock starts at the last poll that saw nothing delivered. Raises :class:`BenchError` where *worker* ends
-        before that, or after *timeout_s*.
+        The clock starts at the last poll that saw nothing delivered; a watch that began too late to see that has
+        measured nothing. Raises :class:`BenchError` for that, and where *worker* ends before it is done, stands still,
+        or is not done after *timeout_s*.
         """
         deadline = time.perf_counter() + timeout_s
+        stalled_at = time.perf_counter() + STALL_S
+        before: _Progress | None = None
         started: float | None = None
         while True:
             asked = time.perf_counter()
             progress = await self._progress()
             if progress is None or not progress.delivered:
                 started = asked
+            elif started is None:
+                raise BenchError(f"the watch began after the contender, at {progress}")
             elif progress.acknowledged >= last_sequence and not progress.pending_acks:
                 ended = time.perf_counter()
-                return Worked(ended - (started if started is not None else asked), progress.redelivered)
+                return Worked(ended - started, progress.redelivered)
             if worker.ended():
                 raise BenchError(f"the contender ended at {progress}: {worker.last_words()}")
-            if asked > deadline:
-                raise BenchError(f"not done within {timeout_s:g} s, at {progress}: {worker.last_words()}")
+            if progress != before:
+                before, stalled_at = progress, asked + STALL_S
+            if asked > min(deadline, stalled_at):
+                why = f"not done within {timeout_s:g} s" if asked > deadline else f"no progress for {STALL_S:g} s"
+                raise BenchError(f"{why}, at {progress}: {worker.last_words()}")
             await asyncio.sleep(_POLL_S)
 
     async def _progress(self) -> _Progress | None:

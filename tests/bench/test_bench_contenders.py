@@ -8,6 +8,8 @@ import pytest
 
 from bench.intake import CONTENDERS, Contender, Script, race_once
 from bench.messages import Load
+from bench.server import connected, fresh_server
+from bench.streams import CONSUMER, INGEST, BenchError, ConsumerWatch, fill, make_streams
 
 SCRIPTS = [contender for contender in CONTENDERS if isinstance(contender, Script)]
 
@@ -30,3 +32,25 @@ def test_a_contender_that_took_too_few_is_at_fault(tmp_path: Path) -> None:
 def test_a_contender_that_says_nothing_is_at_fault(tmp_path: Path) -> None:
     (tmp_path / "contender.out").touch()
     assert Script("one", "bare_pull").faults(tmp_path, 1_000) == ["it did not say what it did"]
+
+
+class Idle:
+    """A worker that lives and says nothing."""
+
+    def ended(self) -> bool:
+        return False
+
+    def last_words(self) -> str:
+        return ""
+
+
+@pytest.mark.process
+async def test_a_watch_that_begins_after_the_work_measures_nothing(tmp_path: Path) -> None:
+    async with fresh_server(tmp_path) as url, connected(url) as client:
+        await make_streams(client, consumers=True)
+        last = await fill(client, Load.of(10).bodies())
+        pull = await client.jetstream().pull_subscribe_bind(CONSUMER, INGEST)
+        for message in await pull.fetch(10):
+            await message.ack_sync()
+        with pytest.raises(BenchError, match="began after the contender"):
+            await ConsumerWatch(client, CONSUMER).until(last, Idle(), timeout_s=10)
