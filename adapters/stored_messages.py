@@ -1,13 +1,17 @@
-"""Reading single messages out of streams: by sequence, or the last one of a subject."""
+"""Reading single messages out of streams: by sequence, by id, or the last one of a subject."""
 
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from nats.aio.client import Client
 
 from adapters.errors import JetStreamError
 from adapters.jetstream_api import NOT_FOUND, Json, api_request, integer, section
+from contracts.times import MICROS_PER_SECOND, parse_micros
+
+_CLOCKS_APART: Final = 60 * MICROS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,11 @@ class StoredMessage:
     def message_id(self) -> str | None:
         return self.headers.get("Nats-Msg-Id")
 
+    @property
+    def stored_at(self) -> int:
+        """When the stream stored it, in microseconds since the epoch."""
+        return parse_micros(self.time)
+
 
 async def last_message_of_subject(nc: Client, stream: str, subject: str) -> StoredMessage | None:
     """The newest message that the stream holds of the subject; None where it holds none.
@@ -36,6 +45,45 @@ async def last_message_of_subject(nc: Client, stream: str, subject: str) -> Stor
 async def message_at(nc: Client, stream: str, sequence: int) -> StoredMessage | None:
     """The message with the sequence; None where it is gone. Raises like :func:`last_message_of_subject`."""
     return await _get(nc, stream, {"seq": sequence})
+
+
+async def sequence_of_message(nc: Client, stream: str, subject: str, message_id: str, *, not_before: int) -> int | None:
+    """Where the message with this ``Nats-Msg-Id`` lies; None where the stream does not hold it.
+
+    ``not_before`` (microseconds since the epoch) is a moment before it was first published: what the stream stored
+    earlier is skipped by bisection, what it stored since is looked through one by one. Raises like
+    :func:`last_message_of_subject`.
+    """
+    last = await last_message_of_subject(nc, stream, subject)
+    if last is None or last.message_id == message_id:
+        return None if last is None else last.sequence
+    earliest = not_before - _CLOCKS_APART
+    if last.stored_at < earliest:
+        return None
+    at = await _first_since(nc, stream, subject, earliest, last.sequence)
+    while at < last.sequence and (found := await _next(nc, stream, subject, at)) is not None:
+        if found.message_id == message_id:
+            return found.sequence
+        at = found.sequence + 1
+    return None
+
+
+async def _first_since(nc: Client, stream: str, subject: str, earliest: int, last: int) -> int:
+    """A sequence before which the stream holds nothing of the subject that is as young as ``earliest``."""
+    low, high = 1, last
+    while low < high:
+        middle = (low + high) // 2
+        found = await _next(nc, stream, subject, middle)
+        if found is None or found.stored_at >= earliest:
+            high = middle
+        else:
+            low = found.sequence + 1
+    return low
+
+
+async def _next(nc: Client, stream: str, subject: str, sequence: int) -> StoredMessage | None:
+    """The first message of the subject at the sequence or after it."""
+    return await _get(nc, stream, {"seq": sequence, "next_by_subj": subject})
 
 
 async def delete_message(nc: Client, stream: str, sequence: int) -> bool:

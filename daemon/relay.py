@@ -3,25 +3,26 @@
 A lane is a stream with a task and a backoff of its own, so that a full or missing stream delays nobody else. A row
 leaves the table only when its stream confirmed it. What may have been published before (a row inherited from a daemon
 that ended, or one whose try ended without an answer) carries the same ``Nats-Msg-Id`` again, which the stream knows for
-its duplicate window; a row older than half of that window is looked up first.
+its duplicate window; a row older than half of that window is looked up in the stream first.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import anyio
 import structlog
 
+from adapters.errors import AdapterError
 from adapters.outgoing import Outcome, Outgoing, Published
 from adapters.publisher import StreamPublisher
 from daemon.metrics import Metrics
 from domain.backoff import Backoff
 from storage.database import Database
 from storage.failures import StorageError
-from storage.outbox import OutboxRow
+from storage.outbox import OutboxMessage, OutboxRow
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -30,8 +31,31 @@ _MOST_BYTES: Final = 4 * 2**20
 _IDLE_CHECK_S: Final = 5.0
 _MICROS: Final = 1_000_000
 
-LastMessageId: TypeAlias = Callable[[str, str], Awaitable[str | None]]
-"""(stream, subject) -> the ``Nats-Msg-Id`` of the last message there."""
+FindMessage: TypeAlias = Callable[[str, str, str, int], Awaitable[int | None]]
+"""(stream, subject, ``Nats-Msg-Id``, microseconds before which it was not published) -> its sequence in the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one row: ``sequence`` where the stream has it, None where nobody knows."""
+
+    message: OutboxMessage
+    sequence: int | None
+    written_at: int
+
+
+class LaneKeeper(Protocol):
+    """What a lane does beside publishing."""
+
+    idle_check_s: float
+
+    async def prepare(self) -> None:
+        """Called before anything is published; raises where nothing may be published yet."""
+        ...
+
+    def settle(self, sent: Sequence[Sent], uow: UnitOfWork) -> None:
+        """Called in the transaction that notes what became of rows."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +71,22 @@ class RelayLimits:
 class _Round:
     """What one round through a lane came to, by the positions of its rows."""
 
-    confirmed: list[int]
+    confirmed: list[int] = field(default_factory=list)
     unknown: list[int] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
+    sent: list[Sent] = field(default_factory=list)
     obstacle: str | None = None
 
-    def note(self, position: int, answer: Published) -> None:
+    def note(self, row: OutboxRow, answer: Published) -> None:
         match answer.outcome:
             case Outcome.STORED | Outcome.DUPLICATE:
-                self.confirmed.append(position)
+                self.confirmed.append(row.position)
+                self.sent.append(Sent(row.message, answer.sequence, row.created_at))
             case Outcome.REFUSED:
-                self.refused[position] = answer.reason
+                self.refused[row.position] = answer.reason
             case Outcome.UNKNOWN:
-                self.unknown.append(position)
+                self.unknown.append(row.position)
+                self.sent.append(Sent(row.message, None, row.created_at))
                 self.obstacle = self.obstacle or answer.reason
             case Outcome.UNAVAILABLE:
                 self.obstacle = self.obstacle or answer.reason
@@ -73,16 +100,18 @@ class Relay:
         *,
         database: Database,
         publisher: StreamPublisher,
-        last_message_id: LastMessageId,
+        find_message: FindMessage,
         owner: str,
         lanes: Iterable[str],
         limits: RelayLimits,
         metrics: Metrics,
         clock: Callable[[], int],
+        keepers: Mapping[str, LaneKeeper] | None = None,
     ) -> None:
         self._database = database
         self._publisher = publisher
-        self._last_message_id = last_message_id
+        self._find_message = find_message
+        self._keepers = dict(keepers or {})
         self._owner = owner
         self._limits = limits
         self._metrics = metrics
@@ -114,20 +143,21 @@ class Relay:
             wake.clear()
             try:
                 obstacle = await self._drain(lane)
-            except StorageError as error:
+            except (StorageError, AdapterError) as error:
                 obstacle = str(error)
             if obstacle is None:
                 backoff.reset()
-                await self._wait(wake)
+                await self._wait(lane)
             else:
                 wait_s = backoff.next_delay_s(random.random())  # noqa: S311 - jitter, not a secret
                 log.warning("outbox_lane_waits", lane=lane, reason=obstacle, wait_s=round(wait_s, 2))
                 await asyncio.sleep(wait_s)
 
-    async def _wait(self, wake: asyncio.Event) -> None:
+    async def _wait(self, lane: str) -> None:
         """Until the next commit; looking in by itself now and then, for rows adopted from another daemon."""
-        with anyio.move_on_after(_IDLE_CHECK_S):
-            await wake.wait()
+        keeper = self._keepers.get(lane)
+        with anyio.move_on_after(_IDLE_CHECK_S if keeper is None else keeper.idle_check_s):
+            await self._wakes[lane].wait()
 
     async def _drain(self, lane: str) -> str | None:
         """Publish until the lane is empty; the reason where it has to stop before."""
@@ -137,41 +167,51 @@ class Relay:
                     owner=self._owner, lane=lane, limit=self._limits.most_rows, max_bytes=_MOST_BYTES
                 )
             )
+            if (keeper := self._keepers.get(lane)) is not None:
+                await keeper.prepare()
             if not rows:
                 if not self._wakes[lane].is_set():
                     self._idle[lane].set()
                 return None
             done = await self._publish(lane, rows)
-            await self._record(done)
+            await self._record(lane, done)
             self._count(lane, done)
             if done.obstacle is not None:
                 return done.obstacle
 
     async def _publish(self, lane: str, rows: Sequence[OutboxRow]) -> _Round:
+        done = _Round()
         there = await self._already_there(lane, rows)
+        for row in rows:
+            if row.position in there:
+                done.note(row, Published(Outcome.DUPLICATE, there[row.position]))
         to_send = [row for row in rows if row.position not in there]
         published = await self._publisher.publish(lane, [_outgoing(row) for row in to_send])
-        done = _Round(confirmed=list(there))
         for row, answer in zip(to_send, published, strict=True):
-            done.note(row.position, answer)
+            done.note(row, answer)
         return done
 
-    async def _already_there(self, lane: str, rows: Sequence[OutboxRow]) -> set[int]:
-        """Rows that were tried, are too old for the stream to remember, and are found to be its last message."""
+    async def _already_there(self, lane: str, rows: Sequence[OutboxRow]) -> dict[int, int]:
+        """Position -> sequence of rows that were tried, are too old for the stream to remember, and are found in it."""
         horizon = self._clock() - int(self._limits.duplicate_window_s / 2 * _MICROS)
-        there: set[int] = set()
+        there: dict[int, int] = {}
         for row in rows:
             if row.attempts and row.created_at < horizon:
-                last = await self._last_message_id(lane, row.message.subject)
-                if last == row.message.message_id:
-                    there.add(row.position)
+                message = row.message
+                found = await self._find_message(lane, message.subject, message.message_id, row.created_at)
+                if found is not None:
+                    there[row.position] = found
         return there
 
-    async def _record(self, done: _Round) -> None:
+    async def _record(self, lane: str, done: _Round) -> None:
+        keeper = self._keepers.get(lane)
+
         def write(uow: UnitOfWork) -> None:
             uow.outbox.remove(done.confirmed)
             uow.outbox.mark_tried(done.unknown, now=self._clock())
             uow.outbox.set_aside(done.refused)
+            if keeper is not None and done.sent:
+                keeper.settle(done.sent, uow)
 
         await self._database.write(write)
 

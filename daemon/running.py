@@ -13,7 +13,7 @@ from adapters.prices import LayeredPrices
 from adapters.publisher import StreamPublisher
 from adapters.pull import ContinuousPull
 from adapters.service import CommandService, serve
-from adapters.stored_messages import last_message_of_subject
+from adapters.stored_messages import sequence_of_message
 from contracts.gate import Gate
 from contracts.registry import REGISTRY
 from contracts.rules import GateRules
@@ -36,6 +36,7 @@ from daemon.routes import endpoints, operations, routes
 from daemon.runtime_file import Runtime, remove_runtime, write_runtime
 from daemon.settings import Settings
 from daemon.systemd import Supervisor
+from daemon.work_lane import WorkLane
 from handlers.effects import Context
 from handlers.family_table import FAMILIES
 from storage.database import Database
@@ -184,17 +185,17 @@ class Daemon:
         return Relay(
             database=parts.database,
             publisher=self._publisher,
-            last_message_id=self._last_message_id,
+            find_message=self._find_message,
             owner=parts.daemon_id,
             lanes=sorted(lanes),
             limits=RelayLimits(parts.settings.outbox.max_batch, parts.settings.outbox.backoff_max_s),
             metrics=parts.metrics,
             clock=now_micros,
+            keepers={parts.subjects.stream(Family.WORK): WorkLane(parts.nats.client, parts.database, parts.subjects)},
         )
 
-    async def _last_message_id(self, stream: str, subject: str) -> str | None:
-        found = await last_message_of_subject(self._parts.nats.client, stream, subject)
-        return None if found is None else found.message_id
+    async def _find_message(self, stream: str, subject: str, message_id: str, not_before: int) -> int | None:
+        return await sequence_of_message(self._parts.nats.client, stream, subject, message_id, not_before=not_before)
 
     def _make_pull(self, family: Family) -> ContinuousPull:
         parts = self._parts
