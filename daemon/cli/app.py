@@ -8,8 +8,10 @@ import typer
 from daemon.cli.check_config import check_config
 from daemon.cli.contracts import contracts
 from daemon.cli.migrate import migrate
+from daemon.cli.ops import ops
 from daemon.cli.publish import publish
 from daemon.cli.shared import Config, Json
+from daemon.cli.watch import watch
 
 app = typer.Typer(
     name="headgate",
@@ -40,4 +42,6 @@ def bench(context: typer.Context) -> None:
 app.command("check-config")(check_config)
 app.command(context_settings={"ignore_unknown_options": True})(migrate)  # so that -1 is a revision, not an option
 app.command()(publish)
+app.command()(ops)
+app.command()(watch)
 app.add_typer(contracts, name="contracts")

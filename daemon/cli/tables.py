@@ -26,9 +26,22 @@ def cell(value: object, style: str = "") -> Text:
     return Text(escaped(value if isinstance(value, str) else str(value)), style=style)
 
 
-def grid(columns: Sequence[str | tuple[str, str]], rows: Iterable[Sequence[object]], *, title: str = "") -> Table:
+def grid(
+    columns: Sequence[str | tuple[str, str]],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str = "",
+    headings: bool = True,
+) -> Table:
     """A table; a column is its heading, or heading and alignment. Cells that are :class:`Text` keep their style."""
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD if headings else None,
+        show_header=headings,
+        show_edge=False,
+        title=cell(title, "bold") if title else None,
+        title_justify="left",
+        pad_edge=False,
+    )
     for column in columns:
         heading, justify = (column, "left") if isinstance(column, str) else column
         table.add_column(heading, justify="right" if justify == "right" else "left", overflow="fold")

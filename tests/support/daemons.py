@@ -1,7 +1,7 @@
 """The real daemon as a process of its own, in a home of its own, for tests of every kind.
 
-``with running_daemon(tmp_path) as daemon:`` is ready when the block begins, and whatever became of it in the block, none
-of its processes outlives it. What blocks here blocks the test's event loop too: a start takes a second.
+``with running_daemon(tmp_path) as daemon:`` is ready when the block begins, and whatever became of it in the block,
+none of its processes outlives it. What blocks here blocks a test's event loop too: a start takes a second.
 """
 
 import json
@@ -93,7 +93,7 @@ class DaemonProcess:
     # -- what is done to it
 
     def start(self, *, wait: bool = True) -> None:
-        """Start it, for the first time or again on what is left of it; ready when this returns, unless told otherwise."""
+        """Start it, for the first time or again on what is left of it; ready after that, unless told otherwise."""
         assert self._process is None or self._process.poll() is not None, "it is running"
         (self.state_dir / "runtime.json").unlink(missing_ok=True)
         with (self.home / "daemon.log").open("ab") as log:

@@ -22,6 +22,7 @@ from storage import migration
 from storage.database import Database
 from storage.postgres import PostgresDatabase
 from storage.sqlite import SqliteDatabase
+from storage.unit_of_work import UnitOfWork
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # where the machine has no XDG_RUNTIME_DIR
@@ -142,3 +143,9 @@ async def opened(url: str, *, busy_timeout_ms: int = 5_000, connections: int = 4
         yield database
     finally:
         await database.close()
+
+
+def somebody_waits(uow: UnitOfWork) -> bool:
+    """Whether a connection to this PostgreSQL database waits for a lock of another."""
+    asked = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database()"
+    return bool(uow.connection.exec_driver_sql(f"{asked} AND NOT granted").scalar_one())

@@ -1,0 +1,123 @@
+"""Answers of the daemon for people: what has a form of its own by that, everything else by its shape."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, TypeAlias
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from contracts.errors import JsonObject, JsonValue
+from daemon.cli.tables import cell, grid
+
+Render: TypeAlias = Callable[[JsonObject], Iterator[RenderableType]]
+
+STATUS_STYLES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("healthy", "ready", "succeeded", "ok", "resolved"), "green"),
+    **dict.fromkeys(("degraded", "warning", "running", "replaying", "open", "stale"), "yellow"),
+    **dict.fromkeys(("unhealthy", "critical", "failed", "aborted", "not_ready", "still_failed"), "red"),
+}
+
+
+def status_cell(value: JsonValue) -> Text:
+    """A status in its colour."""
+    word = str(value)
+    return cell(word, STATUS_STYLES.get(word, ""))
+
+
+def render(command: str, result: JsonValue) -> Iterator[RenderableType]:
+    """The result of a command, piece by piece."""
+    if not isinstance(result, dict):
+        yield _value("", result)
+        return
+    yield from _FORMS.get(command, _by_shape)(result)
+
+
+def render_error(error: JsonObject) -> Iterator[RenderableType]:
+    """A problem: its code and sentence, and every field that is wrong."""
+    yield Text.assemble(cell(error.get("code"), "bold red"), "  ", cell(error.get("message")))
+    details = error.get("details")
+    listed = [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
+    if listed:
+        yield _table(listed, first=("path", "code", "message"))
+    if error.get("trace_id"):
+        yield cell(f"trace {error['trace_id']}", "dim")
+
+
+def dependencies(found: Mapping[str, JsonValue]) -> RenderableType:
+    """The dependency map of health-check and /readyz."""
+    rows = []
+    for name, dependency in found.items():
+        known = dependency if isinstance(dependency, dict) else {}
+        latency = known.get("latency_ms")
+        rows.append(
+            (
+                cell(name, "bold"),
+                status_cell(known.get("status")),
+                f"{latency:,.1f} ms" if isinstance(latency, int | float) else "",
+                known.get("detail") or "",
+            )
+        )
+    return grid(["dependency", "status", ("latency", "right"), "detail"], rows)
+
+
+def _health(result: JsonObject) -> Iterator[RenderableType]:
+    yield Text.assemble("headgate is ", status_cell(result.get("status")), style="bold")
+    found = result.get("dependencies")
+    yield dependencies(found if isinstance(found, dict) else {})
+    if result.get("run_id"):
+        yield cell(f"run {result['run_id']}", "dim")
+
+
+def _by_shape(result: JsonObject) -> Iterator[RenderableType]:
+    """Single values as pairs, lists of objects as tables, in the order of the answer."""
+    pairs = [
+        (name, value) for name, value in result.items() if not _is_list_of_objects(value) and name != "next_cursor"
+    ]
+    if pairs:
+        yield grid(["", ""], [(cell(name, "bold"), _value(name, value)) for name, value in pairs], headings=False)
+    for name, value in result.items():
+        if isinstance(value, list) and _is_list_of_objects(value):
+            rows = [row for row in value if isinstance(row, dict)]
+            yield _table(rows, title="" if name == "items" else name)
+    if isinstance(result.get("items"), list) and not result["items"]:
+        yield cell("nothing found", "dim")
+    if result.get("next_cursor"):
+        yield cell(f"there is more: --param cursor={result['next_cursor']}", "dim")
+
+
+def _is_list_of_objects(value: JsonValue) -> bool:
+    return isinstance(value, list) and (not value or all(isinstance(row, dict) for row in value))
+
+
+def _table(rows: list[JsonObject], *, first: tuple[str, ...] = (), title: str = "") -> RenderableType:
+    if not rows:
+        return Text()
+    known = dict.fromkeys(name for row in rows for name in row)
+    columns = [*(name for name in first if name in known), *(name for name in known if name not in first)]
+    numeric = {name for name in columns if all(_is_number(row.get(name)) for row in rows)}
+    headings: list[str | tuple[str, str]] = [(name, "right") if name in numeric else name for name in columns]
+    return grid(headings, [[_value(name, row.get(name)) for name in columns] for row in rows], title=title)
+
+
+def _is_number(value: JsonValue) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _value(name: str, value: JsonValue) -> Text:
+    match value:
+        case None:
+            return cell("-", "dim")
+        case bool():
+            return cell("yes" if value else "no")
+        case int():
+            return cell(f"{value:,}")
+        case str():
+            return status_cell(value) if name in {"status", "severity", "state", "outcome"} else cell(value)
+        case float():
+            return cell(f"{value:,.6g}")
+        case _:
+            return cell(json.dumps(value, ensure_ascii=False))
+
+
+_FORMS: Final[Mapping[str, Render]] = {"health-check": _health}
