@@ -16,10 +16,10 @@ from storage.tables.sessions import session_events
 TERMS: Final = "terms"
 """The name of the parameter of a statement that holds :func:`says`."""
 
-_SEPARATORS: Final = str.maketrans(dict.fromkeys(string.punctuation + "\0\ue000\ue001\ue002", " "))
+_SEPARATORS: Final = str.maketrans(dict.fromkeys(string.punctuation + "\0\x1a\x01\x02", " "))
 _FTS: Final = table("session_events_search", column("rowid"))
 _DOCUMENT: Final = """to_tsvector('simple', translate(session_events.text,
-    E'!"#$%&\\'()*+,-./:;<=>?@[\\\\]^_`{|}~\\uE000\\uE001\\uE002', '                                   '))"""
+    E'!"#$%&\\'()*+,-./:;<=>?@[\\\\]^_`{|}~', '                                '))"""
 
 
 def search_terms(words: str) -> Sequence[str]:

@@ -158,15 +158,9 @@ async def test_a_claim_waits_for_the_daemon_that_is_committing_the_key(
             first = asyncio.create_task(holder(one))
             await claimed.wait()
             second = asyncio.create_task(two.write(lambda uow: uow.inbox.claim(keys("b", "c", payload="other"), now=2)))
-            while not await one.read(somebody_waits):
+            while not await one.read(databases.somebody_waits):
                 assert not second.done()
             may_end.set()
 
             assert await first is first_commits
             assert await second == ({(KIND, "b"): "hash of payload"} if first_commits else {})
-
-
-def somebody_waits(uow: UnitOfWork) -> bool:
-    """Whether a connection to this database waits for a lock of another."""
-    asked = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database()"
-    return bool(uow.connection.exec_driver_sql(f"{asked} AND NOT granted").scalar_one())

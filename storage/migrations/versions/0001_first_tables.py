@@ -323,7 +323,7 @@ def _make_searchable() -> None:
 
     Words are what stands between characters that are neither letters nor digits, case and nothing else folded. The
     parser of PostgreSQL would keep host names, paths and numbers with a sign together, so ASCII punctuation becomes
-    blanks first, as do the characters that escape U+0000.
+    blanks first.
     """
     connection = op.get_bind()
     for statement in _POSTGRES_INDEX if connection.dialect.name == "postgresql" else _SQLITE_INDEX:
@@ -337,8 +337,8 @@ CREATE INDEX ix_session_events_text ON session_events USING gin (
         'simple',
         translate(
             text,
-            E'!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~\uE000\uE001\uE002',
-            '                                   '
+            E'!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~',
+            '                                '
         )
     )
 ) WHERE text IS NOT NULL
