@@ -5,10 +5,12 @@ from typing import Final
 
 import orjson
 from nats.js import JetStreamContext
+from pydantic import ValidationError
 
 from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import JsonObject
 from contracts.money import format_usd
+from contracts.payloads.callbacks import JobStatus
 from contracts.times import MICROS_PER_SECOND, format_micros
 from contracts.webhooks import ID_HEADER, TIMESTAMP_HEADER, signed_headers
 from daemon.bridge.journal import Callback
@@ -18,8 +20,8 @@ _SCHEMA_VERSION: Final = "1.0"
 _PUBLISH_TIMEOUT_S: Final = 5.0
 
 
-class CallbackTooLargeError(Exception):
-    """The gate would refuse a body of this size."""
+class UnfitCallbackError(Exception):
+    """The gate would refuse the callback; the text says where it breaks the contract, and repeats nothing of it."""
 
 
 class Callbacks:
@@ -45,9 +47,18 @@ class Callbacks:
     def make(
         self, work: Work, kind: str, report: JsonObject, *, sequence: int, cost_usd_micros: int | None = None
     ) -> Callback:
-        """The whole message. Raises :class:`CallbackTooLargeError`."""
+        """The whole message. Raises :class:`UnfitCallbackError`."""
         event_id = f"{work.work_id}:{work.attempt}:{sequence}"
         cost: JsonObject = {} if cost_usd_micros is None else {"cost_usd": format_usd(cost_usd_micros)}
+        payload: JsonObject = {
+            "event_id": event_id,
+            "job_id": work.job_id,
+            "attempt": work.attempt,
+            "sequence": sequence,
+            **report,
+            **cost,
+        }
+        _prove(payload)
         body = orjson.dumps(
             {
                 "envelope_version": CURRENT_ENVELOPE,
@@ -57,18 +68,11 @@ class Callbacks:
                 "trace_id": work.trace_id or self._new_id(),
                 "created_at": format_micros(self._clock()),
                 "producer": self._producer,
-                "payload": {
-                    "event_id": event_id,
-                    "job_id": work.job_id,
-                    "attempt": work.attempt,
-                    "sequence": sequence,
-                    **report,
-                    **cost,
-                },
+                "payload": payload,
             }
         )
         if len(body) > self._max_bytes:
-            raise CallbackTooLargeError
+            raise UnfitCallbackError(f"it is larger than {self._max_bytes} bytes")
         return Callback(event_id, work.callback_subject, body.decode())
 
     async def send(self, callback: Callback) -> None:
@@ -85,3 +89,13 @@ class Callbacks:
         if not self._secret:
             return {ID_HEADER: event_id, TIMESTAMP_HEADER: str(seconds)}
         return signed_headers([self._secret], event_id, seconds, body)
+
+
+def _prove(payload: JsonObject) -> None:
+    """What a model made is proven here: refused at the gate, it would leave the job waiting for its deadline."""
+    try:
+        JobStatus.model_validate(payload)
+    except ValidationError as error:
+        places = {".".join(map(str, known["loc"])): known["type"] for known in error.errors(include_input=False)}
+        place, code = next(iter(places.items()))
+        raise UnfitCallbackError(f"{place} breaks the contract ({code}), one of {len(places)} such fields") from None

@@ -19,12 +19,13 @@ from nats.errors import Error as NatsError
 from adapters.providers import Prediction, PredictionRequest, PredictionStatus, ProviderError, Reason
 from contracts.errors import JsonObject
 from contracts.times import MICROS_PER_SECOND
-from daemon.bridge.callbacks import CallbackTooLargeError
+from daemon.bridge.callbacks import UnfitCallbackError
 from daemon.bridge.job_views import is_over
 from daemon.bridge.journal import Callback, Entry, FencedError, Phase, Stored
 from daemon.bridge.reports import OutputUnusableError
 from daemon.bridge.tools import Plan, Tools, cancel_upstream, withdraw
 from daemon.bridge.work import Work
+from domain.backoff import Backoff
 from domain.prediction_inputs import fill
 from domain.predictions import Ending, GiveUp, TryAgain, Unfinished, after_try, cost_usd_micros, wait_s
 
@@ -32,7 +33,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _REPORT_STEP: Final = 5  # percent
-_NATS_WAIT_S: Final = 0.5
+_NATS_FIRST_WAIT_S: Final = 0.2
+_NATS_LONGEST_WAIT_S: Final = 5.0
 _DEADLINE_SLACK_S: Final = 60.0
 _ENDINGS: Final = {PredictionStatus.FAILED: Ending.FAILED, PredictionStatus.CANCELED: Ending.CANCELED}
 
@@ -50,8 +52,10 @@ class Outcome(StrEnum):
     FINISHED = "finished"
     CANCELLED = "cancelled"
     STOPPED = "stopped"
+    SUPERSEDED = "superseded"
+    """A newer attempt has the work, here or elsewhere."""
     LOST = "lost"
-    """Another bridge or attempt has the work."""
+    """Another bridge has the work."""
 
 
 class InterruptedWorkError(Exception):
@@ -94,7 +98,7 @@ class Execution:
         if self._interrupt is Interrupt.STOP:
             return Outcome.STOPPED
         if self._interrupt is Interrupt.SUPERSEDED:
-            return Outcome.LOST
+            return Outcome.SUPERSEDED
         await withdraw(self._stored, self._tools)
         log.info("work_cancelled", work_id=self.work.work_id, job_id=self.work.job_id)
         return Outcome.CANCELLED
@@ -141,13 +145,14 @@ class Execution:
         return Entry(work.work_id, work.attempt, work.job_id, self._tools.owner, inputs, self._tools.clock())
 
     async def _open(self) -> None:
-        """Take the work over as the journal has it. Raises :class:`FencedError` where a newer attempt has it."""
+        """Take the work over as the journal has it."""
         known = await self._insist(partial(self._tools.journal.load, self.work.work_id))
         entry, revision = self._entry, 0
         if known is not None:
             revision = known.revision
             if known.entry.attempt > self.work.attempt:
-                raise FencedError(self.work.work_id)
+                self.interrupt(Interrupt.SUPERSEDED)
+                self._stop_if_interrupted()
             if known.entry.attempt == self.work.attempt:
                 entry = replace(known.entry, owner=self._tools.owner)
                 self._creation_uncertain = entry.phase is Phase.CREATING
@@ -171,13 +176,14 @@ class Execution:
 
     async def _insist(self, action: Callable[[], Awaitable[T]]) -> T:
         """Repeat what NATS did not answer: it comes back, and the work is worth nothing without it."""
+        unanswered = Backoff(_NATS_FIRST_WAIT_S, _NATS_LONGEST_WAIT_S)
         while True:
             try:
                 return await action()
             except NatsError as error:
                 self._tools.metrics.error("nats")
                 log.warning("nats_unanswered", work_id=self.work.work_id, reason=f"{type(error).__name__}: {error}")
-            await self._pause(_NATS_WAIT_S)
+            await self._pause(unanswered.next_delay_s(_chance()))
 
     # --- the prediction
 
@@ -260,9 +266,9 @@ class Execution:
             return Unfinished(_ENDINGS[prediction.status], prediction.error)
         try:
             await self._finish(list(self._plan.report.finished(prediction.output)))
-        except (OutputUnusableError, CallbackTooLargeError) as error:
+        except (OutputUnusableError, UnfitCallbackError) as error:
             self._tools.metrics.error("output_unusable")
-            return Unfinished(Ending.UNUSABLE, str(error) or "it is too large for a callback")
+            return Unfinished(Ending.UNUSABLE, str(error))
         self._ended_with("succeeded")
         return None
 
@@ -328,7 +334,7 @@ class Execution:
     async def _finish(self, reports: list[JsonObject]) -> None:
         """Write the last callbacks down, the cost of all tries in the very last; they are sent by the next step.
 
-        Raises :class:`CallbackTooLargeError`.
+        Raises :class:`UnfitCallbackError`.
         """
         first, last = self._entry.sequence + 1, len(reports) - 1
         cost = self._entry.cost_usd_micros
@@ -366,8 +372,7 @@ class Execution:
         return self._wait_s(failures, error.retry_after_s)
 
     def _wait_s(self, failures: int, retry_after_s: float | None) -> float:
-        chance = random.random()  # noqa: S311 - spreads retries, guards nothing
-        return wait_s(failures, retry_after_s=retry_after_s, chance=chance, first_s=self._tools.pace.first_wait_s)
+        return wait_s(failures, retry_after_s=retry_after_s, chance=_chance(), first_s=self._tools.pace.first_wait_s)
 
     def _stop_if_interrupted(self) -> None:
         if self._interrupted.is_set():
@@ -382,3 +387,7 @@ class Execution:
             except TimeoutError:
                 return
         self._stop_if_interrupted()
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311 - spreads retries, guards nothing

@@ -29,8 +29,6 @@ def plans_of(settings: Settings) -> dict[WorkType, Plan]:
         faults.append(f"bridge.replicate.work: must name the types of work to take, of {known}")
     if not bridge_settings.token.get_secret_value():
         faults.append("bridge.replicate.token: must be set")
-    if not settings.callbacks.secrets and settings.auth.mode != "none":
-        faults.append("callbacks.secrets: must be set, for the bridge signs its callbacks")
     if faults:
         raise StartError(*faults)
     return {WorkType(name): _plan(settings, WorkType(name)) for name in bridge_settings.work}

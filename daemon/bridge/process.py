@@ -18,10 +18,10 @@ from adapters.connection import ConnectionWatch, connect, make_broker
 from adapters.errors import AdapterError
 from adapters.providers import Provider
 from contracts import subjects as subject_of
-from contracts.errors import JsonObject
 from contracts.subjects import Family, Subjects
 from contracts.work import WorkType
 from daemon.bridge.callbacks import Callbacks
+from daemon.bridge.endpoints import bridge_app
 from daemon.bridge.job_views import FreshInputs, JobViews
 from daemon.bridge.journal import open_journal
 from daemon.bridge.metrics import BridgeMetrics
@@ -31,7 +31,7 @@ from daemon.bridge.tools import Pace, Patience, Plan, Tools
 from daemon.bridge.worker import CANCELLED_EVENT, Worker
 from daemon.clock import new_id, now_micros
 from daemon.errors import StartError
-from daemon.http import build_app, serving
+from daemon.http import serving
 from daemon.logs import configure_logs
 from daemon.readiness import Phase, Readiness
 from daemon.settings import Settings
@@ -139,13 +139,7 @@ async def _working(
     worker = Worker(plans, tools, subjects, ack_wait_s=tuning.ack_wait_s, slots=tuning.slots)
     await _subscribe(broker, worker, plans, subjects, tuning)
     readiness = Readiness(lambda ready: log.info("readiness", ready=ready))
-
-    async def measure() -> JsonObject:
-        status = "healthy" if client.is_connected else "unhealthy"
-        return {"nats": {"status": status, "detail": "connected" if client.is_connected else "no connection"}}
-
-    app = build_app(readiness=readiness, measure=measure, registry=running.metrics.registry)
-    app.add_broker(broker)
+    app = bridge_app(broker, client, readiness, running.metrics.registry)
     port = settings.bridge.replicate.http_port
     async with serving(app, host=settings.http.host, port=port) as running.http_url:
         await broker.start()

@@ -150,7 +150,7 @@ class Worker:
 
     async def _settle(self, held: Held, outcome: Outcome) -> None:
         log.info("work_left", work_id=held.work.work_id, attempt=held.work.attempt, outcome=str(outcome))
-        if outcome in {Outcome.FINISHED, Outcome.CANCELLED}:
+        if outcome in {Outcome.FINISHED, Outcome.CANCELLED, Outcome.SUPERSEDED}:
             await _answered(held.message.ack_sync)
         elif outcome is Outcome.STOPPED:
             await _answered(held.message.nack)

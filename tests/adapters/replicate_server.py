@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
 Operation = Literal["create", "get", "cancel", "list"]
@@ -95,12 +95,14 @@ class ReplicateServer:
         self.predictions: list[Kept] = []
         self.requests: list[Request] = []
         self.base_url = ""
+        self.on_create: Callable[[], None] | None = None
+        """Called when a prediction has been made, before its creation is answered."""
         self._ids = itertools.count(1)
         self._server: asyncio.Server | None = None
         self._changed = asyncio.Condition()
         self._connections: set[asyncio.StreamWriter] = set()
 
-    async def __aenter__(self) -> "ReplicateServer":
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
@@ -169,6 +171,8 @@ class ReplicateServer:
             looks=deque(self.lives.popleft() if self.lives else [succeeded()]),
         )
         self.predictions.append(prediction)
+        if self.on_create is not None:
+            self.on_create()
         return Fault(201, body=prediction.document(STARTING))
 
     def _get(self, request: Request) -> Fault:

@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC110 - what is waited for lies in the streams of a server, which can only be asked
 """A bridge between a real nats-server and a local server that speaks Replicate's protocol."""
 
 import asyncio
@@ -112,7 +113,7 @@ class Pipeline:
         info = await self.js.stream_info("HG_CALLBACK")
         verifier = Webhook(SECRET)
         found = []
-        for sequence in range(1, info.state.last_seq + 1):
+        for sequence in range(max(1, info.state.first_seq), info.state.last_seq + 1):
             raw = await self.js.get_msg("HG_CALLBACK", sequence)
             headers, body = dict(raw.headers or {}), raw.data or b""
             verifier.verify(body, headers)
@@ -131,6 +132,12 @@ class Pipeline:
             while not fact(payloads := await self.payloads()):
                 await asyncio.sleep(0.02)
         return payloads
+
+    async def until_back(self) -> None:
+        """The own connection stands again."""
+        async with asyncio.timeout(WITHIN_S):
+            while not self.nc.is_connected:
+                await asyncio.sleep(0.02)
 
     async def until_acknowledged(self) -> None:
         """The work queue is empty: what was taken is acknowledged."""
@@ -180,3 +187,9 @@ async def metric(running: Running, name: str, **labels: str) -> float:
         if known.startswith(name + "{") and wanted <= set(known[len(name) + 1 : -1].split(",")):
             return float(figure)
     return 0.0
+
+
+async def until_metric(running: Running, least: float, name: str, **labels: str) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while await metric(running, name, **labels) < least:
+            await asyncio.sleep(0.02)

@@ -239,6 +239,27 @@ async def test_an_output_without_a_video_is_told_and_not_paid_for_again(pipe: Pi
     assert len(pipe.replicate.predictions) == 1
 
 
+async def test_an_output_that_the_gate_would_refuse_is_told_as_a_failure(pipe: Pipeline) -> None:
+    blocks = [{"block_id": "a", "type": "poem", "text": "x"}, {"block_id": "a", "type": "step", "text": "y"}]
+    pipe.replicate.lives.append([succeeded({"instruction": {"blocks": blocks}})])
+    async with pipe.bridge(pipe.configure(work="job.process", model='model = "acme/writer"')):
+        await pipe.dispatch("job.process")
+        told = await pipe.last_payload("FAILED")
+        await pipe.until_acknowledged()
+    assert told["failure"]["code"] == "OUTPUT_UNUSABLE"
+    assert "breaks the contract" in told["failure"]["message"]
+    assert "poem" not in told["failure"]["message"]
+    assert len(pipe.replicate.predictions) == 1
+
+
+async def test_an_output_that_is_too_large_for_a_callback_is_told_as_a_failure(pipe: Pipeline) -> None:
+    pipe.replicate.lives.append([succeeded(["word " * 10 + "\n"] * 6_000)])
+    async with pipe.bridge(pipe.configure(work="job.process", model='model = "acme/writer"')):
+        await pipe.dispatch("job.process")
+        told = await pipe.last_payload("FAILED")
+    assert told["failure"]["code"] == "OUTPUT_UNUSABLE"
+
+
 # --- input URLs that have expired
 
 
