@@ -41,11 +41,9 @@ class Guard:
         return may(principal, scope) or self._limits.admit(principal.owner, now) or principal
 
 
-def make_authenticator(settings: Settings) -> Authenticator:
-    """As the settings say. Raises :class:`StartError` for a key that cannot check tokens."""
+def token_authenticator(settings: Settings) -> TokenAuthenticator:
+    """With the keys of the settings. Raises :class:`StartError` for a key that cannot check tokens."""
     auth = settings.auth
-    if auth.mode == "none":
-        return Anyone()
     keys = TokenKeys(
         jwt_secret=auth.jwt_secret.get_secret_value() or None,
         jwt_public_key=auth.jwt_public_key or None,
@@ -60,5 +58,6 @@ def make_authenticator(settings: Settings) -> Authenticator:
 
 
 def make_guard(settings: Settings) -> Guard:
-    """The guard of the command door."""
-    return Guard(make_authenticator(settings), RateLimits(Rate(settings.limits.commands_per_second, 1)))
+    """The guard of the command door. Raises :class:`StartError` for a key that cannot check tokens."""
+    authenticator = Anyone() if settings.auth.mode == "none" else token_authenticator(settings)
+    return Guard(authenticator, RateLimits(Rate(settings.limits.commands_per_second, 1)))

@@ -23,10 +23,11 @@ from daemon.after_commit import AfterCommit
 from daemon.clock import new_id, now_micros
 from daemon.door import Door
 from daemon.ground import Nats
-from daemon.guard import make_guard
+from daemon.guard import make_guard, token_authenticator
 from daemon.health import HealthCheck
+from daemon.ingest_guard import IngestGuard
 from daemon.inheritance import inherit_outbox
-from daemon.intake import Intake, IntakeLimits
+from daemon.intake import Gatekeeper, Intake, IntakeLimits
 from daemon.loops import Heartbeat, NatsWatch, Trimmed, Trimmer, every
 from daemon.metrics import Metrics
 from daemon.operations.audit import OpsAudit
@@ -223,13 +224,18 @@ class Daemon:
         )
         return Intake(
             source=pull,
-            gate=Gate(REGISTRY, parts.rules),
+            gate=self._make_gate(),
             database=parts.database,
             families=FAMILIES,
             context=parts.context,
             observer=observer,
             limits=IntakeLimits(max_batch=parts.settings.intake.max_batch),
         )
+
+    def _make_gate(self) -> Gatekeeper:
+        settings = self._parts.settings
+        gate = Gate(REGISTRY, self._parts.rules)
+        return IngestGuard(gate, token_authenticator(settings)) if settings.auth.ingest == "jwt" else gate
 
     def _make_door(self) -> Door:
         parts = self._parts
