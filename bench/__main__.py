@@ -51,22 +51,25 @@ class Run:
     strict: bool
 
     def carry_out(self, *steps: Callable[[Report], Awaitable[None]]) -> None:
-        """Take the measurements in turn, keep the report, show it, and exit."""
+        """Take the measurements in turn, keep the report, show it, and exit; a void one leaves the others standing."""
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
         self.work_dir.mkdir(parents=True, exist_ok=True)
         report = Report()
-        try:
-            for step in steps:
+        void = False
+        for step in steps:
+            try:
                 uvloop.run(_awaited(step, report))
-        except (BenchError, AdapterError) as error:
-            progress.print(f"void: {error}", style="bold red", markup=False)
-            raise typer.Exit(1) from error
+            except (BenchError, AdapterError) as error:
+                void = True
+                report.notes.append(f"void: {error}")
         path = report.write()
         if self.as_json:
             print(report.to_json().decode())
         else:
             report.show(Console())
         progress.print(f"kept as {path}", style="dim")
+        if void:
+            raise typer.Exit(1)
         if self.strict and report.missed:
             raise typer.Exit(2)
 

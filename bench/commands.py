@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import orjson
 from nats.aio.client import Client
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeoutError
 
 from bench.daemon_process import Home, daemon
 from bench.server import connected
@@ -67,7 +69,11 @@ class _Caller:
             await self._ask(command, body)
 
     async def _ask(self, command: str, body: bytes) -> dict[str, str]:
-        reply = orjson.loads((await self._client.request(f"hg.cmd.{command}", body, timeout=_TIMEOUT_S)).data)
+        try:
+            answered = await self._client.request(f"hg.cmd.{command}", body, timeout=_TIMEOUT_S)
+        except (NoRespondersError, NatsTimeoutError) as error:
+            raise BenchError(f"{command} was not answered: {error}") from error
+        reply = orjson.loads(answered.data)
         answer: dict[str, dict[str, str]] = reply["payload"]
         if "error" in answer:
             raise BenchError(f"{command} was refused: {answer['error']}")

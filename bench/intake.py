@@ -1,7 +1,6 @@
 """Durable intake: four contenders work the same preloaded stream off, in turn, round after round."""
 
 import asyncio
-import os
 import sqlite3
 import statistics
 import sys
@@ -18,17 +17,18 @@ from nats.aio.client import Client
 from bench.contenders.job import Job
 from bench.daemon_process import Home, daemon, missing_rows, spawned
 from bench.messages import SUBJECT, Load
-from bench.processes import Child, child
+from bench.processes import Child, OthersWatch, child
 from bench.server import connected, fresh_server
 from bench.streams import CONSUMER, INGEST, BenchError, ConsumerWatch, fill, make_streams
 
 TIMEOUT_S: Final = 600.0
+DISTURBED: Final = 0.1
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One contender's way through the stream, once. ``load_1m`` is what else the machine was doing."""
+    """One contender's way through the stream, once. ``others`` is the share of the machine that other programs took."""
 
     messages: int
     seconds: float
@@ -36,11 +36,16 @@ class Round:
     rss_mib: float
     peak_mib: float
     redelivered: int
-    load_1m: float
+    others: float
 
     @property
     def rate(self) -> float:
         return self.messages / self.seconds
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether so much was taken that the round says little: the shorter it is, the more a neighbour costs it."""
+        return self.others > DISTURBED
 
 
 @dataclass(slots=True)
@@ -48,6 +53,11 @@ class Results:
     """All rounds of all contenders."""
 
     rounds: dict[str, list[Round]] = field(default_factory=dict)
+
+    @property
+    def disturbed(self) -> int:
+        """How many rounds other programs disturbed."""
+        return sum(one.disturbed for rounds in self.rounds.values() for one in rounds)
 
     def rate(self, name: str) -> float | None:
         """The median messages a second, or none for one that did not run."""
@@ -156,7 +166,8 @@ async def measure(contenders: Sequence[Contender], messages: int, rounds: int, w
             with TemporaryDirectory(dir=work_dir) as folder:
                 done = await race_once(contender, Load.of(messages), Path(folder))
             results.rounds.setdefault(contender.name, []).append(done)
-            say(f"round {number}/{rounds}  {contender.name:<20} {done.rate:>10,.0f} messages/s")
+            disturbed = f"  (other programs took {done.others:.0%} of the machine)" if done.disturbed else ""
+            say(f"round {number}/{rounds}  {contender.name:<20} {done.rate:>10,.0f} messages/s{disturbed}")
     return results
 
 
@@ -174,11 +185,12 @@ async def race_once(contender: Contender, load: Load, root: Path, stored: int = 
 
 
 async def _work_off(contender: Contender, client: Client, url: str, root: Path, messages: int, last: int) -> Round:
-    load_1m = os.getloadavg()[0]
+    others = OthersWatch()
     async with contender.run(url, root) as process:
         worked = await ConsumerWatch(client, contender.consumer).until(last, process, TIMEOUT_S)
         cpu_s = process.cpu_s()
         rss_mib, peak_mib = process.memory_mib()
+        share = others.share()
     return Round(
         messages=messages,
         seconds=worked.seconds,
@@ -186,5 +198,5 @@ async def _work_off(contender: Contender, client: Client, url: str, root: Path, 
         rss_mib=rss_mib,
         peak_mib=peak_mib,
         redelivered=worked.redelivered,
-        load_1m=load_1m,
+        others=share,
     )

@@ -3,10 +3,13 @@
 import asyncio
 import os
 import subprocess
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+
+import psutil
 
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _STOP_S: Final = 20.0
@@ -54,6 +57,32 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return await asyncio.to_thread(self._process.wait)
+
+
+class OthersWatch:
+    """How much of the machine programs that are none of ours took since this was made."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._others = _busy_s() - _own_s()
+
+    def share(self) -> float:
+        """0 (we were alone) to 1 (nothing was left for us); ask while the children are alive."""
+        available = (time.perf_counter() - self._started) * (psutil.cpu_count() or 1)
+        return max(0.0, (_busy_s() - _own_s() - self._others) / available)
+
+
+def _busy_s() -> float:
+    """Processor time that the machine has spent on anything, the hypervisor's takings included."""
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
+
+
+def _own_s() -> float:
+    """Processor time of this process and its living children."""
+    own = psutil.Process()
+    family = [own, *own.children(recursive=True)]
+    return sum(sum(member.cpu_times()[:2]) for member in family)
 
 
 def _mib(value: str) -> float:

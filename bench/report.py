@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.commands import CommandRates
-from bench.intake import BARE, BATCH, HANDLER, Results
+from bench.intake import BARE, BATCH, DISTURBED, HANDLER, Results
 from bench.latency import Latency
 from bench.memory import MemoryUse
 from bench.stored import FRESH, FULL
@@ -68,6 +68,7 @@ class Report:
     machine: Mapping[str, str | int | float] = field(default_factory=_machine)
     figures: list[Figure] = field(default_factory=list)
     raw: dict[str, object] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def missed(self) -> list[Figure]:
@@ -75,6 +76,7 @@ class Report:
 
     def add_intake(self, results: Results) -> None:
         self.raw["intake"] = results
+        self._note_disturbance("intake", results)
         for name in results.rounds:
             self._add(f"intake, {name}", results.rate(name), "messages/s")
         self._add_ratio(results, HANDLER, Target("at least", 8, 12))
@@ -97,6 +99,7 @@ class Report:
 
     def add_stored(self, results: Results, stored: int) -> None:
         self.raw["stored"] = {"rows": stored, "results": results}
+        self._note_disturbance("stored", results)
         self._add("intake, empty database", results.rate(FRESH), "messages/s")
         self._add(f"intake, {stored:,} rows stored", results.rate(FULL), "messages/s")
         self._add("stored / empty", results.ratio(FULL, FRESH), "x", Target("at least", 0.8))
@@ -116,6 +119,7 @@ class Report:
                 {"what": one.what, "value": one.value, "unit": one.unit, "target": one.target, "met": one.met}
                 for one in self.figures
             ],
+            "notes": self.notes,
             "raw": self.raw,
         }
         return orjson.dumps(document, option=orjson.OPT_INDENT_2)
@@ -134,7 +138,17 @@ class Report:
         for figure in self.figures:
             table.add_row(*_cells(figure))
         console.print(table)
+        for note in self.notes:
+            console.print(note, style="bold yellow", markup=False)
         console.print(", ".join(f"{key} {value}" for key, value in self.machine.items()), style="dim")
+
+    def _note_disturbance(self, what: str, results: Results) -> None:
+        if results.disturbed:
+            rounds = sum(map(len, results.rounds.values()))
+            self.notes.append(
+                f"{what}: other programs took more than {DISTURBED:.0%} of the machine in {results.disturbed} of "
+                f"{rounds} rounds; measure again on a quiet one before quoting these figures"
+            )
 
     def _add_ratio(self, results: Results, to: str, target: Target | None) -> None:
         self._add(f"headgate / {to}", results.ratio(HEADGATE, to), "x", target)

@@ -9,7 +9,7 @@ from bench.latency import Latency, percentile
 from bench.report import Report
 
 
-def one_round(rate: float) -> Round:
+def one_round(rate: float, others: float = 0.0) -> Round:
     return Round(
         messages=1_000,
         seconds=1_000 / rate,
@@ -17,7 +17,7 @@ def one_round(rate: float) -> Round:
         rss_mib=50,
         peak_mib=60,
         redelivered=0,
-        load_1m=0.1,
+        others=others,
     )
 
 
@@ -44,3 +44,10 @@ def test_a_figure_below_its_target_is_missed_and_written_down(tmp_path: Path) ->
 def test_percentiles_are_by_nearest_rank() -> None:
     ordered = [float(value) for value in range(1, 101)]
     assert (percentile(ordered, 50), percentile(ordered, 99), percentile([7.0], 99)) == (50, 99, 7)
+
+
+def test_a_report_says_that_other_programs_disturbed_it() -> None:
+    report = Report()
+    report.add_intake(Results({"headgate": [one_round(100), one_round(60, others=0.4)]}))
+    assert len(report.notes) == 1
+    assert "1 of 2 rounds" in report.notes[0]
