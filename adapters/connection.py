@@ -18,6 +18,7 @@ from faststream.nats.security import NatsCredentials
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from adapters.any_bytes import read_any_bytes
 from adapters.errors import ConnectFailedError, ServerTooOldError
 
 OLDEST_SERVER: Final = (2, 12, 5)
@@ -129,6 +130,7 @@ async def connect(broker: NatsBroker, url: str, watch: ConnectionWatch, timeout_
         refused.cancel()
         await asyncio.gather(connecting, refused, return_exceptions=True)
     require_version(client)
+    read_any_bytes(client)
     return client
 
 

@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Final
 
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_UNPUBLISHABLE: Final = re.compile(r"[\s*>\x00-\x1f\x7f-\x9f]")
+_MOST_CHARACTERS: Final = 500
 
 
 class Family(StrEnum):
@@ -76,7 +78,10 @@ def event(aggregate: str, aggregate_id: str, name: str) -> str:
 
 
 def dead(subject: str) -> str:
-    return f"{Family.DEAD}.{subject}"
+    """Where the refusal of a message is told. A subject that producers can use and clients cannot (control characters,
+    wildcards, blanks, empty tokens, thousands of characters) loses what is in the way: its row keeps it as it came."""
+    tokens = _UNPUBLISHABLE.sub("_", subject[:_MOST_CHARACTERS]).split(".")
+    return ".".join((Family.DEAD, *(token or "_" for token in tokens)))
 
 
 def command(name: str) -> str:

@@ -105,3 +105,9 @@ def test_families_are_read_from_the_first_token() -> None:
     assert subjects.family_of("ingest") is None
     assert subjects.family_of("other.x") is None
     assert subjects.rest_of("dead.ingest.session.usage") == "ingest.session.usage"
+
+
+def test_a_refusal_is_told_on_a_subject_that_clients_can_use() -> None:
+    assert subjects.dead("ingest.a\0b.\u00a0*.x>") == "dead.ingest.a_b.__.x_"
+    assert subjects.dead("ingest..x.") == "dead.ingest._.x._"
+    assert len(subjects.dead("ingest." + "\u00e9" * 5_000).encode()) <= 1_024

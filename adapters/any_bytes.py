@@ -1,0 +1,68 @@
+"""A client that whatever bytes a producer sent cannot deafen.
+
+Servers take any bytes but blanks and line ends in subjects, and any bytes at all in headers. The client library decodes
+both strictly, inside its reading task: one message whose subject is not UTF-8 ends that task without a word, the
+connection counts as there and nothing arrives any more; one with a vertical tab ends the connection, at each delivery
+anew. What cannot be decoded reads here as U+FFFD (and is refused by the gate, as no kind of ours is named so), and
+headers that cannot be read at all count as none.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.protocol import parser
+
+Headers = dict[str, str] | None
+
+log = structlog.get_logger(__name__)
+
+# As the server separates the words of its protocol: by blanks and tabs alone.
+_WORD: Final = rb"[ \t]+([^ \t\r\n]+)"
+_REPLY: Final = rb"[ \t]+(([^ \t\r\n]+)[ \t]+)?"
+_MSG: Final = re.compile(rb"\AMSG" + _WORD + _WORD + _REPLY + rb"(\d+)\r\n")
+_HMSG: Final = re.compile(rb"\AHMSG" + _WORD + _WORD + _REPLY + rb"(\d+)[ \t]+(\d+)\r\n")
+
+
+def read_any_bytes(client: Client) -> None:
+    """Let *client* survive every message that a server can hand it. To be called before it subscribes to anything."""
+    parser.MSG_RE, parser.HMSG_RE = _MSG, _HMSG
+    # The library has no public way to decode otherwise.
+    client._build_message = _message_builder(client)  # type: ignore[method-assign,assignment]  # noqa: SLF001
+    client._process_headers = _header_reader(client._process_headers)  # type: ignore[method-assign,assignment]  # noqa: SLF001
+
+
+def _message_builder(client: Client) -> Callable[[int, bytes, bytes, bytes, Headers], Msg]:
+    make = client.msg_class
+
+    def build(sid: int, subject: bytes, reply: bytes, data: bytes, headers: Headers) -> Msg:
+        return make(
+            subject=subject.decode(errors="replace"),
+            reply=reply.decode(errors="replace"),
+            data=data,
+            headers=headers,
+            _client=client,
+            _sid=sid,
+        )
+
+    return build
+
+
+def _header_reader(read: Callable[[bytes], Awaitable[Headers]]) -> Callable[[bytes | None], Awaitable[Headers]]:
+    async def read_headers(block: bytes | None) -> Headers:
+        if not block:
+            return None
+        try:
+            headers = await read(block)
+        except (ValueError, LookupError) as error:
+            log.warning("unreadable_headers", reason=type(error).__name__)
+            return None
+        if headers is not None and "Status" in headers:
+            # The library names what a status line says by members of an enumeration, which are no plain text.
+            return {"".join(name): value for name, value in headers.items()}
+        return headers
+
+    return read_headers
