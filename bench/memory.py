@@ -44,7 +44,7 @@ async def measure_memory(messages: int, work_dir: Path, say: Say) -> MemoryUse:
             try:
                 last = await fill(client, Load.of(messages).bodies())
                 say(f"{messages:,} messages published")
-                await ConsumerWatch(client, CONSUMER).until(last, running.process, _TIMEOUT_S)
+                await ConsumerWatch(client, CONSUMER).done(last, running.process, _TIMEOUT_S)
             finally:
                 sampling.cancel()
             use.rss_mib, use.peak_mib = running.process.memory_mib()

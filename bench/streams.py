@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Protocol
@@ -105,26 +105,45 @@ class ConsumerWatch:
         self._subject = f"$JS.API.CONSUMER.INFO.{stream}.{consumer}"
 
     async def until(self, last_sequence: int, worker: Worker, timeout_s: float) -> Worked:
-        """Wait until everything up to *last_sequence* is acknowledged.
+        """Wait until everything up to *last_sequence* is acknowledged, and say how long it took.
 
-        The clock starts at the last poll that saw nothing delivered; a watch that began too late to see that has
-        measured nothing. Raises :class:`BenchError` for that, and where *worker* ends before it is done, stands still,
-        or is not done after *timeout_s*.
+        The clock starts at the last poll that saw nothing delivered. Raises :class:`BenchError` as :meth:`done` does,
+        and where the watch began too late to see that: it has measured nothing.
         """
-        deadline = time.perf_counter() + timeout_s
-        stalled_at = time.perf_counter() + STALL_S
-        before: _Progress | None = None
         started: float | None = None
-        while True:
-            asked = time.perf_counter()
-            progress = await self._progress()
+        redelivered = 0
+        async for asked, progress in self._follow(last_sequence, worker, timeout_s):
             if progress is None or not progress.delivered:
                 started = asked
             elif started is None:
                 raise BenchError(f"the watch began after the contender, at {progress}")
-            elif progress.acknowledged >= last_sequence and not progress.pending_acks:
-                ended = time.perf_counter()
-                return Worked(ended - started, progress.redelivered)
+            else:
+                redelivered = progress.redelivered
+        if started is None:
+            raise BenchError("the watch saw nothing")
+        return Worked(time.perf_counter() - started, redelivered)
+
+    async def done(self, last_sequence: int, worker: Worker, timeout_s: float) -> None:
+        """Wait until everything up to *last_sequence* is acknowledged, whenever that began.
+
+        Raises :class:`BenchError` where *worker* ends before that, stands still, or is not done after *timeout_s*.
+        """
+        async for _ in self._follow(last_sequence, worker, timeout_s):
+            pass
+
+    async def _follow(
+        self, last_sequence: int, worker: Worker, timeout_s: float
+    ) -> AsyncIterator[tuple[float, _Progress | None]]:
+        """Every poll (when it was asked, what it saw), the one that saw the end included."""
+        deadline = time.perf_counter() + timeout_s
+        stalled_at = time.perf_counter() + STALL_S
+        before: _Progress | None = None
+        while True:
+            asked = time.perf_counter()
+            progress = await self._progress()
+            yield asked, progress
+            if progress is not None and progress.acknowledged >= last_sequence and not progress.pending_acks:
+                return
             if worker.ended():
                 raise BenchError(f"the contender ended at {progress}: {worker.last_words()}")
             if progress != before:
