@@ -24,18 +24,34 @@ from contracts.subjects import Family
 Screen: TypeAlias = Callable[[Delivery], Problem | None]
 """What a family demands before its bodies are read at all: None, or why it refuses."""
 
+Finish: TypeAlias = Callable[[Accepted], Judged]
+"""What a family makes of a message that is proven in all other respects."""
+
 
 class Gate:
     """Judges deliveries. Pure: the same delivery always gets the same verdict."""
 
-    def __init__(self, registry: Registry, rules: GateRules, screens: Mapping[Family, Screen] | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        rules: GateRules,
+        screens: Mapping[Family, Screen] | None = None,
+        finishes: Mapping[Family, Finish] | None = None,
+    ) -> None:
         self._rules: Final = rules
         self._registry: Final = registry
         self._screens: Final = dict(screens or {})
+        self._finishes: Final = dict(finishes or {})
 
     def judge(self, delivery: Delivery) -> Judged:
-        body = delivery.body
         contract = self._registry.addressed(delivery.subject)
+        judged = self._prove(delivery, contract)
+        if contract is not None and contract.family in self._finishes and isinstance(judged, Accepted):
+            return self._finishes[contract.family](judged)
+        return judged
+
+    def _prove(self, delivery: Delivery, contract: Contract | None) -> Judged:
+        body = delivery.body
         if len(body) > self._rules.max_bytes:
             return _unread(delivery, contract, _TOO_LARGE)
         if contract is not None and contract.family in self._screens:

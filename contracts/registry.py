@@ -13,7 +13,7 @@ from pydantic import create_model
 from contracts.envelope import Proven1, Proven2
 from contracts.errors import JsonValue
 from contracts.outgoing import DEAD_LETTER_KIND, RECEIPT_KIND, REPLY_KIND
-from contracts.payloads import ledger, ops, outgoing, session
+from contracts.payloads import callbacks, feed, ledger, ops, outgoing, schedule, session, work
 from contracts.payloads.base import Payload
 from contracts.subjects import DURABLE, Family, parse_callback
 
@@ -169,6 +169,23 @@ REGISTRY: Final = Registry(
             older("1.0", session.SessionUsage1, session.usage_from_1),
             Schema("2.0", session.SessionUsage),
         ),
+        contract(Family.INGEST, "feed.item", Schema("1.0", feed.FeedItem)),
+        contract(Family.INGEST, "content.schedule", Schema("1.0", schedule.ContentSchedule)),
+        contract(
+            Family.CALLBACK, "item.result", Schema("1.0", callbacks.ItemResult), address="callback.item.{item_id}"
+        ),
+        contract(
+            Family.CALLBACK,
+            "publish.result",
+            Schema("1.0", callbacks.PublishResult),
+            address="callback.publish.{post_id}",
+        ),
+        contract(Family.WORK, "job.process", Schema("1.0", work.JobProcess)),
+        contract(Family.WORK, "job.render", Schema("1.0", work.JobRenderWork)),
+        contract(Family.WORK, "item.analyse", Schema("1.0", work.ItemAnalyse)),
+        contract(Family.WORK, "publish", Schema("1.0", work.Publish)),
+        contract(Family.WORK, "instruction.regenerate", Schema("1.0", work.InstructionRegenerateWork)),
+        contract(Family.WORK, "screenshot.extract", Schema("1.0", work.ScreenshotExtractWork)),
         contract(Family.COMMAND, "ledger.get", Schema("1.0", ledger.LedgerGet)),
         contract(Family.OPS, "health-check", Schema("1.0", ops.HealthCheck)),
         contract(Family.DEAD, DEAD_LETTER_KIND, Schema("1.0", outgoing.DeadLetter), address="dead.{subject}"),

@@ -4,6 +4,17 @@ from types import MappingProxyType
 from typing import Final
 
 from handlers.effects import Families
+from handlers.items import take_item_results, take_items
+from handlers.publications import take_publish_results, take_schedules
 from handlers.sessions import take_sessions
 
-FAMILIES: Final[Families] = MappingProxyType({"session.event": take_sessions, "session.usage": take_sessions})
+FAMILIES: Final[Families] = MappingProxyType(
+    {
+        "session.event": take_sessions,
+        "session.usage": take_sessions,
+        "feed.item": take_items,
+        "content.schedule": take_schedules,
+        "item.result": take_item_results,
+        "publish.result": take_publish_results,
+    }
+)

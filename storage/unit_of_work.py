@@ -4,17 +4,38 @@ from typing import Final
 
 from sqlalchemy import Connection, Select, column, literal_column, select, table
 
+from storage.callback_events import CallbackEvents
 from storage.command_log import CommandLog
 from storage.dead_letters import DeadLetters
 from storage.inbox import Inbox
+from storage.instructions import SqlInstructionRepository
+from storage.items import SqlItemRepository
+from storage.job_artifacts import SqlArtifactRepository
+from storage.job_ports import (
+    ArtifactRepository,
+    InstructionRepository,
+    JobRepository,
+    ProjectRepository,
+    TaskRepository,
+)
+from storage.jobs import SqlJobRepository
 from storage.leases import Leases
 from storage.ledger import SqlLedgerRepository
 from storage.ops_runs import OpsRuns
 from storage.outbox import Outbox
 from storage.performance import SqlPerformanceRepository
-from storage.ports import LedgerRepository, PerformanceRepository, UsageRepository
+from storage.ports import (
+    ItemRepository,
+    LedgerRepository,
+    PerformanceRepository,
+    PublicationRepository,
+    UsageRepository,
+)
 from storage.pricing_versions import PricingVersions
+from storage.projects import SqlProjectRepository
+from storage.publications import SqlPublicationRepository
 from storage.tables import metadata
+from storage.tasks import SqlTaskRepository
 from storage.usage import SqlUsageRepository
 from storage.work import Work
 
@@ -75,6 +96,38 @@ class UnitOfWork:
     @property
     def work(self) -> Work:
         return Work(self.connection)
+
+    @property
+    def callback_events(self) -> CallbackEvents:
+        return CallbackEvents(self.connection)
+
+    @property
+    def items(self) -> ItemRepository:
+        return SqlItemRepository(self.connection)
+
+    @property
+    def publications(self) -> PublicationRepository:
+        return SqlPublicationRepository(self.connection)
+
+    @property
+    def projects(self) -> ProjectRepository:
+        return SqlProjectRepository(self.connection)
+
+    @property
+    def jobs(self) -> JobRepository:
+        return SqlJobRepository(self.connection)
+
+    @property
+    def artifacts(self) -> ArtifactRepository:
+        return SqlArtifactRepository(self.connection)
+
+    @property
+    def instructions(self) -> InstructionRepository:
+        return SqlInstructionRepository(self.connection)
+
+    @property
+    def tasks(self) -> TaskRepository:
+        return SqlTaskRepository(self.connection)
 
     def schema_revision(self) -> str | None:
         """The migration that the database is at."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import REAL, BigInteger, Column, Double, Integer, LargeBinary, MetaData, Text
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeEngine
 
 metadata: Final = MetaData(
     naming_convention={
@@ -20,7 +21,7 @@ metadata: Final = MetaData(
 
 Int: Final = BigInteger().with_variant(Integer(), "sqlite")
 Str: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
-Real: Final = Double().with_variant(REAL(), "sqlite")
+Real: Final[TypeEngine[float]] = Double().with_variant(REAL(), "sqlite")
 
 
 def text(name: str, *, nullable: bool = False, primary_key: bool = False) -> Column[str]:

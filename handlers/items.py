@@ -1,0 +1,187 @@
+"""Items of feeds: taken in, handed out to be analysed, and analysed by what a worker reports."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from contracts.delivery import Accepted
+from contracts.errors import Problem
+from contracts.payloads.callbacks import ItemResult, Sentiment
+from contracts.payloads.feed import FeedItem as FeedPayload
+from contracts.principals import SYSTEM
+from contracts.states import ItemState
+from contracts.times import MICROS_PER_SECOND, format_micros
+from contracts.work import WorkType
+from domain import items as rules
+from domain.access import NOT_FOUND
+from domain.items import Item, ItemDecision
+from domain.work import GAVE_UP, By, Failure, Overdue
+from handlers.callbacks import Report, decide_in_order, reports_of
+from handlers.effects import Context, Effects
+from handlers.work import Order, finish, give_up, hand_out, in_hand, start
+from storage.failure_text import failure_text
+from storage.outbox import OutboxMessage
+from storage.ports import FeedItem, ItemStanding
+from storage.unit_of_work import UnitOfWork
+from storage.work import SubjectKind, WorkRow
+
+
+def take_items(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
+    """``feed.item``: new ones go out to be analysed; of a known one the newest message counts, its work stays."""
+    said = _newest_of_each(group)
+    decided = {item_id: _received(item_id, context) for item_id in said}
+    rows = {item_id: _row(said[item_id], decided[item_id].item, context) for item_id in said}
+    added = uow.items.add(list(rows.values()))
+    uow.items.renew([row for item_id, row in rows.items() if item_id not in added])
+    orders = [order for item_id in added if (order := _order(decided[item_id], rows[item_id])) is not None]
+    return Effects(outbox=hand_out(sorted(orders, key=lambda order: order.subject_id), uow, context))
+
+
+def _received(item_id: str, context: Context) -> ItemDecision:
+    return rules.received(item_id, start(WorkType.ITEM_ANALYSE, context), By(SYSTEM, context.now))
+
+
+def _newest_of_each(group: Sequence[Accepted]) -> dict[str, Accepted]:
+    newest: dict[str, Accepted] = {}
+    for accepted in group:
+        item_id = _said(accepted).item_id
+        if item_id not in newest or newest[item_id].created_at < accepted.created_at:
+            newest[item_id] = accepted
+    return newest
+
+
+def _said(accepted: Accepted) -> FeedPayload:
+    if not isinstance(accepted.payload, FeedPayload):
+        raise TypeError(f"{accepted.kind} is no item of a feed")
+    return accepted.payload
+
+
+def _row(accepted: Accepted, item: Item, context: Context) -> FeedItem:
+    said = _said(accepted)
+    return FeedItem(
+        item_id=said.item_id,
+        source=said.source,
+        title=said.title,
+        url=said.url,
+        published_at=said.published_at,
+        text=said.text,
+        status=item.status,
+        attempt=item.attempt,
+        work_id=None if item.work is None else item.work.work_id,
+        sentiment_label=None,
+        sentiment_score=None,
+        failure=None,
+        message_id=accepted.message_id,
+        trace_id=accepted.trace_id,
+        producer=accepted.producer,
+        created_at=accepted.created_at,
+        received_at=context.now,
+        updated_at=context.now,
+    )
+
+
+def _order(decision: ItemDecision, row: FeedItem) -> Order | None:
+    if decision.dispatch is None or decision.item.work is None:
+        return None
+    needs = {
+        "source": row.source,
+        "title": row.title,
+        "url": row.url,
+        "published_at": format_micros(row.published_at),
+        "text": row.text,
+    }
+    return Order(SubjectKind.ITEM, row.item_id, decision.dispatch, decision.item.work, needs, row.trace_id)
+
+
+def take_item_results(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
+    """``item.result``: the first one analyses its item; an item has one analysis."""
+    reports = reports_of(group)
+    desk = ItemDesk({report.subject_id for report in reports}, uow, context)
+    effects = decide_in_order(reports, desk.take_result, uow, context)
+    effects.outbox += desk.write()
+    return effects
+
+
+class ItemDesk:
+    """Items under decision in one transaction, locked; what was decided is written together by :meth:`write`."""
+
+    def __init__(self, item_ids: Iterable[str], uow: UnitOfWork, context: Context) -> None:
+        self._uow = uow
+        self._context = context
+        self._rows = uow.items.lock(sorted(item_ids))
+        self._work = uow.work.of(sorted(row.work_id for row in self._rows.values() if row.work_id is not None))
+        self._items = {item_id: _standing(row, self._work) for item_id, row in self._rows.items()}
+        self._changed: dict[str, ItemStanding] = {}
+        self._orders: list[Order] = []
+        self._finished: list[str] = []
+        self._given_up: list[str] = []
+
+    def take_result(self, report: Report) -> Problem | None:
+        """A worker's analysis."""
+        item = self._items.get(report.subject_id)
+        if item is None:
+            return NOT_FOUND
+        ruling = rules.analysed(item)
+        if isinstance(ruling, Problem):
+            return ruling
+        if isinstance(report.payload, ItemResult):
+            self._store(ruling, sentiment=report.payload.sentiment)
+        if item.work is not None:
+            self._finished.append(item.work.work_id)
+        return None
+
+    def replay(self, item_id: str) -> bool:
+        """Send a failed item out again; false where it is not failed."""
+        item = self._items.get(item_id)
+        return item is not None and self._store(
+            rules.replayed(item, start(WorkType.ITEM_ANALYSE, self._context), By(SYSTEM, self._context.now))
+        )
+
+    def heal(self, item_id: str, *, threshold_s: float) -> Overdue:
+        """Send an item out again, or give it up, where its deadline is past or nobody answered for ``threshold_s``."""
+        item = self._items.get(item_id)
+        if item is None or item.work is None or item.status is not ItemState.PENDING:
+            return Overdue.NOT_YET
+        by, terms = By(SYSTEM, self._context.now), self._context.work
+        stale_at = self._work[item.work.work_id].counted_from + round(threshold_s * MICROS_PER_SECOND)
+        due = replace(item, work=replace(item.work, deadline=min(item.work.deadline, stale_at)))
+        decision = rules.overdue(
+            due, by=by, deadline_s=terms.deadline_s[WorkType.ITEM_ANALYSE], max_attempts=terms.max_attempts
+        )
+        if not self._store(decision, failure=None if decision.dispatch else GAVE_UP):
+            return Overdue.NOT_YET
+        if decision.dispatch is not None:
+            return Overdue.AGAIN
+        self._given_up.append(item.work.work_id)
+        return Overdue.GIVE_UP
+
+    def write(self) -> list[OutboxMessage]:
+        """Write what was decided; answers the messages of what goes out."""
+        self._uow.items.store(list(self._changed.values()))
+        finish(self._finished, self._uow, self._context)
+        give_up(self._given_up, GAVE_UP, self._uow, self._context)
+        return hand_out(self._orders, self._uow, self._context)
+
+    def _store(
+        self, decision: ItemDecision, *, sentiment: Sentiment | None = None, failure: Failure | None = None
+    ) -> bool:
+        if not decision.changed:
+            return False
+        item = decision.item
+        self._items[item.item_id] = item
+        self._changed[item.item_id] = ItemStanding(
+            item_id=item.item_id,
+            status=item.status,
+            attempt=item.attempt,
+            work_id=None if item.work is None else item.work.work_id,
+            sentiment_label=None if sentiment is None else sentiment.label,
+            sentiment_score=None if sentiment is None else sentiment.score,
+            failure=failure_text(failure),
+            updated_at=self._context.now,
+        )
+        if (order := _order(decision, self._rows[item.item_id])) is not None:
+            self._orders.append(order)
+        return True
+
+
+def _standing(row: FeedItem, work: Mapping[str, WorkRow]) -> Item:
+    return Item(row.item_id, ItemState(row.status), row.attempt, in_hand(work.get(row.work_id or "")))

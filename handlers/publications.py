@@ -1,0 +1,256 @@
+"""Publications: scheduled, handed out when due, and then whatever the publisher reports."""
+
+import random
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from contracts.delivery import Accepted
+from contracts.errors import JsonValue, Problem
+from contracts.payloads.callbacks import PublishOutcome, PublishResult
+from contracts.payloads.schedule import ContentSchedule
+from contracts.principals import SYSTEM
+from contracts.states import PublicationState
+from contracts.times import format_micros
+from contracts.work import WorkType
+from domain import publications as rules
+from domain.access import NOT_FOUND
+from domain.publications import PublicationDecision, PublicationRuling, RetryTerms
+from domain.work import GAVE_UP, UNEXPLAINED, By, Failure, Overdue
+from handlers.callbacks import Report, decide_in_order, reports_of
+from handlers.effects import Context, Effects
+from handlers.work import Order, finish, give_up, hand_out, in_hand, start
+from storage.failure_text import failure_text, read_failure
+from storage.outbox import OutboxMessage
+from storage.ports import Publication
+from storage.unit_of_work import UnitOfWork
+from storage.work import SubjectKind, WorkRow
+
+
+def take_schedules(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
+    """``content.schedule``: the newest message counts, as long as nothing went out."""
+    first: dict[str, int] = {}
+    for index, accepted in enumerate(group):
+        first.setdefault(_said(accepted).post_id, index)
+    added = uow.publications.add([_row(group[index], context) for index in first.values()])
+    later = [index for index, accepted in enumerate(group) if index != first[_said(accepted).post_id]]
+    known = [index for post_id, index in first.items() if post_id not in added]
+    effects = Effects()
+    desk = PublicationDesk.locked([_said(group[index]).post_id for index in known + later], uow, context)
+    for index in sorted(known + later):
+        if (objection := desk.reschedule(group[index])) is not None:
+            effects.refused[index] = objection
+    desk.write()
+    return effects
+
+
+def take_publish_results(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
+    """``publish.result``: published, failed for good, or failed and to be tried again later."""
+    reports = reports_of(group)
+    desk = PublicationDesk.locked([report.subject_id for report in reports], uow, context)
+    effects = decide_in_order(reports, desk.take_result, uow, context)
+    effects.outbox += desk.write()
+    return effects
+
+
+def dispatch_due(uow: UnitOfWork, context: Context, *, limit: int) -> list[OutboxMessage]:
+    """Hand out what is due by now, *limit* at most; answers the messages, one for each."""
+    rows = uow.publications.lock_due(now=context.now, limit=limit)
+    desk = PublicationDesk(rows, uow, context)
+    for row in rows:
+        desk.dispatch(row.post_id)
+    return desk.write()
+
+
+class PublicationDesk:
+    """Publications under decision in one transaction, locked; :meth:`write` writes all that was decided."""
+
+    def __init__(self, rows: Sequence[Publication], uow: UnitOfWork, context: Context) -> None:
+        self._uow = uow
+        self._context = context
+        self._by = By(SYSTEM, context.now)
+        self._rows = {row.post_id: row for row in rows}
+        work = uow.work.of(sorted(row.work_id for row in rows if row.work_id is not None))
+        self._standings = {row.post_id: _standing(row, work) for row in rows}
+        self._changed: set[str] = set()
+        self._dispatched: list[PublicationDecision] = []
+        self._finished: list[tuple[str, Failure | None]] = []
+        self._given_up: list[str] = []
+
+    @classmethod
+    def locked(cls, post_ids: Sequence[str], uow: UnitOfWork, context: Context) -> "PublicationDesk":
+        return cls(list(uow.publications.lock(sorted(set(post_ids))).values()), uow, context)
+
+    def reschedule(self, accepted: Accepted) -> Problem | None:
+        """A later message about it: an older one changes nothing, a newer one only as long as nothing went out."""
+        said = _said(accepted)
+        row, standing = self._rows[said.post_id], self._standings[said.post_id]
+        if accepted.created_at <= row.created_at:
+            return None
+        ruling = rules.rescheduled(standing, said.publish_at)
+        if isinstance(ruling, Problem):
+            return ruling
+        self._rows[said.post_id] = _row(accepted, self._context)._replace(received_at=row.received_at)
+        self._store(ruling)
+        return None
+
+    def take_result(self, report: Report) -> Problem | None:
+        """What the publisher says."""
+        standing, result = self._standings.get(report.subject_id), report.payload
+        if standing is None or not isinstance(result, PublishResult):
+            return NOT_FOUND
+        ruling, why = self._judge(standing, result)
+        if isinstance(ruling, Problem):
+            return ruling
+        self._store(ruling)
+        if standing.work is not None:
+            self._finished.append((standing.work.work_id, why))
+        return None
+
+    def _judge(self, standing: rules.Publication, result: PublishResult) -> tuple[PublicationRuling, Failure | None]:
+        if result.outcome is PublishOutcome.PUBLISHED:
+            return rules.published(standing, result.external_id), None
+        told = result.failure
+        why = UNEXPLAINED if told is None else Failure(told.code, told.message, told.retryable)
+        return rules.failed(standing, why, self._retry_terms(), self._by), why
+
+    def _retry_terms(self) -> RetryTerms:
+        terms = self._context.work
+        return RetryTerms(
+            max_attempts=terms.max_attempts,
+            first_s=terms.retry_first_s,
+            most_s=terms.retry_most_s,
+            chance=random.random(),  # noqa: S311 - jitter, not a secret
+        )
+
+    def dispatch(self, post_id: str) -> None:
+        """Hand it out if it is due."""
+        self._store(rules.dispatch_due(self._standings[post_id], start(WorkType.PUBLISH, self._context), self._by))
+
+    def replay(self, post_id: str) -> bool:
+        """Schedule a failed publication again, due now; false where it is not failed."""
+        standing = self._standings.get(post_id)
+        return standing is not None and self._store(rules.replayed(standing, self._by))
+
+    def heal(self, post_id: str) -> Overdue:
+        """Hand out again what is past its deadline, or give it up."""
+        standing = self._standings.get(post_id)
+        if standing is None or standing.work is None:
+            return Overdue.NOT_YET
+        terms = self._context.work
+        decision = rules.overdue(
+            standing,
+            at=self._context.now,
+            deadline_s=terms.deadline_s[WorkType.PUBLISH],
+            max_attempts=terms.max_attempts,
+        )
+        if not self._store(decision):
+            return Overdue.NOT_YET
+        if decision.dispatch is not None:
+            return Overdue.AGAIN
+        self._given_up.append(standing.work.work_id)
+        return Overdue.GIVE_UP
+
+    def write(self) -> list[OutboxMessage]:
+        """Write what was decided; answers the messages of what goes out."""
+        rows = [self._stored(post_id) for post_id in self._changed]
+        self._uow.publications.store(rows)
+        finish([work_id for work_id, why in self._finished if why is None], self._uow, self._context)
+        for work_id, why in self._finished:
+            if why is not None:
+                finish([work_id], self._uow, self._context, failure=why)
+        give_up(self._given_up, GAVE_UP, self._uow, self._context)
+        return hand_out(self._orders(), self._uow, self._context)
+
+    def _store(self, decision: PublicationDecision) -> bool:
+        if not decision.changed:
+            return False
+        post_id = decision.publication.post_id
+        self._standings[post_id] = decision.publication
+        self._changed.add(post_id)
+        if decision.dispatch is not None:
+            self._dispatched.append(decision)
+        return True
+
+    def _stored(self, post_id: str) -> Publication:
+        standing = self._standings[post_id]
+        return self._rows[post_id]._replace(
+            publish_at=standing.publish_at,
+            status=standing.status,
+            due_at=standing.due_at,
+            attempt=standing.attempt,
+            failures=standing.failures,
+            work_id=None if standing.work is None else standing.work.work_id,
+            external_id=standing.external_id,
+            failure=failure_text(standing.error),
+            updated_at=self._context.now,
+        )
+
+    def _orders(self) -> list[Order]:
+        rows = [self._rows[decision.publication.post_id] for decision in self._dispatched]
+        videos = self._uow.publications.video_urls(sorted({row.job_id for row in rows if row.job_id is not None}))
+        return [
+            Order(SubjectKind.PUBLICATION, row.post_id, decision.dispatch, work, _needs(row, videos), row.trace_id)
+            for decision, row in zip(self._dispatched, rows, strict=True)
+            if decision.dispatch is not None and (work := decision.publication.work) is not None
+        ]
+
+
+def _said(accepted: Accepted) -> ContentSchedule:
+    if not isinstance(accepted.payload, ContentSchedule):
+        raise TypeError(f"{accepted.kind} is no schedule")
+    return accepted.payload
+
+
+def _row(accepted: Accepted, context: Context) -> Publication:
+    said = _said(accepted)
+    standing = rules.scheduled(said.post_id, said.publish_at).publication
+    return Publication(
+        post_id=said.post_id,
+        script_id=said.script_id,
+        job_id=said.job_id,
+        platform=said.platform,
+        publish_at=said.publish_at,
+        caption=said.caption,
+        hashtags=orjson.dumps(said.hashtags).decode(),
+        topic=said.topic,
+        objective=said.objective,
+        status=standing.status,
+        due_at=standing.due_at,
+        attempt=standing.attempt,
+        failures=standing.failures,
+        work_id=None,
+        external_id=None,
+        failure=None,
+        message_id=accepted.message_id,
+        trace_id=accepted.trace_id,
+        producer=accepted.producer,
+        created_at=accepted.created_at,
+        received_at=context.now,
+        updated_at=context.now,
+    )
+
+
+def _standing(row: Publication, work: Mapping[str, WorkRow]) -> rules.Publication:
+    return rules.Publication(
+        post_id=row.post_id,
+        publish_at=row.publish_at,
+        due_at=row.due_at,
+        status=PublicationState(row.status),
+        attempt=row.attempt,
+        failures=row.failures,
+        external_id=row.external_id,
+        error=read_failure(row.failure),
+        work=in_hand(work.get(row.work_id or "")),
+    )
+
+
+def _needs(row: Publication, videos: Mapping[str, str]) -> dict[str, JsonValue]:
+    return {
+        "platform": row.platform,
+        "publish_at": format_micros(row.publish_at),
+        "caption": row.caption,
+        "hashtags": orjson.loads(row.hashtags),
+        "topic": row.topic,
+        "video_url": videos.get(row.job_id or ""),
+    }
