@@ -4,7 +4,9 @@ The same synchronous units of work run inside SQLAlchemy's async engine (``run_s
 underneath: repositories need not know.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, event
@@ -75,6 +77,9 @@ class PostgresDatabase:
         )
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._closed = False
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def write(self, work: Callable[[UnitOfWork], T]) -> T:
         return await self._transaction(self._engine, work)
@@ -86,28 +91,39 @@ class PostgresDatabase:
         def whole(connection: Connection) -> T:
             return work(UnitOfWork(connection))
 
-        connection = await self._connect(engine)
+        if self._closed:
+            raise StorageAway("the database is closed")
+        self._running += 1
+        self._idle.clear()
         try:
-            async with connection.begin():
+            async with _connected(engine) as connection, connection.begin():
                 return await connection.run_sync(whole)
         except DataRefused as refused:
             raise refused from None  # the server's own words may quote the data
         except MemoryError as error:
             raise StorageAway("MemoryError") from error
         finally:
-            await connection.close()
-
-    async def _connect(self, engine: AsyncEngine) -> AsyncConnection:
-        if self._closed:
-            raise StorageAway("the database is closed")
-        try:
-            return await engine.connect()
-        except Exception as error:
-            failure = of_driver(error)
-            if failure is None or failure is error:
-                raise
-            raise StorageAway(str(failure)) from error
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
 
     async def close(self) -> None:
         self._closed = True
+        await self._idle.wait()
         await self._engine.dispose()
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection of the pool; whatever stands in the way of one is :class:`StorageAway`."""
+    try:
+        connection = await engine.connect()
+    except Exception as error:
+        failure = of_driver(error)
+        if failure is None:
+            raise
+        raise StorageAway(str(failure)) from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
