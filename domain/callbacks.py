@@ -8,12 +8,14 @@ while such can come it is held back, for a limited time, then decided as it stan
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
 
 from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, problem
 from contracts.states import JobState
 from contracts.work import WorkType
 from domain.access import NOT_FOUND
+from domain.instructions import BlockFacts, same_blocks
 from domain.job_states import PROGRESS_STATES, SIGNAL_OF_REPORT, Signal, next_state
 from domain.jobs import Decision, Job, moved, touched, unchanged
 from domain.work import (
@@ -54,17 +56,6 @@ class SceneFacts(Protocol):
     def duration_s(self) -> float: ...
     @property
     def image_url(self) -> str | None: ...
-
-
-class BlockFacts(Protocol):
-    """A part of an instruction."""
-
-    @property
-    def block_id(self) -> str: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def text(self) -> str: ...
 
 
 class InstructionFacts(Protocol):
@@ -160,15 +151,17 @@ ReportRuling: TypeAlias = AcceptedReport | Held | Problem
 ReportOutcome: TypeAlias = AcceptedReport | Duplicate | Held | Problem
 
 
-def decide_report(job: Job, report: JobReport, arrival: Arrival, by: By, terms: Terms) -> ReportRuling:
-    """Judge one report whose event is not known yet."""
+def decide_report(
+    job: Job, report: JobReport, arrival: Arrival, by: By, terms: Terms, newest: Sequence[BlockFacts] | None = None
+) -> ReportRuling:
+    """Judge one report whose event is not known yet; ``newest`` is what the newest version of the instruction says."""
     if (refused := fenced_out(job.fence, attempt=report.attempt, sequence=report.sequence)) is not None:
         return refused
     signal = _move(job, report.status)
     overtook = isinstance(signal, Problem) or skips(job.fence, report.sequence)
     if overtook and _older_could_help(job, report) and (held := arrival.hold()) is not None:
         return held
-    return signal if isinstance(signal, Problem) else _accept(job, report, signal, by, terms)
+    return signal if isinstance(signal, Problem) else _accept(job, report, signal, by, terms, newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,20 +176,27 @@ class Incoming:
 
 
 def decide_reports(
-    incoming: Sequence[Incoming], jobs: Mapping[str, Job], known: Mapping[str, str], terms: Terms
+    incoming: Sequence[Incoming],
+    jobs: Mapping[str, Job],
+    known: Mapping[str, str],
+    terms: Terms,
+    written: Mapping[str, Sequence[BlockFacts]] = MappingProxyType({}),
 ) -> list[ReportOutcome]:
     """Judge a batch in its order, each report against what the ones before it left; one outcome for each.
 
-    ``known`` maps the ``event_id`` of every event of the family that was accepted before to its hash. The last accepted
-    decision on a job has its final value.
+    ``known`` maps the ``event_id`` of every event of the family that was accepted before to its hash, ``written`` a job
+    to what the newest version of its instruction says. The last accepted decision on a job has its final value.
     """
-    current, accepted = dict(jobs), dict(known)
+    current, accepted, newest = dict(jobs), dict(known), dict(written)
     waiting: set[str] = set()
     outcomes: list[ReportOutcome] = []
     for each in incoming:
-        outcome = _decide_next(each, current.get(each.job_id), accepted, each.job_id in waiting, terms)
+        job, says = current.get(each.job_id), newest.get(each.job_id)
+        outcome = _decide_next(each, job, accepted, each.job_id in waiting, terms, says)
         if isinstance(outcome, AcceptedReport):
             current[each.job_id] = outcome.decision.job
+            if outcome.draft is not None:
+                newest[each.job_id] = outcome.draft.blocks
             accepted[each.report.event_id] = each.event_hash
         elif isinstance(outcome, Held):
             waiting.add(each.job_id)
@@ -205,7 +205,12 @@ def decide_reports(
 
 
 def _decide_next(
-    each: Incoming, job: Job | None, accepted: Mapping[str, str], follows_held: bool, terms: Terms
+    each: Incoming,
+    job: Job | None,
+    accepted: Mapping[str, str],
+    follows_held: bool,
+    terms: Terms,
+    newest: Sequence[BlockFacts] | None,
 ) -> ReportOutcome:
     if (known_hash := accepted.get(each.report.event_id)) is not None:
         return known_event(known_hash, each.event_hash)
@@ -213,7 +218,7 @@ def _decide_next(
         return NOT_FOUND
     # What is held in this batch is given back unacknowledged: for those behind it an older message is outstanding.
     arrival = replace(each.arrival, older_outstanding=True) if follows_held else each.arrival
-    return decide_report(job, each.report, arrival, each.by, terms)
+    return decide_report(job, each.report, arrival, each.by, terms, newest)
 
 
 def _move(job: Job, reported: JobState) -> Signal | Problem | None:
@@ -230,9 +235,11 @@ def _older_could_help(job: Job, report: JobReport) -> bool:
     return not job.terminal and (report.status in SIGNAL_OF_REPORT or report.status in PROGRESS_STATES)
 
 
-def _accept(job: Job, report: JobReport, signal: Signal | None, by: By, terms: Terms) -> AcceptedReport:
+def _accept(
+    job: Job, report: JobReport, signal: Signal | None, by: By, terms: Terms, newest: Sequence[BlockFacts] | None
+) -> AcceptedReport:
     made = report.artifacts
-    draft = _draft(job, made, terms)
+    draft = _draft(job, made, terms, newest)
     reported = replace(
         job,
         progress=job.progress if report.progress is None else report.progress,
@@ -270,7 +277,10 @@ def _transcript(made: ArtifactFacts) -> Transcript | None:
     return Transcript(segments[0].start_ms, before_ms, segments)
 
 
-def _draft(job: Job, made: ArtifactFacts | None, terms: Terms) -> Draft | None:
+def _draft(job: Job, made: ArtifactFacts | None, terms: Terms, newest: Sequence[BlockFacts] | None) -> Draft | None:
+    """A worker that repeats what the newest version says writes no version, which would ask for a new approval."""
     if made is None or made.instruction is None:
+        return None
+    if newest is not None and same_blocks(made.instruction.blocks, newest):
         return None
     return Draft(job.instruction_id or terms.new_id(), job.instruction_version + 1, made.instruction.blocks)

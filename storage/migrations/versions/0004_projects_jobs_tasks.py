@@ -11,7 +11,7 @@ depends_on = None
 
 _TEXT = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 _INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_REAL = sa.Double().with_variant(sa.REAL(), "sqlite")
+_REAL: sa.types.TypeEngine[float] = sa.Double().with_variant(sa.REAL(), "sqlite")
 
 _TABLES = (
     "projects",
