@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -115,7 +115,7 @@ async def bridge(settings: Settings, tuning: Tuning = DEFAULT_TUNING) -> AsyncIt
             async with _working(settings, tuning, plans, provider, broker, client, Running(url, metrics)) as running:
                 yield running
         finally:
-            await broker.stop()
+            await _disconnect(broker, client)
     except AdapterError as error:
         raise StartError(f"bridge: {error}") from error
     except NatsError as error:
@@ -165,8 +165,21 @@ async def _stop(broker: NatsBroker, worker: Worker) -> None:
     """First no more messages come in, then the work in hand is left: what is given back must not come back to us."""
     await worker.begin_stop()
     for subscriber in broker.subscribers:
-        await subscriber.stop()
+        try:
+            await subscriber.stop()
+        except NatsError as error:
+            log.warning("subscription_not_ended", reason=type(error).__name__)
     await worker.stop(_STOP_GRACE_S)
+
+
+async def _disconnect(broker: NatsBroker, client: Client) -> None:
+    """A connection that is lost cannot be drained; it is closed as it is."""
+    try:
+        await broker.stop()
+    except NatsError as error:
+        log.warning("connection_not_drained", reason=type(error).__name__)
+        with suppress(OSError):  # the client flushes to the socket that it has just lost
+            await client.close()
 
 
 async def _tools(

@@ -70,9 +70,12 @@ class Pipeline:
     def js(self) -> JetStreamContext:
         return self.nc.jetstream()
 
+    def configure_text(self, **parts: str) -> str:
+        return settings_text(self.server.url, self.replicate.base_url, **parts)
+
     def configure(self, **parts: str) -> Settings:
         self.settings_file = self.folder / f"config-{secrets.token_hex(4)}.toml"
-        self.settings_file.write_text(settings_text(self.server.url, self.replicate.base_url, **parts))
+        self.settings_file.write_text(self.configure_text(**parts))
         return load_settings(self.settings_file, {})
 
     @asynccontextmanager

@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from daemon.errors import StartError
+from daemon.runtime_file import Runtime, write_runtime
+from daemon.settings import load_settings
+from daemon.state_lock import StateLock
 from tests.adapters.replicate_server import PROCESSING, Fault, failed, processing, succeeded
 from tests.daemon.bridge_harness import SECRET, Pipeline, pipeline, until_metric
 
@@ -225,3 +229,37 @@ async def test_a_restart_of_the_server_is_waited_out(pipe: Pipeline) -> None:
         await pipe.last_payload("READY")
         await pipe.until_acknowledged()
     assert len(pipe.replicate.predictions) == 1
+
+
+async def test_a_bridge_finds_the_daemon_of_an_embedded_server_and_notices_when_it_has_moved(pipe: Pipeline) -> None:
+    state = pipe.folder / "daemon"
+    state.mkdir()
+    lock = StateLock(state)
+    lock.acquire()
+    text = pipe.configure_text().replace('mode = "external"', 'mode = "embedded"')
+    (pipe.folder / "embedded.toml").write_text(f'{text}\n[daemon]\nstate_dir = "{state}"\n')
+    settings = load_settings(pipe.folder / "embedded.toml", {})
+    write_runtime(state, Runtime(1, pipe.server.url, "http://127.0.0.1:1", "2026-11-20T10:15:30Z"))
+    try:
+        async with pipe.bridge(settings) as running:
+            await pipe.dispatch()
+            await pipe.last_payload("READY")
+            write_runtime(state, Runtime(2, "nats://127.0.0.1:1", "http://127.0.0.1:1", "2026-11-20T10:15:31Z"))
+            await pipe.server.stop()
+            async with asyncio.timeout(15):
+                await running.over.wait()
+    finally:
+        lock.release()
+
+
+async def test_without_a_daemon_the_start_says_so_in_one_line(pipe: Pipeline) -> None:
+    settings = pipe.configure(more="")
+    await pipe.js.delete_stream("HG_WORK")
+    impatient = settings.model_copy(update={"nats": settings.nats.model_copy(update={"connect_timeout_s": 0.3})})
+    with pytest.raises(StartError, match="HG_WORK is not there"):
+        async with pipe.bridge(impatient):
+            pytest.fail("it started")
+    await pipe.server.stop()
+    with pytest.raises(StartError, match=r"no connection to NATS|cannot connect"):
+        async with pipe.bridge(impatient):
+            pytest.fail("it started")
