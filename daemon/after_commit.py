@@ -45,6 +45,7 @@ class AfterCommit:
         self._readiness = readiness
         self._clock = clock
         self._new_id = new_id
+        self._is_away = False
 
     async def committed(self, batch: Sequence[Judged], settled: Settled, seconds: float) -> None:
         now = self._clock()
@@ -77,11 +78,15 @@ class AfterCommit:
             log.warning("receipt_lost", reason=str(error), message_id=judged.message_id)
 
     def storage_away(self, error: StorageAway) -> None:
-        self._metrics.intake_paused.set(1)
+        if not self._is_away:
+            self._is_away = True
+            self._metrics.intake_paused.inc()
         self._readiness.block(f"intake.{self._name}", "database", str(error))
         log.warning("storage_away", intake=self._name, reason=str(error))
 
     def storage_back(self) -> None:
-        self._metrics.intake_paused.set(0)
+        if self._is_away:
+            self._is_away = False
+            self._metrics.intake_paused.dec()
         self._readiness.clear(f"intake.{self._name}")
         log.info("storage_back", intake=self._name)

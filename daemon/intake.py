@@ -5,7 +5,8 @@ as soon as the last transaction ended it takes what is judged by then, 1 to ``ma
 message waits for nobody; at high load the groups grow by themselves.
 
 What makes a transaction fail decides what happens: storage away means waiting with the batch in hand, a conflict
-between daemons repeats it, anything else halves it until the poison stands alone.
+between daemons repeats it, anything else halves it until the poison stands alone. What fails after the commit makes
+nothing undone: the batch is acknowledged all the same.
 """
 
 import asyncio
@@ -19,7 +20,8 @@ from typing import Final, Protocol
 import anyio
 import structlog
 
-from contracts.delivery import Delivery, Judged
+from contracts.delivery import Delivery, Judged, Refused
+from contracts.examination import UNKNOWN_KIND
 from domain.backoff import Backoff
 from handlers.effects import Context, Families, Settled, Verdict
 from handlers.gate import INTERNAL, bury_alone, settle
@@ -31,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 ALONE_FROM_DELIVERY: Final = 3
 """From its third delivery on a message is worked on alone: one that kills the process takes no neighbour along."""
+
+_UNBURIABLE_AGAIN_S: Final = 30.0
+"""When a message that can neither be taken nor be kept as a dead letter is tried again; the server counts how often."""
 
 _SLICE: Final = 200
 """Messages judged between two turns of the loop: about 3 ms."""
@@ -98,11 +103,14 @@ class Intake:
         self._judged: deque[Judged] = deque()
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._backoff = Backoff(first_s=0.1, most_s=5.0)
 
     async def run(self) -> None:
-        """Work until :meth:`stop`; then finish the batch in hand and return. Raises what the source raises."""
+        """Work until :meth:`stop`; then finish the batch in hand and return. Raises what the source raises.
+
+        What was taken and not worked on is given back, as is the batch in hand where storage is away.
+        """
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._judge_arrivals)
             await self._commit_batches()
@@ -113,11 +121,11 @@ class Intake:
 
     def stop(self) -> None:
         """Take nothing new; :meth:`run` returns after the commit that runs."""
-        self._stopping = True
+        self._stopping.set()
         self._arrived.set()
 
     async def _judge_arrivals(self) -> None:
-        judge = self._gate.judge
+        judge = self._judge
         while True:
             deliveries = await self._source.take(_SLICE)
             if not deliveries:
@@ -129,10 +137,17 @@ class Intake:
                 await self._room.wait()
             await asyncio.sleep(0)
 
+    def _judge(self, delivery: Delivery) -> Judged:
+        try:
+            return self._gate.judge(delivery)
+        except Exception:  # a mistake of ours about one body must not stop all others
+            log.exception("gate_failed", subject=delivery.subject, sequence=delivery.sequence)
+            return Refused(INTERNAL, UNKNOWN_KIND, None, None, delivery)
+
     async def _commit_batches(self) -> None:
         while True:
             await self._arrived.wait()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             batch = self._next_batch()
             if batch:
@@ -154,20 +169,24 @@ class Intake:
 
     async def _work_on(self, batch: Sequence[Judged]) -> None:
         """Commit *batch*, halving it around what makes it fail, and answer for every part that is committed."""
+        started = asyncio.get_running_loop().time()
         try:
-            await self._commit(batch, partial(settle, batch, families=self._families))
-        except asyncio.CancelledError:
-            raise
+            settled = await self._committed(partial(settle, batch, families=self._families))
         except Exception as cause:  # noqa: BLE001 - whatever the data or our own code raises must not stop intake
             await self._isolate(batch, cause)
+        else:
+            await self._conclude(batch, settled, started)
 
     async def _isolate(self, batch: Sequence[Judged], cause: Exception) -> None:
         if len(batch) > 1:
             middle = len(batch) // 2
             await self._work_on(batch[:middle])
             await self._work_on(batch[middle:])
-            return
-        poison = batch[0]
+        else:
+            await self._bury(batch[0], cause)
+
+    async def _bury(self, poison: Judged, cause: Exception) -> None:
+        """Dead-letter the one message that cannot be taken, whatever it is that fails."""
         log.error(
             "poison message",
             subject=poison.delivery.subject,
@@ -176,17 +195,20 @@ class Intake:
             message_id=poison.message_id,
             exc_info=cause,
         )
-        await self._commit(batch, partial(bury_alone, poison, INTERNAL))
-
-    async def _commit(self, batch: Sequence[Judged], work: Work) -> None:
-        """Run *work* until it is committed, then answer for *batch*. Raises what is not storage's."""
         started = asyncio.get_running_loop().time()
-        settled = await self._committed(work)
-        await self._observer.committed(batch, settled, asyncio.get_running_loop().time() - started)
-        await self._answer(batch, settled)
+        try:
+            settled = await self._committed(partial(bury_alone, poison, INTERNAL))
+        except Exception:  # it stays in its stream, and the others go on
+            log.exception("poison_not_buried", sequence=poison.delivery.sequence)
+            await self._source.give_back(poison.delivery, _UNBURIABLE_AGAIN_S)
+        else:
+            await self._conclude([poison], settled, started)
 
-    async def _committed(self, work: Work) -> Settled:
-        """One transaction; repeated after a conflict between daemons, and for as long as storage is away."""
+    async def _committed(self, work: Work) -> Settled | None:
+        """One transaction; repeated after a conflict between daemons, and for as long as storage is away.
+
+        None where storage is away and the daemon stops. Raises what is not storage's.
+        """
         paused = False
         settled: Settled | None = None
         while settled is None:
@@ -195,16 +217,34 @@ class Intake:
             except StorageConflict:
                 await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311 - jitter, not a secret
             except StorageAway as error:
+                if self._stopping.is_set():
+                    return None
                 if not paused:
                     await self._source.pause()
                     paused = True
                 self._observer.storage_away(error)
-                await asyncio.sleep(self._backoff.next_delay_s(random.random()))  # noqa: S311 - jitter, not a secret
+                await self._wait_for_storage()
         self._backoff.reset()
         if paused:
             await self._source.resume()
             self._observer.storage_back()
         return settled
+
+    async def _wait_for_storage(self) -> None:
+        with anyio.move_on_after(self._backoff.next_delay_s(random.random())):  # noqa: S311 - jitter, not a secret
+            await self._stopping.wait()
+
+    async def _conclude(self, batch: Sequence[Judged], settled: Settled | None, started: float) -> None:
+        """Tell of the commit, then answer: what is durable is acknowledged, whatever telling of it comes to."""
+        if settled is None:
+            for judged in batch:
+                await self._source.give_back(judged.delivery)
+            return
+        try:
+            await self._observer.committed(batch, settled, asyncio.get_running_loop().time() - started)
+        except Exception:  # neither the messages nor storage are to blame
+            log.exception("after_commit_failed", messages=len(batch))
+        await self._answer(batch, settled)
 
     async def _answer(self, batch: Sequence[Judged], settled: Settled) -> None:
         done: list[Delivery] = []

@@ -83,7 +83,7 @@ class Metrics:
     def _state(self) -> None:
         registry = self.registry
         self.ready = Gauge("headgate_ready", "1 while the daemon is ready.", registry=registry)
-        self.intake_paused = Gauge("headgate_intake_paused", "1 while storage is away.", registry=registry)
+        self.intake_paused = Gauge("headgate_intake_paused", "Consumers that wait for storage.", registry=registry)
         self.dead_letters_open = Gauge(
             "headgate_dead_letters_open", "Dead letters that wait for somebody.", registry=registry
         )

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 import structlog
@@ -22,7 +23,7 @@ from contracts.times import format_micros
 from daemon.after_commit import AfterCommit
 from daemon.clock import new_id, now_micros
 from daemon.door import Door
-from daemon.ground import Nats
+from daemon.ground import Nats, provision_streams
 from daemon.guard import make_guard, token_authenticator
 from daemon.health import HealthCheck
 from daemon.ingest_guard import IngestGuard
@@ -96,6 +97,12 @@ class Daemon:
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Become ready, work until *stop*, then end in order. Raises what no loop can heal, as an exception group."""
+        try:
+            await self._run_until(stop)
+        finally:
+            remove_runtime(self._parts.settings.daemon.state_dir)
+
+    async def _run_until(self, stop: asyncio.Event) -> None:
         async with anyio.create_task_group() as loops:
             await self._begin(loops)
             async with anyio.create_task_group() as intakes:
@@ -207,6 +214,7 @@ class Daemon:
             prefix=parts.subjects.prefix,
             window=parts.settings.intake.window,
             ack_wait_s=parts.settings.intake.ack_wait_s,
+            recreate=partial(provision_streams, parts.settings, parts.nats, parts.subjects),
         )
 
     def _make_intake(self, family: Family, pull: ContinuousPull) -> Intake:
