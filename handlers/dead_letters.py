@@ -11,10 +11,15 @@ from storage.unit_of_work import UnitOfWork
 
 
 def bury(refused: Sequence[Refused], uow: UnitOfWork, context: Context) -> list[OutboxMessage]:
-    """Keep *refused* as dead letters; answers the messages that tell of them."""
+    """Keep *refused* as dead letters; answers the messages that tell of them. A delivery that meets another one of the
+    same message (in this batch, or in that of a daemon that was too slow) finds its row and tells nothing again."""
     letters = [_letter(each, context.new_id()) for each in refused]
-    uow.dead_letters.add(letters, now=context.now)
-    return [_message(each, letter, context) for each, letter in zip(refused, letters, strict=True)]
+    kept = uow.dead_letters.add(letters, now=context.now)
+    return [
+        _message(each, letter, context)
+        for each, letter in zip(refused, letters, strict=True)
+        if letter.dead_letter_id in kept
+    ]
 
 
 def _letter(refused: Refused, dead_letter_id: str) -> DeadLetter:

@@ -68,12 +68,14 @@ class _Settling:
 
     def repeat_earlier_refusals(self) -> None:
         """A redelivery whose dead letter exists gets the recorded answer once more, and no second row."""
-        again = {
-            _origin(judged.delivery): index for index, judged in enumerate(self._batch) if judged.delivery.delivered > 1
-        }
+        again: defaultdict[Origin, list[int]] = defaultdict(list)
+        for index, judged in enumerate(self._batch):
+            if judged.delivery.delivered > 1:
+                again[_origin(judged.delivery)].append(index)
         for origin, error in self._uow.dead_letters.problems_of(list(again)).items():
             status = error["status"]
-            self._outcomes[again[origin]] = Outcome(Verdict.REFUSED, status if isinstance(status, int) else _OK, error)
+            outcome = Outcome(Verdict.REFUSED, status if isinstance(status, int) else _OK, error)
+            self._outcomes.update(dict.fromkeys(again[origin], outcome))
 
     def claim_keys(self) -> None:
         """Tell new messages from duplicates and conflicts, against the inbox and within the batch."""

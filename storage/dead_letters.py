@@ -7,9 +7,10 @@ from typing import Final, TypeAlias
 
 import orjson
 from sqlalchemy import Connection, Select, func, select
+from sqlalchemy.sql.dml import ReturningInsert
 
 from contracts.errors import JsonObject, Problem
-from storage.batches import BatchRows, Row, UpsertInsert, as_parameter, insert_rows, with_blobs
+from storage.batches import BatchRows, Row, as_parameter, insert_rows, with_blobs
 from storage.nul_text import to_stored
 from storage.tables.journal import dead_letters
 
@@ -55,11 +56,12 @@ class DeadLetters:
         rows = self._connection.execute(_by_origin(self._dialect), as_parameter(origins))
         return {(row.stream, row.sequence, row.stored_at): orjson.loads(row.problem) for row in rows}
 
-    def add(self, letters: Sequence[DeadLetter], *, now: int) -> None:
-        """Keep *letters*; one whose origin has a row already changes nothing."""
-        if letters:
-            parameters = with_blobs([_as_row(letter, now) for letter in letters])
-            self._connection.execute(_add(self._dialect), parameters)
+    def add(self, letters: Sequence[DeadLetter], *, now: int) -> set[str]:
+        """Keep *letters*; the ids of those that are kept now: one whose origin has a row already changes nothing."""
+        if not letters:
+            return set()
+        parameters = with_blobs([_as_row(letter, now) for letter in letters])
+        return set(self._connection.execute(_add(self._dialect), parameters).scalars())
 
     def count_open(self) -> int:
         return self._connection.execute(_COUNT_OPEN).scalar_one()
@@ -124,5 +126,6 @@ def _by_origin(dialect: str) -> Select[str, int, int, str]:
 
 
 @cache
-def _add(dialect: str) -> UpsertInsert:
-    return insert_rows(dialect, dead_letters, _COLUMNS).on_conflict_do_nothing(index_elements=list(_ORIGIN))
+def _add(dialect: str) -> ReturningInsert[str]:
+    added = insert_rows(dialect, dead_letters, _COLUMNS).on_conflict_do_nothing(index_elements=list(_ORIGIN))
+    return added.returning(dead_letters.c.dead_letter_id)
