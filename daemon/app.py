@@ -24,6 +24,7 @@ from contracts.errors import JsonObject
 from contracts.registry import REGISTRY
 from contracts.rules import GateRules, Mode
 from contracts.subjects import Subjects
+from contracts.work import WorkType
 from daemon import checks
 from daemon.clock import new_id, now_micros
 from daemon.errors import StartError
@@ -36,6 +37,7 @@ from daemon.readiness import Readiness
 from daemon.running import Daemon, Parts
 from daemon.settings import Settings
 from daemon.state_lock import StateLock
+from handlers.effects import WorkTerms
 from storage.database import Database
 from storage.failures import StorageError
 from storage.pricing_versions import PricingVersion
@@ -122,6 +124,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
             readiness=readiness,
             health=health,
             http_url=http_url,
+            work=_work_terms(settings),
         )
     )
     _add_checks(health, daemon, database, revision, nats, subjects, settings)
@@ -152,6 +155,15 @@ def _gate_rules(settings: Settings) -> GateRules:
     elif rules.mode is Mode.COMPAT:
         log.warning("compat_mode", compat_until=str(rules.compat_until or "no end"))
     return rules
+
+
+def _work_terms(settings: Settings) -> WorkTerms:
+    deadlines_s = settings.work.deadlines_s()
+    return WorkTerms(
+        deadline_s={work_type: deadlines_s[work_type] for work_type in WorkType},
+        max_attempts=settings.self_heal.max_attempts,
+        reorder_s=settings.callbacks.reorder_s,
+    )
 
 
 def _connection_changed(readiness: Readiness, there: bool) -> None:

@@ -15,14 +15,14 @@ from adapters.publisher import StreamPublisher
 from adapters.pull import ContinuousPull
 from adapters.service import CommandService, serve
 from adapters.stored_messages import sequence_of_message
-from contracts.gate import Gate
-from contracts.registry import REGISTRY
 from contracts.rules import GateRules
 from contracts.subjects import DURABLE, Family, Subjects
 from contracts.times import format_micros
 from daemon.after_commit import AfterCommit
 from daemon.clock import new_id, now_micros
 from daemon.door import Door
+from daemon.due_publications import DuePublications
+from daemon.gatekeeping import make_gate
 from daemon.ground import Nats, provision_streams
 from daemon.guard import make_guard, token_authenticator
 from daemon.health import HealthCheck
@@ -39,7 +39,7 @@ from daemon.runtime_file import Runtime, remove_runtime, write_runtime
 from daemon.settings import Settings
 from daemon.systemd import Supervisor
 from daemon.work_lane import WorkLane
-from handlers.effects import Context
+from handlers.effects import Context, WorkTerms
 from handlers.family_table import FAMILIES
 from storage.database import Database
 
@@ -61,6 +61,7 @@ class Parts:
     readiness: Readiness
     health: HealthCheck
     http_url: str
+    work: WorkTerms
 
     def context(self) -> Context:
         """What a decision may need, as of now."""
@@ -71,6 +72,7 @@ class Parts:
             subjects=self.subjects,
             prices=self.prices,
             max_message_bytes=self.nats.client.max_payload,
+            work=self.work,
         )
 
 
@@ -143,6 +145,7 @@ class Daemon:
         return [
             self._relay.run,
             self._heartbeat.run,
+            DuePublications(parts.database, parts.context, self._relay).run,
             lambda: every(1.0, trimmer.step),
             nats_watch.keep_server,
             nats_watch.probe_server,
@@ -242,7 +245,7 @@ class Daemon:
 
     def _make_gate(self) -> Gatekeeper:
         settings = self._parts.settings
-        gate = Gate(REGISTRY, self._parts.rules)
+        gate = make_gate(settings, self._parts.rules)
         return IngestGuard(gate, token_authenticator(settings)) if settings.auth.ingest == "jwt" else gate
 
     def _make_door(self) -> Door:

@@ -20,8 +20,8 @@ class WorkTerms:
 
     deadline_s: Mapping[WorkType, float] = field(default_factory=lambda: dict.fromkeys(WorkType, 3_600.0))
     max_attempts: int = 3
-    retry_first_s: float = 30.0
-    retry_most_s: float = 3_600.0
+    retry_first_s: float = 5.0
+    retry_most_s: float = 600.0
     reorder_s: float = 60.0
 
 

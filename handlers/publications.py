@@ -53,13 +53,23 @@ def take_publish_results(group: Sequence[Accepted], uow: UnitOfWork, context: Co
     return effects
 
 
-def dispatch_due(uow: UnitOfWork, context: Context, *, limit: int) -> list[OutboxMessage]:
-    """Hand out what is due by now, *limit* at most; answers the messages, one for each."""
-    rows = uow.publications.lock_due(now=context.now, limit=limit)
+def send_due(
+    uow: UnitOfWork, context: Context, *, limit: int, without: Sequence[str] = (), only: str | None = None
+) -> list[OutboxMessage]:
+    """Hand out what is due by now, *limit* at most, and put the messages in line; answers them, one for each.
+
+    With *only*, that one, if it is due.
+    """
+    if only is None:
+        rows = uow.publications.lock_due(now=context.now, limit=limit, without=without)
+    else:
+        rows = list(uow.publications.lock([only]).values())
     desk = PublicationDesk(rows, uow, context)
     for row in rows:
         desk.dispatch(row.post_id)
-    return desk.write()
+    messages = desk.write()
+    uow.outbox.add(messages, owner=context.daemon_id, now=context.now)
+    return messages
 
 
 class PublicationDesk:

@@ -183,8 +183,8 @@ class PublicationRepository(Protocol):
         """The publications, kept from others until the transaction ends."""
         ...
 
-    def lock_due(self, *, now: int, limit: int) -> Sequence[Publication]:
-        """What is scheduled and due and in nobody else's hands, the longest due first, kept from others."""
+    def lock_due(self, *, now: int, limit: int, without: Sequence[str] = ()) -> Sequence[Publication]:
+        """What is scheduled, due and in nobody else's hands, the longest due first, kept from others; not *without*."""
         ...
 
     def next_due_at(self) -> int | None:

@@ -33,8 +33,9 @@ class SqlPublicationRepository:
         asked = as_parameter([(post_id,) for post_id in post_ids])
         return {row.post_id: Publication(*row) for row in self._connection.execute(_lock(self._dialect), asked)}
 
-    def lock_due(self, *, now: int, limit: int) -> Sequence[Publication]:
-        return [Publication(*row) for row in self._connection.execute(_LOCK_DUE, {"now": now, "limit": limit})]
+    def lock_due(self, *, now: int, limit: int, without: Sequence[str] = ()) -> Sequence[Publication]:
+        wanted = _LOCK_DUE.where(publications.c.post_id.not_in(without)) if without else _LOCK_DUE
+        return [Publication(*row) for row in self._connection.execute(wanted, {"now": now, "limit": limit})]
 
     def next_due_at(self) -> int | None:
         return self._connection.execute(_NEXT_DUE).scalar_one()

@@ -1,0 +1,20 @@
+"""The gate of a daemon: the registry, the rules, and what single families demand beside them."""
+
+from contracts.callback_checks import CallbackChecks
+from contracts.gate import Gate
+from contracts.registry import REGISTRY
+from contracts.rules import GateRules
+from contracts.subjects import Family
+from contracts.webhooks import WebhookVerifier
+from daemon.settings import Settings
+
+
+def make_gate(settings: Settings, rules: GateRules) -> Gate:
+    """As the settings say. Without callback secrets no callback is signed; the settings allow that only on loopback."""
+    callbacks = CallbackChecks(_verifier(settings))
+    return Gate(REGISTRY, rules, {Family.CALLBACK: callbacks.screen}, {Family.CALLBACK: callbacks.finish})
+
+
+def _verifier(settings: Settings) -> WebhookVerifier | None:
+    secrets = [secret.get_secret_value() for secret in settings.callbacks.secrets]
+    return WebhookVerifier(secrets, round(settings.callbacks.tolerance_s)) if secrets else None
