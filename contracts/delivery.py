@@ -12,12 +12,27 @@ from pydantic import BaseModel
 from contracts.errors import Problem
 
 
+class Lineage(NamedTuple):
+    """Of which dead letter a delivery is the replay, as the dead letter's row has it.
+
+    ``edited``: the body is an operator's, not the one that came.
+    """
+
+    dead_letter_id: str
+    replay_number: int
+    run_id: str
+    edited: bool
+
+
 class Delivery(NamedTuple):
     """One message as the stream gave it.
 
     ``subject`` is without the configured prefix (``ingest.session.usage``). ``stored_at`` is when the stream stored the
     message, ``delivered`` counts from 1, ``ack_to`` is the subject an acknowledgement is published to. Times are
     microseconds since the epoch, UTC.
+
+    A replay has a ``lineage``; its subject, headers, stream, sequence and ``stored_at`` are those of the message's first
+    arrival.
     """
 
     subject: str
@@ -28,6 +43,7 @@ class Delivery(NamedTuple):
     delivered: int
     stored_at: int
     ack_to: str
+    lineage: Lineage | None = None
 
 
 class Accepted(NamedTuple):

@@ -21,6 +21,8 @@ class IngestGuard:
 
     def judge(self, delivery: Delivery) -> Judged:
         judged = self._gate.judge(delivery)
+        if delivery.lineage is not None:
+            return judged  # no row keeps a token: whoever replays vouches for the message
         if isinstance(judged, Refused) or family_of(delivery.subject) is not Family.INGEST:
             return judged
         objection = self._objection(judged)

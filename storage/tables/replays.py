@@ -1,0 +1,69 @@
+"""Replays: the runs, what each one selected, and every replay of every dead letter."""
+
+from typing import Final
+
+from sqlalchemy import Index, Table
+from sqlalchemy import text as sql
+
+from storage.tables.base import blob, integer, metadata, text
+
+_WAITING: Final = sql("replay_number IS NULL AND outcome IS NULL")
+_IN_FLIGHT: Final = sql("replay_number IS NOT NULL AND outcome IS NULL")
+_UNDECIDED: Final = sql("outcome IS NULL")
+
+replay_runs: Final = Table(
+    "replay_runs",
+    metadata,
+    text("run_id", primary_key=True),
+    # What failed after this moment never joins the run.
+    integer("frozen_at"),
+    # 1 while what was selected is not all written down.
+    integer("is_selecting"),
+    integer("requested", default="0"),
+    # Why it is to send nothing more.
+    text("stopped", nullable=True),
+    sqlite_strict=True,
+)
+
+replay_items: Final = Table(
+    "replay_items",
+    metadata,
+    text("run_id", primary_key=True),
+    text("target", primary_key=True),
+    text("item_id", primary_key=True),
+    integer("replay_number", nullable=True),
+    text("outcome", nullable=True),
+    text("reason", nullable=True),
+    Index("ix_replay_items_in_flight", "run_id", sqlite_where=_IN_FLIGHT, postgresql_where=_IN_FLIGHT),
+    Index("ix_replay_items_outcome", "run_id", "outcome"),
+    Index("ix_replay_items_waiting", "run_id", "target", "item_id", sqlite_where=_WAITING, postgresql_where=_WAITING),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+dead_letter_replays: Final = Table(
+    "dead_letter_replays",
+    metadata,
+    text("dead_letter_id", primary_key=True),
+    integer("replay_number", primary_key=True),
+    text("run_id"),
+    text("principal"),
+    integer("requested_at"),
+    text("outcome", nullable=True),
+    text("problem", nullable=True),
+    integer("decided_at", nullable=True),
+    # The body that an operator put in the place of the one that came.
+    blob("body", nullable=True),
+    Index("ix_dead_letter_replays_undecided", "requested_at", sqlite_where=_UNDECIDED, postgresql_where=_UNDECIDED),
+    sqlite_strict=True,
+)
+
+imported_keys: Final = Table(
+    "imported_keys",
+    metadata,
+    # Keys of messages that were imported: they are not forgotten with the others.
+    text("kind", primary_key=True),
+    text("message_id", primary_key=True),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
