@@ -1,0 +1,176 @@
+"""A real daemon, and beside it the people it works with: a producer, workers, and whoever reads its database."""
+
+import base64
+import json
+import socket
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import anyio
+import nats
+import pytest
+import pytest_asyncio
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import ConsumerConfig
+from standardwebhooks.webhooks import Webhook
+
+from tests.support.daemons import DaemonProcess
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+SECRET: Final = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ok!").decode()
+SETTINGS: Final = f"""
+[callbacks]
+secrets = ["{SECRET}"]
+[self_heal]
+interval_s = 600
+threshold_s = 3600
+max_attempts = 2
+[work."item.analyse"]
+deadline_s = 3600
+[work.publish]
+deadline_s = 3600
+"""
+
+
+async def until(fact: Callable[[], Awaitable[T]], within_s: float = 20.0) -> T:
+    """The first true answer of *fact*."""
+    with anyio.fail_after(within_s):
+        while not (value := await fact()):  # noqa: ASYNC110 - the fact is in another process
+            await anyio.sleep(0.02)
+        return value
+
+
+def soon(**after: float) -> str:
+    """RFC 3339, from now."""
+    return (datetime.now(UTC) + timedelta(**after)).isoformat()
+
+
+class Pipeline:
+    """A daemon's surroundings over one connection of their own."""
+
+    def __init__(self, daemon: DaemonProcess, nc: Client) -> None:
+        self.daemon = daemon
+        self.nc = nc
+        self.js = nc.jetstream()
+
+    async def send(self, kind: str, payload: Json, **envelope: object) -> Json:
+        """Publish an ingest message; the payload of its receipt."""
+        return await self._publish(f"hg.ingest.{kind}", kind, payload, {}, envelope)
+
+    async def report(self, family: str, subject_id: str, kind: str, payload: Json, **headers: str) -> Json:
+        """Publish a callback signed by the specification's own package, unless *headers* say otherwise."""
+        return await self._publish(f"hg.callback.{family}.{subject_id}", kind, payload, headers, {}, sign=not headers)
+
+    async def _publish(
+        self, subject: str, kind: str, payload: Json, headers: dict[str, str], fields: Json, *, sign: bool = False
+    ) -> Json:
+        envelope = {
+            "envelope_version": 2,
+            "kind": kind,
+            "schema_version": "1.0",
+            "message_id": str(uuid.uuid4()),
+            "trace_id": str(uuid.uuid4()),
+            "created_at": soon(),
+            "producer": "worker-1",
+            "payload": payload,
+            **fields,
+        }
+        body = json.dumps(envelope)
+        if sign:
+            now = datetime.now(UTC)
+            headers = {
+                "webhook-id": payload["event_id"],
+                "webhook-timestamp": str(int(now.timestamp())),
+                "webhook-signature": Webhook(SECRET).sign(payload["event_id"], now, body),
+            }
+        inbox = self.nc.new_inbox()
+        receipts = await self.nc.subscribe(inbox, max_msgs=1)
+        await self.js.publish(subject, body.encode(), headers={**headers, "Headgate-Receipt": inbox})
+        receipt = await receipts.next_msg(timeout=10)
+        return json.loads(receipt.data)["payload"]
+
+    async def command(self, name: str, payload: Json) -> Json:
+        """An ops command; the payload of its reply."""
+        envelope = {
+            "envelope_version": 2,
+            "kind": name,
+            "schema_version": "1.0",
+            "message_id": str(uuid.uuid4()),
+            "trace_id": str(uuid.uuid4()),
+            "created_at": soon(),
+            "producer": "operator",
+            "payload": payload,
+        }
+        reply = await self.nc.request(f"hg.ops.{name}", json.dumps(envelope).encode(), timeout=15)
+        return json.loads(reply.data)["payload"]
+
+    async def take_work(self, work_type: str, *, timeout: float = 10.0, durable: str | None = None) -> tuple[Msg, Json]:
+        """What a worker gets: the message, not acknowledged, and its payload."""
+        name = durable or work_type.replace(".", "-")
+        config = ConsumerConfig(durable_name=name, filter_subject=f"hg.work.{work_type}", ack_wait=30)
+        worker = await self.js.pull_subscribe(f"hg.work.{work_type}", durable=name, stream="HG_WORK", config=config)
+        (message,) = await worker.fetch(1, timeout=timeout)
+        return message, json.loads(message.data)["payload"]
+
+    async def waiting_work(self) -> int:
+        """How many messages lie in the work queue."""
+        return int((await self.js.stream_info("HG_WORK")).state.messages)
+
+    def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """What the database says."""
+        with closing(sqlite3.connect(f"file:{self.daemon.database}?mode=ro", uri=True)) as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def one(self, statement: str, *parameters: object) -> Any:
+        """The one value that the database says, None where there is no row."""
+        rows = self.rows(statement, *parameters)
+        return rows[0][0] if rows else None
+
+    async def becomes(self, wanted: object, statement: str, *parameters: object, within_s: float = 20.0) -> None:
+        """Wait until the database says so."""
+
+        async def said() -> bool:
+            return bool(self.one(statement, *parameters) == wanted)
+
+        await until(said, within_s)
+
+
+@pytest.fixture
+def settings() -> str:
+    """A test that needs others has a fixture of this name."""
+    return SETTINGS
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, settings: str) -> Iterator[DaemonProcess]:
+    """On a port that stays the same when it is killed and started again."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = DaemonProcess(tmp_path / "home", f"{settings}\n[nats]\nport = {port}\n")
+    try:
+        process.start()
+        yield process
+    finally:
+        process.end()
+
+
+@pytest_asyncio.fixture
+async def pipeline(daemon: DaemonProcess) -> AsyncIterator[Pipeline]:
+
+    async def ignored(_: Exception) -> None:
+        """A killed daemon takes its server along: the connection comes back by itself."""
+
+    nc = await nats.connect(
+        daemon.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0, error_cb=ignored, connect_timeout=1
+    )
+    yield Pipeline(daemon, nc)
+    await nc.close()
