@@ -45,10 +45,13 @@ class Inbox:
         if not keys:
             return {}
         rows = [(key.kind, key.message_id, key.payload_hash, now) for key in keys]
-        with self._connection.begin_nested() as savepoint:
-            if self._insert(rows) == len(rows):
-                return {}
-            savepoint.rollback()
+        run = self._connection.exec_driver_sql  # SQLAlchemy would compile its savepoints anew each time
+        run("SAVEPOINT inbox_claim")
+        if self._insert(rows) == len(rows):
+            run("RELEASE SAVEPOINT inbox_claim")
+            return {}
+        run("ROLLBACK TO SAVEPOINT inbox_claim")
+        run("RELEASE SAVEPOINT inbox_claim")
         known = self.known([(key.kind, key.message_id) for key in keys])
         new = [row for row in rows if (row[0], row[1]) not in known]
         if self._insert(new) != len(new):

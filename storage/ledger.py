@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, literal_column, or_, select
 
 from domain.ledger import TERMINAL, SessionChange
 from storage.batches import UpsertInsert, as_parameter, insert_rows
@@ -136,7 +136,8 @@ def _names_newer_model(new: UpsertInsert) -> ColumnElement[bool]:
 
 def _tells_newer_status(new: UpsertInsert) -> ColumnElement[bool]:
     old, other = session_ledger.c, new.excluded
-    terminal = [str(status) for status in sorted(TERMINAL)]
+    # Not as parameters: those of a list are expanded anew at each execution.
+    terminal: list[ColumnElement[str]] = [literal_column(f"'{status}'") for status in sorted(TERMINAL)]
     return and_(
         other.status_at.is_not(None),
         or_(

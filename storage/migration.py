@@ -95,10 +95,25 @@ class _Target:
             raise StorageUnusable(f"{self.name}: the migration failed: {_one_line(driver_error(error))}") from error
 
     async def _on_postgres(self, step: Callable[[Connection], T]) -> T:
-        engine = postgres_engine(self.url, pool_size=1, timeout_s=_CONNECT_TIMEOUT_S, lock_timeout_ms=_LOCK_WAIT_MS)
+        engine = postgres_engine(
+            self.url,
+            pool_size=1,
+            timeout_s=_CONNECT_TIMEOUT_S,
+            lock_timeout_ms=_LOCK_WAIT_MS,
+            command_timeout_s=None,  # an index on a large table takes as long as it takes
+        )
+
+        def checked(connection: Connection) -> T:
+            encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+            if encoding != "UTF8":
+                raise StorageUnusable(f"{self.name}: its encoding is {encoding}; headgate needs UTF8")
+            return step(connection)
+
         try:
             async with engine.begin() as connection:
-                return await connection.run_sync(step)
+                return await connection.run_sync(checked)
+        except StorageUnusable:
+            raise
         except (StorageError, asyncpg.PostgresError, OSError) as error:
             root = driver_error(error)
             said = f"{self.name}: {_one_line(root)}"

@@ -24,10 +24,18 @@ _IDLE_TIMEOUT_MS: Final = 30_000
 """How long a stopped daemon may sit in a transaction before the server ends it, and with it the locks on its keys."""
 
 
-def postgres_engine(url: str | URL, *, pool_size: int, timeout_s: float, lock_timeout_ms: int) -> AsyncEngine:
+def postgres_engine(
+    url: str | URL,
+    *,
+    pool_size: int,
+    timeout_s: float,
+    lock_timeout_ms: int,
+    command_timeout_s: float | None = _COMMAND_TIMEOUT_S,
+) -> AsyncEngine:
     """An asyncpg engine for a ``postgresql://`` URL.
 
-    A wait for a connection ends after *timeout_s*, a wait for a lock after *lock_timeout_ms* (0: never).
+    A wait for a connection ends after *timeout_s*, one for a lock after *lock_timeout_ms* (0: never), a statement after
+    *command_timeout_s* (``None``: never).
     """
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
@@ -37,7 +45,7 @@ def postgres_engine(url: str | URL, *, pool_size: int, timeout_s: float, lock_ti
         hide_parameters=True,
         connect_args={
             "timeout": timeout_s,
-            "command_timeout": _COMMAND_TIMEOUT_S,
+            "command_timeout": command_timeout_s,
             "prepared_statement_cache_size": 500,
             "server_settings": {
                 "application_name": "headgate",

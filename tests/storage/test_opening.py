@@ -162,6 +162,14 @@ async def test_a_database_that_does_not_exist_on_the_server_is_refused(postgres:
     assert 'database "nowhere" does not exist' in await refusal(postgres.url("nowhere"))
 
 
+async def test_a_database_that_cannot_hold_every_character_is_refused(postgres: databases.PostgresServer) -> None:
+    postgres.execute("CREATE DATABASE narrow TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+
+    assert "its encoding is LATIN1" in await refusal(postgres.url("narrow"))
+
+    postgres.execute("DROP DATABASE narrow")
+
+
 async def test_a_user_that_the_server_does_not_know_is_refused_without_the_password(
     postgres: databases.PostgresServer,
 ) -> None:

@@ -89,8 +89,9 @@ async def test_a_run_is_there_while_it_runs_and_ends_once(database: Database) ->
         {"days": 30},
     )
 
-    end = {"status": SUCCEEDED, "ended_at": 9, "result": {"removed": 3}}
-    assert await database.write(lambda uow: uow.ops_runs.finish("run-1", **end))
+    assert await database.write(
+        lambda uow: uow.ops_runs.finish("run-1", status=SUCCEEDED, ended_at=9, result={"removed": 3})
+    )
     assert not await database.write(lambda uow: uow.ops_runs.finish("run-1", status=FAILED, ended_at=10))
     assert not await database.write(lambda uow: uow.ops_runs.finish("absent", status=FAILED, ended_at=10))
 

@@ -60,11 +60,9 @@ def letters(count: int) -> list[DeadLetter]:
 
 
 def usage(count: int) -> list[UsageRecord]:
-    plain = ["high", "low"] * 3
-    return [
-        UsageRecord(name, "s", "a", "m", 1, "ok", 1, 1, 1, 1, 1, "v", 1, 1, "v", *plain, "t", "p", 1)
-        for name in names(count)
-    ]
+    high = ("high", "low", "high", "low", "high", "low")
+    one = UsageRecord("", "s", "a", "m", 1, "ok", 1, 1, 1, 1, 1, "v", 1, 1, "v", *high, "t", "p", 1)
+    return [one._replace(message_id=name) for name in names(count)]
 
 
 def events(count: int) -> list[SessionEvent]:
