@@ -60,6 +60,17 @@ work_takers: Final = Table(
     sqlite_strict=True,
 )
 
+self_heal_rounds: Final = Table(
+    "self_heal_rounds",
+    metadata,
+    # One row: the last round, whichever daemon ran it.
+    text("name", primary_key=True),
+    integer("started_at"),
+    text("daemon"),
+    text("result"),
+    sqlite_strict=True,
+)
+
 callback_events: Final = Table(
     "callback_events",
     metadata,

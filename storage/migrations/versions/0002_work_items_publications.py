@@ -13,7 +13,7 @@ _TEXT = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 _INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _REAL: sa.types.TypeEngine[float] = sa.Double().with_variant(sa.REAL(), "sqlite")
 
-_TABLES = ("work", "work_removals", "work_takers", "callback_events", "feed_items", "publications")
+_TABLES = ("work", "work_removals", "work_takers", "self_heal_rounds", "callback_events", "feed_items", "publications")
 """In the order in which they are made."""
 
 
@@ -21,6 +21,7 @@ def upgrade() -> None:
     _create_work()
     _create_work_removals()
     _create_work_takers()
+    _create_self_heal_rounds()
     _create_callback_events()
     _create_feed_items()
     _create_publications()
@@ -93,6 +94,18 @@ def _create_work_takers() -> None:
         sa.Column("pulled_at", _INTEGER, nullable=True),
         sa.Column("idle_since", _INTEGER, nullable=True),
         sa.PrimaryKeyConstraint("type", name=op.f("pk_work_takers")),
+        sqlite_strict=True,
+    )
+
+
+def _create_self_heal_rounds() -> None:
+    op.create_table(
+        "self_heal_rounds",
+        sa.Column("name", _TEXT, nullable=False),
+        sa.Column("started_at", _INTEGER, nullable=False),
+        sa.Column("daemon", _TEXT, nullable=False),
+        sa.Column("result", _TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_self_heal_rounds")),
         sqlite_strict=True,
     )
 
