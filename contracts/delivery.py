@@ -31,8 +31,8 @@ class Delivery(NamedTuple):
     message, ``delivered`` counts from 1, ``ack_to`` is the subject an acknowledgement is published to. Times are
     microseconds since the epoch, UTC.
 
-    A replay has a ``lineage``; its subject, headers, stream, sequence and ``stored_at`` are those of the message's first
-    arrival.
+    A replay has a ``lineage``; its subject, headers, stream, sequence and ``stored_at`` are those of its message's
+    first arrival.
     """
 
     subject: str

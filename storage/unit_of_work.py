@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Select, column, literal_column, select, table
 
 from storage.callback_events import CallbackEvents
 from storage.command_log import CommandLog
+from storage.dead_letter_catalog import DeadLetterCatalog
 from storage.dead_letters import DeadLetters
 from storage.inbox import Inbox
 from storage.instructions import SqlInstructionRepository
@@ -34,6 +35,8 @@ from storage.ports import (
 from storage.pricing_versions import PricingVersions
 from storage.projects import SqlProjectRepository
 from storage.publications import SqlPublicationRepository
+from storage.replay_runs import ReplayRuns
+from storage.replays import Replays
 from storage.tables import metadata
 from storage.tasks import SqlTaskRepository
 from storage.usage import SqlUsageRepository
@@ -64,6 +67,18 @@ class UnitOfWork:
     @property
     def dead_letters(self) -> DeadLetters:
         return DeadLetters(self.connection)
+
+    @property
+    def dead_letter_catalog(self) -> DeadLetterCatalog:
+        return DeadLetterCatalog(self.connection)
+
+    @property
+    def replays(self) -> Replays:
+        return Replays(self.connection)
+
+    @property
+    def replay_runs(self) -> ReplayRuns:
+        return ReplayRuns(self.connection)
 
     @property
     def command_log(self) -> CommandLog:

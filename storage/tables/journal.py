@@ -9,6 +9,7 @@ from storage.tables.base import blob, integer, metadata, serial, text
 
 _PENDING: Final = sql("state = 'pending'")
 _FAILED: Final = sql("state = 'failed'")
+_RUNNING: Final = sql("status = 'running'")
 
 inbox: Final = Table(
     "inbox",
@@ -106,6 +107,8 @@ ops_runs: Final = Table(
     text("daemon", nullable=True),
     Index("ix_ops_runs_started_at", "started_at"),
     Index("ix_ops_runs_operation_started_at", "operation", "started_at"),
+    # A handful at any time: each daemon looks for those whose daemon died.
+    Index("ix_ops_runs_running", "started_at", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
     sqlite_strict=True,
 )
 

@@ -21,9 +21,12 @@ def upgrade() -> None:
     _create_replay_items()
     _create_dead_letter_replays()
     _create_imported_keys()
+    running = sa.text("status = 'running'")
+    op.create_index("ix_ops_runs_running", "ops_runs", ["started_at"], sqlite_where=running, postgresql_where=running)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_ops_runs_running", "ops_runs")
     for table in reversed(_TABLES):
         op.drop_table(table)
 
