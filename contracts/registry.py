@@ -13,7 +13,7 @@ from pydantic import create_model
 from contracts.envelope import Proven1, Proven2
 from contracts.errors import JsonValue
 from contracts.outgoing import DEAD_LETTER_KIND, RECEIPT_KIND, REPLY_KIND
-from contracts.payloads import callbacks, feed, ledger, ops, outgoing, schedule, session, work
+from contracts.payloads import callbacks, feed, jobs, ledger, ops, outgoing, schedule, session, work
 from contracts.payloads.base import Payload
 from contracts.subjects import DURABLE, Family, parse_callback
 
@@ -160,6 +160,30 @@ class Registry:
         return tuple(known for known in self._contracts if not families or known.family in families)
 
 
+_JOB_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
+    {
+        "project.create": jobs.ProjectCreate,
+        "project.get": jobs.ProjectGet,
+        "project.list": jobs.ProjectList,
+        "job.create": jobs.JobCreate,
+        "job.get": jobs.JobGet,
+        "job.list": jobs.JobList,
+        "job.confirm-upload": jobs.JobConfirmUpload,
+        "job.run": jobs.JobRun,
+        "job.approve": jobs.JobApprove,
+        "job.render": jobs.JobRender,
+        "job.cancel": jobs.JobCancel,
+        "job.retry": jobs.JobRetry,
+        "job.transcript": jobs.JobTranscript,
+        "job.storyboard": jobs.JobStoryboard,
+        "job.history": jobs.JobHistory,
+        "task.get": jobs.TaskGet,
+    }
+)
+_JOB_EVENTS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
+    {"created": jobs.JobCreated, "transitioned": jobs.JobTransitioned, "cancelled": jobs.JobCancelled}
+)
+
 REGISTRY: Final = Registry(
     [
         contract(Family.INGEST, "session.event", Schema("1.0", session.SessionEvent)),
@@ -180,12 +204,18 @@ REGISTRY: Final = Registry(
             Schema("1.0", callbacks.PublishResult),
             address="callback.publish.{post_id}",
         ),
+        contract(Family.CALLBACK, "job.status", Schema("1.0", callbacks.JobStatus), address="callback.job.{job_id}"),
         contract(Family.WORK, "job.process", Schema("1.0", work.JobProcess)),
         contract(Family.WORK, "job.render", Schema("1.0", work.JobRenderWork)),
         contract(Family.WORK, "item.analyse", Schema("1.0", work.ItemAnalyse)),
         contract(Family.WORK, "publish", Schema("1.0", work.Publish)),
         contract(Family.WORK, "instruction.regenerate", Schema("1.0", work.InstructionRegenerateWork)),
         contract(Family.WORK, "screenshot.extract", Schema("1.0", work.ScreenshotExtractWork)),
+        *(
+            contract(Family.EVENT, f"job.{name}", Schema("1.0", model), address=f"event.job.{{job_id}}.{name}")
+            for name, model in _JOB_EVENTS.items()
+        ),
+        *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _JOB_COMMANDS.items()),
         contract(Family.COMMAND, "ledger.get", Schema("1.0", ledger.LedgerGet)),
         contract(Family.OPS, "health-check", Schema("1.0", ops.HealthCheck)),
         contract(Family.DEAD, DEAD_LETTER_KIND, Schema("1.0", outgoing.DeadLetter), address="dead.{subject}"),

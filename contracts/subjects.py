@@ -179,6 +179,15 @@ class Subjects:
         return self.named("STATUS")
 
     @property
+    def status_lane(self) -> str:
+        """The stream behind the status bucket."""
+        return f"KV_{self.status_bucket}"
+
+    def status_key(self, key: str) -> str:
+        """The whole subject of an entry of the status bucket; it lies outside the prefix."""
+        return f"$KV.{self.status_bucket}.{key}"
+
+    @property
     def assets_bucket(self) -> str:
         return self.named("ASSETS")
 

@@ -1,13 +1,14 @@
 """The door for commands: takes requests in, answers each one, always.
 
-What only reads goes to the readers in small groups and waits for nobody. A request whose reply subject is not allowed
-is counted and not executed: the daemon lends its rights to nobody.
+What only reads goes to the readers in small groups and waits for nobody; what changes something shares transactions
+(:mod:`daemon.changing`). A request whose reply subject is not allowed is counted and not executed: the daemon lends its
+rights to nobody.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
@@ -22,9 +23,11 @@ from contracts.errors import ErrorCode, Problem, problem
 from contracts.receipts import may_receive
 from contracts.registry import Contract
 from contracts.rules import GateRules
+from daemon.changing import ChangeQueue
 from daemon.guard import Guard
 from daemon.metrics import Metrics
-from handlers.commands import Command, Query, Reply, refuse
+from handlers.changes import Changes
+from handlers.commands import Command, Query, Reply, answer, refuse
 from handlers.effects import Context
 from storage.database import Database
 from storage.failures import StorageAway
@@ -57,6 +60,13 @@ class QueryRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeRoute:
+    """A command that changes something, in one transaction with others."""
+
+    contract: Contract
+
+
+@dataclass(frozen=True, slots=True)
 class OperationRoute:
     """A command that acts by itself."""
 
@@ -64,7 +74,7 @@ class OperationRoute:
     operate: Operation
 
 
-Route: TypeAlias = QueryRoute | OperationRoute
+Route: TypeAlias = QueryRoute | ChangeRoute | OperationRoute
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,8 @@ class Door:
         context: Callable[[], Context],
         metrics: Metrics,
         replies: Callable[[], Replies],
+        changes: Changes,
+        wake: Callable[[Iterable[str]], None],
     ) -> None:
         self._routes = routes
         self._guard = guard
@@ -104,6 +116,16 @@ class Door:
         self._replies = replies
         self._queries: deque[_Asked] = deque()
         self._asked = asyncio.Event()
+        self._changing: ChangeQueue[_Call] = ChangeQueue(
+            database=database,
+            changes=changes,
+            context=context,
+            wake=wake,
+            count=metrics.facts,
+            answer=self._answer,
+            unavailable=refuse(UNAVAILABLE),
+            broken=self._broken,
+        )
         self._tasks: TaskGroup | None = None
 
     def open(self, tasks: TaskGroup) -> None:
@@ -111,6 +133,11 @@ class Door:
         self._tasks = tasks
         for _ in range(_READ_LANES):
             tasks.start_soon(self._answer_queries)
+        tasks.start_soon(self._changing.run)
+
+    async def finish(self) -> None:
+        """Return when every change that was asked for is answered."""
+        await self._changing.finish()
 
     async def take(self, request: IncomingRequest) -> None:
         """Take one request in; it is answered here where it is refused, else later."""
@@ -125,6 +152,8 @@ class Door:
         elif isinstance(route, QueryRoute):
             self._queries.append(_Asked(request, started, command, route.answer))
             self._asked.set()
+        elif isinstance(route, ChangeRoute):
+            self._changing.put(_Call(request, started, command))
         elif self._tasks is not None:
             self._tasks.start_soon(self._operate, _Call(request, started, command), route.operate)
 
@@ -155,7 +184,9 @@ class Door:
     async def _query(self, group: Sequence[_Asked]) -> None:
         context = self._context()
         try:
-            replies = await self._database.read(lambda uow: [call.answer(call.command, uow, context) for call in group])
+            replies = await self._database.read(
+                lambda uow: [answer(call.answer, call.command, uow, context) for call in group]
+            )
         except StorageAway:
             replies = [refuse(UNAVAILABLE)] * len(group)
         except Exception as error:  # noqa: BLE001 - a reply always comes; the cause is logged
@@ -165,7 +196,7 @@ class Door:
                 return
             replies = [self._broken(group[0].command, error)]
         for call, reply in zip(group, replies, strict=True):
-            await self._reply(call.request, call.started, reply, call.command.trace_id)
+            await self._answer(call, reply)
 
     async def _operate(self, call: _Call, operate: Operation) -> None:
         try:
@@ -174,6 +205,9 @@ class Door:
             reply = refuse(UNAVAILABLE)
         except Exception as error:  # noqa: BLE001 - a reply always comes; the cause is logged
             reply = self._broken(call.command, error)
+        await self._answer(call, reply)
+
+    async def _answer(self, call: _Call, reply: Reply) -> None:
         await self._reply(call.request, call.started, reply, call.command.trace_id)
 
     def _broken(self, command: Command, error: Exception) -> Reply:

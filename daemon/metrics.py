@@ -15,6 +15,7 @@ from handlers.effects import Fact, Settled
 
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3600)
+_WORK_SECONDS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600)
 _MOST_PRODUCERS: Final = 100
 _MICROS: Final = 1_000_000
 
@@ -46,7 +47,12 @@ class Metrics:
         self._intake()
         self._state()
         self._doors()
-        self._facts: dict[str, Counter] = {"usage_unpriced": self.usage_unpriced, "cost_usd": self.cost_usd}
+        self._jobs()
+        self._facts: dict[str, Counter] = {
+            "usage_unpriced": self.usage_unpriced,
+            "cost_usd": self.cost_usd,
+            "job_transitions": self.job_transitions,
+        }
 
     def _intake(self) -> None:
         registry = self.registry
@@ -126,6 +132,23 @@ class Metrics:
             registry=self.registry,
         )
 
+    def _jobs(self) -> None:
+        registry = self.registry
+        self._failure_code = BoundedLabel()
+        self.job_transitions = Counter(
+            "headgate_job_transitions", "Jobs that moved, by the state they moved to.", ["to"], registry=registry
+        )
+        self.job_seconds = Histogram(
+            "headgate_job_duration_seconds",
+            "From the first dispatch of work for a job to its end.",
+            ["work", "status"],
+            buckets=_WORK_SECONDS,
+            registry=registry,
+        )
+        self.job_failures = Counter(
+            "headgate_job_failures", "Work for jobs that failed, by the worker's code.", ["code"], registry=registry
+        )
+
     def batch(self, batch: Sequence[Judged], settled: Settled, *, seconds: float, now: int) -> None:
         """Count one committed batch."""
         outcomes = Tally(
@@ -150,5 +173,11 @@ class Metrics:
     def facts(self, facts: Sequence[Fact]) -> None:
         """Count what handlers report once it is committed."""
         for fact in facts:
+            if fact.name == "job_duration_seconds":
+                self.job_seconds.labels(**fact.labels).observe(fact.value)
+                continue
+            if fact.name == "job_failures":
+                self.job_failures.labels(self._failure_code(fact.labels["code"])).inc(fact.value)
+                continue
             counter = self._facts[fact.name]
             (counter.labels(**fact.labels) if fact.labels else counter).inc(fact.value)

@@ -17,7 +17,7 @@ import structlog
 
 from adapters.errors import AdapterError
 from adapters.outgoing import Outcome, Outgoing, Published
-from adapters.publisher import StreamPublisher
+from adapters.status_bucket import Publisher
 from daemon.metrics import Metrics
 from domain.backoff import Backoff
 from storage.database import Database
@@ -99,7 +99,7 @@ class Relay:
         self,
         *,
         database: Database,
-        publisher: StreamPublisher,
+        publisher: Publisher,
         find_message: FindMessage,
         owner: str,
         lanes: Iterable[str],

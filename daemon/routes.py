@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from adapters.service import Endpoint
 from contracts.registry import REGISTRY, Contract
 from contracts.subjects import Family, Subjects
-from daemon.door import Operation, OperationRoute, QueryRoute, Route
+from daemon.door import ChangeRoute, Operation, OperationRoute, QueryRoute, Route
 from daemon.health import HealthCheck
 from daemon.operations.audit import OpsAudit
 from daemon.operations.health_check import HealthCheckOperation
+from handlers.change_table import CHANGES
 from handlers.query_table import QUERIES
 
 
@@ -35,6 +36,8 @@ def routes(operations: Mapping[str, Operation]) -> Mapping[str, Route]:
 def _route(contract: Contract, operations: Mapping[str, Operation]) -> Route:
     if contract.kind in operations:
         return OperationRoute(contract, operations[contract.kind])
+    if contract.kind in CHANGES:
+        return ChangeRoute(contract)
     return QueryRoute(contract, QUERIES[contract.kind])
 
 

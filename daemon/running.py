@@ -14,6 +14,7 @@ from adapters.prices import LayeredPrices
 from adapters.publisher import StreamPublisher
 from adapters.pull import ContinuousPull
 from adapters.service import CommandService, serve
+from adapters.status_bucket import LanePublisher, StatusBucket
 from adapters.stored_messages import sequence_of_message
 from contracts.rules import GateRules
 from contracts.subjects import DURABLE, Family, Subjects
@@ -39,6 +40,7 @@ from daemon.runtime_file import Runtime, remove_runtime, write_runtime
 from daemon.settings import Settings
 from daemon.systemd import Supervisor
 from daemon.work_lane import WorkLane
+from handlers.change_table import CHANGES
 from handlers.effects import Context, WorkTerms
 from handlers.family_table import FAMILIES
 from storage.database import Database
@@ -83,6 +85,7 @@ class Daemon:
         self._parts = parts
         self._supervisor = Supervisor.from_environment()
         self._publisher = StreamPublisher(parts.nats.client)
+        self._status = StatusBucket(parts.nats.client, self._publisher)
         self._relay = self._make_relay()
         self._pulls = {family: self._make_pull(family) for family in DURABLE}
         self._intakes = [self._make_intake(family, pull) for family, pull in self._pulls.items()]
@@ -175,6 +178,8 @@ class Daemon:
         remove_runtime(parts.settings.daemon.state_dir)
         if self._service is not None:
             await self._service.stop()
+        with anyio.move_on_after(parts.settings.daemon.stop_timeout_s):
+            await self._door.finish()
         for intake, pull in zip(self._intakes, self._pulls.values(), strict=True):
             intake.stop()
             await pull.drain()
@@ -192,10 +197,11 @@ class Daemon:
 
     def _make_relay(self) -> Relay:
         parts = self._parts
-        lanes = {parts.subjects.lane(f"{family}.x") for family in _RELAYED}
+        status = parts.subjects.status_lane
+        lanes = {status, *(parts.subjects.lane(f"{family}.x") for family in _RELAYED)}
         return Relay(
             database=parts.database,
-            publisher=self._publisher,
+            publisher=LanePublisher(self._publisher, {status: self._status}),
             find_message=self._find_message,
             owner=parts.daemon_id,
             lanes=sorted(lanes),
@@ -258,6 +264,8 @@ class Daemon:
             context=parts.context,
             metrics=parts.metrics,
             replies=self._replies,
+            changes=CHANGES,
+            wake=self._relay.wake,
         )
 
     def _replies(self) -> CommandService:

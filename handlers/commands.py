@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from contracts.errors import ErrorCode, JsonValue, Problem, problem
+from contracts.errors import JsonValue, Problem, Refusal
 from contracts.principals import Principal
+from domain.access import NOT_FOUND
 from handlers.effects import Context, Fact
 from storage.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
+
+__all__ = ["NOT_FOUND", "Command", "Query", "Reply", "answer", "ok", "payload_of", "refuse"]
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +56,16 @@ def refuse(why: Problem) -> Reply:
     return Reply(why.status, problem=why)
 
 
-# The same bytes for what is absent and what is another owner's.
-NOT_FOUND = problem(ErrorCode.RESOURCE_NOT_FOUND, "there is no such resource")
+def payload_of(command: Command, model: type[M]) -> M:
+    """The payload as the model that the registry ties to the command."""
+    payload = command.payload
+    assert isinstance(payload, model)  # noqa: S101 - the registry ties the model to the command
+    return payload
+
+
+def answer(query: Query, command: Command, uow: UnitOfWork, context: Context) -> Reply:
+    """What *query* answers; what it refuses by raising, as a reply."""
+    try:
+        return query(command, uow, context)
+    except Refusal as refusal:
+        return refuse(refusal.problem)

@@ -27,7 +27,11 @@ class WorkTerms:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """All that a decision may need and must not fetch itself. ``now`` is microseconds since the epoch."""
+    """All that a decision may need and must not fetch itself. ``now`` is microseconds since the epoch.
+
+    ``older_outstanding`` says whether older messages of the consumer may still be unacknowledged outside the batch: as
+    long as nobody has looked, they may.
+    """
 
     now: int
     new_id: Callable[[], str]
@@ -36,6 +40,7 @@ class Context:
     prices: PriceBook
     max_message_bytes: int
     work: WorkTerms = field(default_factory=WorkTerms)
+    older_outstanding: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Final
 
 from handlers.effects import Families
 from handlers.items import take_item_results, take_items
+from handlers.job_callbacks import take_job_reports
 from handlers.publications import take_publish_results, take_schedules
 from handlers.sessions import take_sessions
 
@@ -16,5 +17,6 @@ FAMILIES: Final[Families] = MappingProxyType(
         "content.schedule": take_schedules,
         "item.result": take_item_results,
         "publish.result": take_publish_results,
+        "job.status": take_job_reports,
     }
 )

@@ -4,7 +4,20 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from handlers import job_queries
 from handlers.commands import Query
 from handlers.ledger import get_session
 
-QUERIES: Final[Mapping[str, Query]] = MappingProxyType({"ledger.get": get_session})
+QUERIES: Final[Mapping[str, Query]] = MappingProxyType(
+    {
+        "ledger.get": get_session,
+        "project.get": job_queries.get_project,
+        "project.list": job_queries.list_projects,
+        "job.get": job_queries.get_job,
+        "job.list": job_queries.list_jobs,
+        "job.history": job_queries.get_history,
+        "job.transcript": job_queries.get_transcript,
+        "job.storyboard": job_queries.get_storyboard,
+        "task.get": job_queries.get_task,
+    }
+)

@@ -1,0 +1,185 @@
+"""Everything that follows from decisions on jobs, in one transaction: rows, audit, work, events, public views.
+
+Commands, callbacks and healing decide one after the other and hand their decisions to a :class:`JobWriter`, which
+writes all of them at the end in sets: the number of statements does not grow with the number of jobs.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+from contracts import outgoing, subjects
+from contracts.errors import JsonObject
+from contracts.times import format_micros
+from domain.jobs import Decision, Job, JobEvent
+from domain.work import Failure
+from handlers import work
+from handlers.effects import Context, Fact
+from handlers.job_views import job_view
+from handlers.job_work import JobDispatch, hand_out_for_jobs
+from handlers.status_bucket import told
+from storage.job_ports import InstructionVersion, StoredEvent, VersionKey
+from storage.outbox import OutboxMessage
+from storage.unit_of_work import UnitOfWork
+
+F = TypeVar("F", bound=Failure | None)
+_MICROS = 1_000_000
+
+
+class JobWriter:
+    """Collects the decisions of one transaction."""
+
+    def __init__(self, uow: UnitOfWork, context: Context) -> None:
+        self._uow = uow
+        self._context = context
+        self._new: set[str] = set()
+        self._jobs: dict[str, Job] = {}
+        self._audit: list[StoredEvent] = []
+        self._events: list[tuple[JobEvent, str]] = []
+        self._dispatches: dict[str, JobDispatch] = {}
+        self._ended: dict[str, Failure | None] = {}
+        self._alive: set[str] = set()
+        self._withdrawn: set[str] = set()
+        self._given_up: dict[str, Failure] = {}
+        self._copies: list[tuple[Job, Job]] = []
+        self.facts: list[Fact] = []
+
+    def take(self, before: Job | None, decision: Decision, trace_id: str, *, source: Job | None = None) -> None:
+        """Take a decision over. *before* is the job it was made on, None where it makes a new one; *source* the failed
+        job that a new one goes on from."""
+        if not decision.changed:
+            return
+        job = decision.job
+        if before is None:
+            self._new.add(job.job_id)
+        self._jobs[job.job_id] = job
+        self._audit += [StoredEvent(event, trace_id) for event in decision.audit]
+        self._events += [(event, trace_id) for event in decision.events]
+        self.facts += [Fact("job_transitions", labels={"to": str(event.to_state)}) for event in decision.audit]
+        if source is not None:
+            self._copies.append((source, job))
+        self._follow_work(before, decision, trace_id)
+
+    def _follow_work(self, before: Job | None, decision: Decision, trace_id: str) -> None:
+        job, withdrawn = decision.job, decision.withdraw
+        in_hand = None if before is None else before.work
+        if decision.dispatch is not None:
+            self._dispatches[decision.dispatch.work_id] = JobDispatch(job, decision.dispatch, trace_id)
+        elif withdrawn is not None:
+            if self._dispatches.pop(withdrawn, None) is None:  # else it never went out
+                self._take_back(withdrawn, job.error)
+        elif in_hand is not None and job.work is None:
+            self._ended[in_hand.work_id] = job.error
+        elif in_hand is not None and job.work is not None and in_hand.deadline != job.work.deadline:
+            self._alive.add(in_hand.work_id)
+
+    def _take_back(self, work_id: str, error: Failure | None) -> None:
+        if error is None:
+            self._withdrawn.add(work_id)
+        else:
+            self._given_up[work_id] = error
+
+    def write(self) -> list[OutboxMessage]:
+        """Write what was decided; answers what is to be told of it, in order."""
+        if not self._jobs:
+            return []
+        self._uow.jobs.add([job for job_id, job in self._jobs.items() if job_id in self._new])
+        self._uow.jobs.save([job for job_id, job in self._jobs.items() if job_id not in self._new])
+        self._uow.jobs.add_events(self._audit)
+        self._copy()
+        self._end_work()
+        messages = hand_out_for_jobs(list(self._dispatches.values()), self._uow, self._context)
+        messages += [_event_message(event, trace_id, self._context) for event, trace_id in self._events]
+        messages += [told(f"job.{job_id}", job_view(job), self._context) for job_id, job in self._jobs.items()]
+        return messages
+
+    def _copy(self) -> None:
+        """A retried job has what the failed one had: transcript, storyboard, the newest instruction as its first."""
+        if not self._copies:
+            return
+        self._uow.artifacts.copy([(source.job_id, job.job_id) for source, job in self._copies])
+        keys = {
+            job.job_id: VersionKey(source.instruction_id, source.instruction_version)
+            for source, job in self._copies
+            if source.instruction_id is not None and job.instruction_id is not None
+        }
+        versions = self._uow.instructions.versions(sorted(keys.values()))
+        self._uow.instructions.add(
+            [_first_version(versions[keys[job.job_id]], job) for _, job in self._copies if job.job_id in keys]
+        )
+
+    def _end_work(self) -> None:
+        uow, context = self._uow, self._context
+        work.keep_alive([work_id for work_id in self._alive if work_id not in self._ended], uow, context)
+        self._observe_ended()
+        for failure, ids in _by_failure(self._ended.items()):
+            work.finish(ids, uow, context, failure=failure)
+        for why, ids in _by_failure(self._given_up.items()):
+            work.give_up(ids, why, uow, context)
+        if self._withdrawn:
+            work.withdraw(list(self._withdrawn), uow, context)
+
+    def _observe_ended(self) -> None:
+        ended: dict[str, Failure | None] = {**self._ended, **self._given_up}
+        for row in self._uow.work.of(sorted(ended)).values():
+            failure = ended[row.work_id]
+            labels = {"work": row.type, "status": "done" if failure is None else "failed"}
+            seconds = (self._context.now - row.created_at) / _MICROS
+            self.facts.append(Fact("job_duration_seconds", seconds, labels))
+        self.facts += [
+            Fact("job_failures", labels={"code": failure.code}) for failure in ended.values() if failure is not None
+        ]
+
+
+def _by_failure(ended: Iterable[tuple[str, F]]) -> list[tuple[F, list[str]]]:
+    groups: defaultdict[F, list[str]] = defaultdict(list)
+    for work_id, failure in ended:
+        groups[failure].append(work_id)
+    return list(groups.items())
+
+
+def _first_version(source: InstructionVersion, job: Job) -> InstructionVersion:
+    return replace(
+        source,
+        instruction_id=str(job.instruction_id),
+        version=1,
+        job_id=job.job_id,
+        owner=job.owner,
+        created_at=job.created_at,
+    )
+
+
+def _event_message(event: JobEvent, trace_id: str, context: Context) -> OutboxMessage:
+    message_id = context.new_id()
+    subject = subjects.event("job", event.job_id, event.name)
+    body = outgoing.envelope(
+        outgoing.event_kind("job", event.name),
+        _event_payload(event),
+        message_id=message_id,
+        trace_id=trace_id,
+        now=context.now,
+    )
+    return OutboxMessage(
+        message_id=message_id,
+        lane=context.subjects.lane(subject),
+        aggregate=f"job.{event.job_id}",
+        subject=context.subjects.full(subject),
+        body=body,
+    )
+
+
+def _event_payload(event: JobEvent) -> JsonObject:
+    told_of: JsonObject = {
+        "job_id": event.job_id,
+        "version": event.version,
+        "who": event.actor,
+        "what": event.what,
+        "when": format_micros(event.at),
+        "to": event.to_state,
+    }
+    if event.from_state is not None:
+        told_of["from"] = event.from_state
+    if event.work_id is not None:
+        told_of |= {"work_id": event.work_id, "attempt": event.attempt}
+    return told_of

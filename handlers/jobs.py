@@ -1,0 +1,202 @@
+"""Commands on jobs: found among the caller's own, decided in the domain, answered with the view as it then is."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from contracts.errors import Problem, Refusal
+from contracts.payloads import jobs as asked
+from contracts.work import WorkType
+from domain import job_commands
+from domain.instructions import ValidationStatus
+from domain.job_commands import NewJob, RetryIds, Ruling
+from domain.jobs import Decision, Job
+from domain.work import By
+from handlers import work
+from handlers.changes import Change, Desk
+from handlers.commands import NOT_FOUND, Command, Reply, payload_of, refuse
+from handlers.job_views import job_view
+from handlers.job_writing import JobWriter
+from handlers.projects import ProjectBoard
+from storage.job_ports import Owned, VersionKey
+
+
+class JobBoard:
+    """The jobs of one transaction, each as the last decision left it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._writer = JobWriter(desk.uow, desk.context)
+        self._wanted: set[Owned] = set()
+        self._wanted_retries: set[str] = set()
+        self._wanted_validity: set[str] = set()
+        self._jobs: dict[str, Job] = {}
+        self._retries: dict[str, Job] = {}
+        self._validity: dict[VersionKey, str] = {}
+
+    def want(self, job_id: str, owner: str, *, retry: bool = False, validity: bool = False) -> None:
+        """Have the job there, with the job that retried it, or with how its newest instruction was judged."""
+        self._wanted.add((job_id, owner))
+        if retry:
+            self._wanted_retries.add(job_id)
+        if validity:
+            self._wanted_validity.add(job_id)
+
+    def load(self) -> None:
+        uow = self._desk.uow
+        self._jobs.update(uow.jobs.owned(sorted(self._wanted)))
+        self._retries.update(uow.jobs.retries_of(sorted(self._wanted_retries & self._jobs.keys())))
+        newest = [_newest(self._jobs[job_id]) for job_id in sorted(self._wanted_validity & self._jobs.keys())]
+        versions = uow.instructions.versions([key for key in newest if key is not None])
+        self._validity.update({key: version.validation_status for key, version in versions.items()})
+
+    def find(self, job_id: str, owner: str) -> Job | None:
+        """The job, if it is the owner's."""
+        job = self._jobs.get(job_id)
+        return job if job is not None and job.owner == owner else None
+
+    def retry_of(self, job: Job) -> Job | None:
+        """The job that was made by retrying this one."""
+        return self._retries.get(job.job_id)
+
+    def instruction_is_valid(self, job: Job) -> bool:
+        key = _newest(job)
+        return key is not None and self._validity.get(key, ValidationStatus.INVALID) != ValidationStatus.INVALID
+
+    def take(self, before: Job | None, decision: Decision, trace_id: str, *, source: Job | None = None) -> None:
+        """Keep a decision for the end of the transaction; those after it see what it left."""
+        if decision.changed:
+            self._jobs[decision.job.job_id] = decision.job
+            if source is not None:
+                self._retries[source.job_id] = decision.job
+        self._writer.take(before, decision, trace_id, source=source)
+
+    def write(self) -> None:
+        self._desk.outbox.extend(self._writer.write())
+        self._desk.facts.extend(self._writer.facts)
+
+
+def _newest(job: Job) -> VersionKey | None:
+    return None if job.instruction_id is None else VersionKey(job.instruction_id, job.instruction_version)
+
+
+def _by(command: Command, desk: Desk) -> By:
+    return By(command.principal.owner, desk.context.now)
+
+
+# -- making one
+
+
+def _want_project(command: Command, desk: Desk) -> None:
+    desk.board(ProjectBoard).want(payload_of(command, asked.JobCreate).project_id, command.principal.owner)
+    desk.board(JobBoard)
+
+
+def _create(command: Command, desk: Desk) -> Reply:
+    payload, owner = payload_of(command, asked.JobCreate), command.principal.owner
+    if desk.board(ProjectBoard).find(payload.project_id, owner) is None:
+        return refuse(NOT_FOUND)
+    new = NewJob(
+        job_id=desk.context.new_id(),
+        project_id=payload.project_id,
+        owner=owner,
+        title=payload.title,
+        objective=payload.objective,
+        script_id=payload.script_id,
+        prompt=payload.prompt,
+        estimated_cost_usd_micros=payload.estimated_cost_usd_micros,
+    )
+    decision = job_commands.create(new, _by(command, desk))
+    desk.board(JobBoard).take(None, decision, command.trace_id)
+    return Reply(decision.status, job_view(decision.job))
+
+
+# -- changing one
+
+
+def _want_job(command: Command, desk: Desk) -> None:
+    desk.board(JobBoard).want(payload_of(command, asked.JobGet).job_id, command.principal.owner)
+
+
+def _want_validity(command: Command, desk: Desk) -> None:
+    desk.board(JobBoard).want(payload_of(command, asked.JobGet).job_id, command.principal.owner, validity=True)
+
+
+def _want_retry(command: Command, desk: Desk) -> None:
+    desk.board(JobBoard).want(payload_of(command, asked.JobGet).job_id, command.principal.owner, retry=True)
+
+
+def _want_upload(command: Command, desk: Desk) -> None:
+    desk.board(JobBoard).want(payload_of(command, asked.JobConfirmUpload).job_id, command.principal.owner)
+
+
+def _ruled(rule: Callable[[Command, Job, Desk], Ruling]) -> Callable[[Command, Desk], Reply]:
+    """A decision on the job that the payload names."""
+
+    def decide(command: Command, desk: Desk) -> Reply:
+        job = _found(command, desk)
+        decision = _decided(rule(command, job, desk))
+        desk.board(JobBoard).take(job, decision, command.trace_id)
+        return Reply(decision.status, job_view(decision.job))
+
+    return decide
+
+
+def _found(command: Command, desk: Desk) -> Job:
+    payload = command.payload
+    assert isinstance(payload, asked.JobGet | asked.JobConfirmUpload)  # noqa: S101 - as the registry ties them
+    job = desk.board(JobBoard).find(payload.job_id, command.principal.owner)
+    if job is None:
+        raise Refusal(NOT_FOUND)
+    return job
+
+
+def _decided(ruling: Ruling) -> Decision:
+    if isinstance(ruling, Problem):
+        raise Refusal(ruling)
+    return ruling
+
+
+def _confirm_upload(command: Command, job: Job, desk: Desk) -> Ruling:
+    video_uri = payload_of(command, asked.JobConfirmUpload).video_uri
+    return job_commands.confirm_upload(job, video_uri, _by(command, desk))
+
+
+def _run(command: Command, job: Job, desk: Desk) -> Ruling:
+    return job_commands.run(job, work.start(WorkType.JOB_PROCESS, desk.context), _by(command, desk))
+
+
+def _approve(command: Command, job: Job, desk: Desk) -> Ruling:
+    note, valid = payload_of(command, asked.JobApprove).note, desk.board(JobBoard).instruction_is_valid(job)
+    return job_commands.approve(job, note=note, instruction_valid=valid, by=_by(command, desk))
+
+
+def _render(command: Command, job: Job, desk: Desk) -> Ruling:
+    return job_commands.render(job, work.start(WorkType.JOB_RENDER, desk.context), _by(command, desk))
+
+
+def _cancel(command: Command, job: Job, desk: Desk) -> Ruling:
+    return job_commands.cancel(job, _by(command, desk))
+
+
+def _retry(command: Command, desk: Desk) -> Reply:
+    board, context = desk.board(JobBoard), desk.context
+    failed = _found(command, desk)
+    ids = RetryIds(context.new_id(), context.new_id())
+    start = work.start(WorkType.JOB_PROCESS, context)
+    decision = _decided(job_commands.retry(failed, board.retry_of(failed), ids, start, _by(command, desk)))
+    board.take(None, decision, command.trace_id, source=failed)
+    return Reply(decision.status, job_view(decision.job))
+
+
+JOB_CHANGES: Final[Mapping[str, Change]] = MappingProxyType(
+    {
+        "job.create": Change(_want_project, _create),
+        "job.confirm-upload": Change(_want_upload, _ruled(_confirm_upload)),
+        "job.run": Change(_want_job, _ruled(_run)),
+        "job.approve": Change(_want_validity, _ruled(_approve)),
+        "job.render": Change(_want_job, _ruled(_render)),
+        "job.cancel": Change(_want_job, _ruled(_cancel)),
+        "job.retry": Change(_want_retry, _retry),
+    }
+)

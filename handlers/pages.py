@@ -1,0 +1,80 @@
+"""Lists in parts: opaque cursors, and pages that end early where the reply would become too large.
+
+A cursor names the last thing of its page by what the list is ordered by, so that what is added or removed meanwhile
+neither repeats nor skips anything else.
+"""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import orjson
+
+from contracts.errors import JsonObject, Problem, Refusal, invalid_field
+from handlers.effects import Context
+
+T = TypeVar("T")
+Mark = TypeVar("Mark", bound=tuple[str | int, ...])
+
+
+def cursor(kind: str, *mark: str | int) -> str:
+    """Where a page of the list *kind* ended."""
+    return urlsafe_b64encode(orjson.dumps([kind, *mark])).rstrip(b"=").decode()
+
+
+def read_cursor(kind: str, given: str | None, *types: type[str] | type[int]) -> tuple[str | int, ...] | None:
+    """What :func:`cursor` was made of; None where none was given.
+
+    Raises :class:`Refusal` for one that was not made for this list.
+    """
+    if given is None:
+        return None
+    try:
+        mark = orjson.loads(urlsafe_b64decode(given.rstrip("=") + "=" * (-len(given.rstrip("=")) % 4)))
+    except (binascii.Error, ValueError):
+        raise Refusal(BAD_CURSOR) from None
+    if not isinstance(mark, list) or [type(part) for part in mark] != [str, *types] or mark[0] != kind:
+        raise Refusal(BAD_CURSOR)
+    return tuple(mark[1:])
+
+
+def page(
+    rows: Sequence[T],
+    limit: int,
+    view: Callable[[T], JsonObject],
+    mark: Callable[[T], str],
+    context: Context,
+) -> JsonObject:
+    """The answer of a list. *rows* are up to one more than *limit*: the one beyond it says that there is more."""
+    room = context.max_message_bytes // 2
+    items: list[JsonObject] = []
+    for row in rows[:limit]:
+        item = view(row)
+        size = len(orjson.dumps(item)) + 1
+        if size > room and not items:
+            items.append(_shortened(item, room))
+            break
+        if size > room:
+            break
+        room -= size
+        items.append(item)
+    more = len(items) < len(rows)
+    return {"items": [*items], "next_cursor": mark(rows[len(items) - 1]) if more else None}
+
+
+def _shortened(item: JsonObject, room: int) -> JsonObject:
+    """One item that is too large even alone: its longest texts are cut."""
+    cut: JsonObject = {**item, "truncated": True}
+    while (over := len(orjson.dumps(cut)) - room) > 0:
+        texts = {name: value for name, value in cut.items() if isinstance(value, str)}
+        longest = max(texts, key=lambda name: len(texts[name]), default=None)
+        if longest is None or not texts[longest]:
+            break
+        text = texts[longest]
+        cut[longest] = text[: max(0, len(text) - max(over // _MOST_BYTES_OF_CHARACTER, 1))]
+    return cut
+
+
+_MOST_BYTES_OF_CHARACTER: Final = 6
+BAD_CURSOR: Final[Problem] = invalid_field("payload.cursor", "cursor", "Cursor should be one that this list gave")

@@ -1,0 +1,51 @@
+"""Commands on projects."""
+
+from contracts.payloads.jobs import ProjectCreate
+from handlers.changes import Change, Desk
+from handlers.commands import Command, Reply, payload_of
+from handlers.job_views import project_view
+from storage.job_ports import Owned, Project
+
+_CREATED = 201
+
+
+class ProjectBoard:
+    """The projects of one transaction."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._wanted: set[Owned] = set()
+        self._found: dict[str, Project] = {}
+        self._new: list[Project] = []
+
+    def want(self, project_id: str, owner: str) -> None:
+        self._wanted.add((project_id, owner))
+
+    def load(self) -> None:
+        self._found.update(self._desk.uow.projects.owned(sorted(self._wanted)))
+
+    def find(self, project_id: str, owner: str) -> Project | None:
+        """The project, if it is the owner's."""
+        project = self._found.get(project_id)
+        return project if project is not None and project.owner == owner else None
+
+    def add(self, project: Project) -> None:
+        self._found[project.project_id] = project
+        self._new.append(project)
+
+    def write(self) -> None:
+        self._desk.uow.projects.add(self._new)
+
+
+def _nothing(command: Command, desk: Desk) -> None:
+    """A new thing needs nothing that is there."""
+
+
+def _create(command: Command, desk: Desk) -> Reply:
+    payload = payload_of(command, ProjectCreate)
+    project = Project(desk.context.new_id(), command.principal.owner, payload.name, desk.context.now)
+    desk.board(ProjectBoard).add(project)
+    return Reply(_CREATED, project_view(project))
+
+
+CREATE_PROJECT = Change(_nothing, _create)

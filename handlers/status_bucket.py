@@ -1,0 +1,22 @@
+"""What clients watch: the newest public view of a thing, on its way to the status bucket.
+
+The view goes through the outbox like everything else that is told. Whoever relays the bucket's lane sees to it that an
+older version never takes the place of a newer one.
+"""
+
+import orjson
+
+from contracts.errors import JsonObject
+from handlers.effects import Context
+from storage.outbox import OutboxMessage
+
+
+def told(key: str, view: JsonObject, context: Context) -> OutboxMessage:
+    """The entry *key* (``job.<job_id>``); the view has its ``version``."""
+    return OutboxMessage(
+        message_id=context.new_id(),
+        lane=context.subjects.status_lane,
+        aggregate=f"status.{key}",
+        subject=context.subjects.status_key(key),
+        body=orjson.dumps(view),
+    )
