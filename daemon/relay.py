@@ -21,7 +21,7 @@ from adapters.status_bucket import Publisher
 from daemon.metrics import Metrics
 from domain.backoff import Backoff
 from storage.database import Database
-from storage.failures import StorageError
+from storage.failures import StorageAway, StorageConflict, StorageError
 from storage.outbox import OutboxMessage, OutboxRow
 from storage.unit_of_work import UnitOfWork
 
@@ -204,6 +204,8 @@ class Relay:
         return there
 
     async def _record(self, lane: str, done: _Round) -> None:
+        """Note what became of the rows; tried for as long as storage is away, for rows that are confirmed and still
+        there would be published again, perhaps when their stream does not know them any more."""
         keeper = self._keepers.get(lane)
 
         def write(uow: UnitOfWork) -> None:
@@ -213,7 +215,15 @@ class Relay:
             if keeper is not None and done.sent:
                 keeper.settle(done.sent, uow)
 
-        await self._database.write(write)
+        backoff = Backoff(first_s=0.1, most_s=5.0)
+        while True:
+            try:
+                await self._database.write(write)
+            except (StorageAway, StorageConflict) as error:
+                log.warning("outbox_not_recorded", lane=lane, rows=len(done.sent), reason=str(error))
+                await asyncio.sleep(backoff.next_delay_s(random.random()))  # noqa: S311 - jitter, not a secret
+            else:
+                return
 
     def _count(self, lane: str, done: _Round) -> None:
         published = self._metrics.outbox_published
