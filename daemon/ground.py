@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from sqlalchemy.engine import make_url
 
 from adapters.connection import ConnectionWatch, connect, make_broker
@@ -25,6 +26,7 @@ from storage.sqlite import SqliteDatabase
 log = structlog.get_logger(__name__)
 
 _WINDOWS_IN_FLIGHT = 10
+_CLOSE_S = 5
 
 
 def open_database(settings: Settings) -> Database:
@@ -88,5 +90,10 @@ async def provision_streams(settings: Settings, nats: Nats, subjects: Subjects) 
 
 async def close_broker(broker: NatsBroker) -> None:
     """Send what is buffered and close the connection, not waiting for a server that is gone."""
-    async with asyncio.timeout(5):
-        await broker.stop()
+    client = broker.connection
+    try:
+        async with asyncio.timeout(_CLOSE_S):
+            await broker.stop()
+    except (NatsError, TimeoutError) as error:
+        log.warning("nats_not_drained", reason=str(error) or type(error).__name__)
+        await client.close()
