@@ -1,0 +1,66 @@
+"""A nats-server that runs with the very accounts that deployments are given."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from adapters.server_process import server_binary
+from tests.support.daemons import eventually
+
+DEPLOY: Final = Path(__file__).parents[2] / "deploy"
+ROLES: Final = ("daemon", "producer", "worker", "bridge", "operator", "sys")
+
+
+def password(role: str) -> str:
+    return f"{role}Password1"
+
+
+def passwords() -> dict[str, str]:
+    """The environment that the accounts are read with."""
+    return {f"NATS_{role.upper()}_PASSWORD": password(role) for role in ROLES}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where it listens, and what it logs."""
+
+    address: str
+    log: Path
+
+    def url(self, role: str) -> str:
+        return f"nats://{role}:{password(role)}@{self.address}"
+
+    @property
+    def violations(self) -> list[str]:
+        """What clients asked for and were not allowed."""
+        return [line for line in self.log.read_text().splitlines() if "Violation" in line]
+
+
+@pytest.fixture
+def accounts_server(tmp_path: Path) -> Iterator[Server]:
+    """A server of the test's own, with JetStream and deploy/nats/accounts.conf."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    (folder / "accounts.conf").symlink_to(DEPLOY / "nats" / "accounts.conf")
+    config, output = folder / "nats-server.conf", folder / "server.log"
+    config.write_text(
+        f'listen: "127.0.0.1:-1"\nports_file_dir: "{folder}"\nmax_payload: 8MB\n'
+        f'jetstream {{ store_dir: "{folder}" }}\ninclude "accounts.conf"\n'
+    )
+    with output.open("wb") as log:
+        command = [str(server_binary()), "-c", str(config)]
+        process = subprocess.Popen(command, env=os.environ | passwords(), stdout=log, stderr=log)
+    try:
+        ports = eventually(lambda: next(folder.glob("*.ports"), None), within_s=10)
+        assert ports is not None
+        listening = json.loads(eventually(ports.read_text, within_s=5))
+        yield Server(listening["nats"][0].removeprefix("nats://"), output)
+    finally:
+        process.terminate()
+        process.wait(10)
