@@ -20,6 +20,7 @@ from nats.errors import Error as NatsError
 
 from adapters.any_bytes import read_any_bytes
 from adapters.errors import ConnectFailedError, ServerTooOldError
+from adapters.lost_writes import outlive_lost_writes
 
 OLDEST_SERVER: Final = (2, 12, 5)
 PENDING_BYTES: Final = 16 * 1024 * 1024
@@ -131,6 +132,7 @@ async def connect(broker: NatsBroker, url: str, watch: ConnectionWatch, timeout_
         await asyncio.gather(connecting, refused, return_exceptions=True)
     require_version(client)
     read_any_bytes(client)
+    outlive_lost_writes(client)
     return client
 
 
