@@ -13,7 +13,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
@@ -49,6 +49,12 @@ class Source(Protocol):
     async def give_back(self, delivery: Delivery, delay_s: float = 0.0) -> bool: ...
     async def pause(self) -> None: ...
     async def resume(self) -> None: ...
+
+
+class Older(Protocol):
+    """Knows what else of the consumer is open (:class:`daemon.reordering.OlderMessages`)."""
+
+    async def none_outstanding(self, held: Sequence[Delivery], batch: Sequence[Delivery]) -> Sequence[Delivery]: ...
 
 
 class Gatekeeper(Protocol):
@@ -92,6 +98,7 @@ class Intake:
         context: Callable[[], Context],
         observer: Observer,
         limits: IntakeLimits,
+        older: Older | None = None,
     ) -> None:
         self._source = source
         self._gate = gate
@@ -100,6 +107,7 @@ class Intake:
         self._context = context
         self._observer = observer
         self._limits = limits
+        self._older = older
         self._judged: deque[Judged] = deque()
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
@@ -167,11 +175,15 @@ class Intake:
         self._room.set()
         return batch
 
-    async def _work_on(self, batch: Sequence[Judged]) -> None:
-        """Commit *batch*, halving it around what makes it fail, and answer for every part that is committed."""
+    async def _work_on(self, batch: Sequence[Judged], *, as_it_stands: bool = False) -> None:
+        """Commit *batch*, halving it around what makes it fail, and answer for every part that is committed.
+
+        *as_it_stands*: nothing older is outstanding, so that nothing is held for it.
+        """
         started = asyncio.get_running_loop().time()
+        work: Work = partial(settle, batch, families=self._families)
         try:
-            settled = await self._committed(partial(settle, batch, families=self._families))
+            settled = await self._committed(partial(_finally, work) if as_it_stands else work)
         except Exception as cause:  # noqa: BLE001 - whatever the data or our own code raises must not stop intake
             await self._isolate(batch, cause)
         else:
@@ -248,9 +260,30 @@ class Intake:
 
     async def _answer(self, batch: Sequence[Judged], settled: Settled) -> None:
         done: list[Delivery] = []
+        held: list[tuple[Judged, float]] = []
         for judged, outcome in zip(batch, settled.outcomes, strict=True):
             if outcome.verdict is Verdict.HELD:
-                await self._source.give_back(judged.delivery, outcome.hold_s)
+                held.append((judged, outcome.hold_s))
             else:
                 done.append(judged.delivery)
         await self._source.ack(done)
+        if held:
+            await self._answer_held(batch, held)
+
+    async def _answer_held(self, batch: Sequence[Judged], held: Sequence[tuple[Judged, float]]) -> None:
+        """Give back what may wait for older messages; decide the rest as it stands, for nothing older can come."""
+        waiting = [judged.delivery for judged, hold_s in held if hold_s > 0]
+        clear: set[int] = set()
+        if self._older is not None and waiting:
+            own = [judged.delivery for judged in batch]
+            clear = {delivery.sequence for delivery in await self._older.none_outstanding(waiting, own)}
+        for judged, hold_s in held:
+            if hold_s <= 0 or judged.delivery.sequence not in clear:
+                await self._source.give_back(judged.delivery, hold_s)
+        again = [judged for judged, hold_s in held if hold_s > 0 and judged.delivery.sequence in clear]
+        if again:
+            await self._work_on(again, as_it_stands=True)
+
+
+def _finally(work: Work, *, uow: UnitOfWork, context: Context) -> Settled:
+    return work(uow=uow, context=replace(context, older_outstanding=False))

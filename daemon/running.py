@@ -35,6 +35,7 @@ from daemon.metrics import Metrics
 from daemon.operations.audit import OpsAudit
 from daemon.readiness import Phase, Readiness
 from daemon.relay import Relay, RelayLimits
+from daemon.reordering import OlderMessages
 from daemon.routes import endpoints, operations, routes
 from daemon.runtime_file import Runtime, remove_runtime, write_runtime
 from daemon.settings import Settings
@@ -247,6 +248,7 @@ class Daemon:
             context=parts.context,
             observer=observer,
             limits=IntakeLimits(max_batch=parts.settings.intake.max_batch),
+            older=OlderMessages(parts.nats.client, pull.stream, pull.consumer),
         )
 
     def _make_gate(self) -> Gatekeeper:
