@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 from pydantic import BaseModel
 
 from contracts.errors import Problem
+from contracts.payloads.session_quick import QuickUsage
 
 
 class Lineage(NamedTuple):
@@ -47,7 +48,8 @@ class Delivery(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """An envelope that is proven: its payload is the kind's newest model, whatever version it came in.
+    """An envelope that is proven: its payload is the kind's newest model, whatever version it came in, or a struct with
+    the same facts where the kind has a quick proof.
 
     ``payload_hash`` is the SHA-256 of the canonical payload *as received*, in hexadecimal.
     """
@@ -58,7 +60,7 @@ class Accepted(NamedTuple):
     created_at: int
     producer: str
     payload_hash: str
-    payload: BaseModel
+    payload: BaseModel | QuickUsage
     schema_version: str
     envelope_version: int
     adapted: bool

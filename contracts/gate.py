@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from contracts.canonical import payload_hash
 from contracts.delivery import Accepted, Delivery, Judged, Refused
-from contracts.envelope import CURRENT_ENVELOPE
+from contracts.envelope import CURRENT_ENVELOPE, Proven2
 from contracts.errors import ErrorCode, JsonValue, Problem, Refusal, problem
 from contracts.examination import UNKNOWN_KIND, examine
 from contracts.json_strict import read
+from contracts.payloads.session_quick import QuickEnvelope
 from contracts.receipts import RECEIPT_HEADER
 from contracts.registry import Contract, Registry
 from contracts.rules import GateRules
@@ -82,11 +83,13 @@ def _accept_plain(contract: Contract, value: JsonValue, delivery: Delivery) -> A
     if type(version) is not str or version not in contract.doors:
         return None
     door = contract.doors[version]
-    try:
-        envelope = door.prove_2(value)
-    except ValidationError:
-        return None
-    adapt = door.schema.adapt
+    quick, adapt = door.schema.quick, door.schema.adapt
+    envelope: QuickEnvelope | Proven2 | None = quick(value) if quick is not None else None
+    if envelope is None:
+        try:
+            envelope = door.prove_2(value)
+        except ValidationError:
+            return None
     return Accepted(
         contract.kind,
         envelope.message_id,
@@ -94,7 +97,7 @@ def _accept_plain(contract: Contract, value: JsonValue, delivery: Delivery) -> A
         envelope.created_at,
         envelope.producer,
         payload_hash(value["payload"]),
-        envelope.payload if adapt is None else adapt(envelope.payload),
+        envelope.payload if adapt is None or isinstance(envelope, QuickEnvelope) else adapt(envelope.payload),
         version,
         CURRENT_ENVELOPE,
         False,

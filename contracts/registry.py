@@ -11,10 +11,11 @@ from typing import Final, Literal, TypeVar, cast
 from pydantic import create_model
 
 from contracts.envelope import Proven1, Proven2
-from contracts.errors import JsonValue
+from contracts.errors import JsonObject, JsonValue
 from contracts.outgoing import DEAD_LETTER_KIND, RECEIPT_KIND, REPLY_KIND
 from contracts.payloads import callbacks, feed, jobs, ledger, ops, outgoing, schedule, session, work
 from contracts.payloads.base import Payload
+from contracts.payloads.session_quick import QuickEnvelope, prove_usage
 from contracts.subjects import DURABLE, Family, parse_callback
 
 Old = TypeVar("Old", bound=Payload)
@@ -22,11 +23,16 @@ Old = TypeVar("Old", bound=Payload)
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """One version of one kind. ``adapt`` makes the newest model of it; None where it is the newest."""
+    """One version of one kind. ``adapt`` makes the newest model of it; None where it is the newest.
+
+    ``quick`` may prove a whole envelope of version 2 ahead of the models, for kinds that come by the thousand: it takes
+    nothing that they refuse, and answers None where it takes them to judge.
+    """
 
     version: str
     model: type[Payload]
     adapt: Callable[[Payload], Payload] | None = None
+    quick: Callable[[JsonObject], QuickEnvelope | None] | None = None
 
 
 def older(version: str, model: type[Old], adapt: Callable[[Old], Payload]) -> Schema:
@@ -191,7 +197,7 @@ REGISTRY: Final = Registry(
             Family.INGEST,
             "session.usage",
             older("1.0", session.SessionUsage1, session.usage_from_1),
-            Schema("2.0", session.SessionUsage),
+            Schema("2.0", session.SessionUsage, quick=prove_usage),
         ),
         contract(Family.INGEST, "feed.item", Schema("1.0", feed.FeedItem)),
         contract(Family.INGEST, "content.schedule", Schema("1.0", schedule.ContentSchedule)),
@@ -218,6 +224,7 @@ REGISTRY: Final = Registry(
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _JOB_COMMANDS.items()),
         contract(Family.COMMAND, "ledger.get", Schema("1.0", ledger.LedgerGet)),
         contract(Family.OPS, "health-check", Schema("1.0", ops.HealthCheck)),
+        contract(Family.OPS, "self-heal", Schema("1.0", ops.SelfHeal)),
         contract(Family.DEAD, DEAD_LETTER_KIND, Schema("1.0", outgoing.DeadLetter), address="dead.{subject}"),
         answer(RECEIPT_KIND, Schema("1.0", outgoing.Receipt)),
         answer(REPLY_KIND, Schema("1.0", outgoing.Reply)),

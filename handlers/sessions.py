@@ -7,6 +7,7 @@ from contracts.canonical import canonical_bytes
 from contracts.delivery import Accepted
 from contracts.payloads.session import SessionEvent as EventPayload
 from contracts.payloads.session import SessionUsage
+from contracts.payloads.session_quick import QuickUsage
 from domain.ledger import fold
 from domain.usage import UsageRecord, decide_usage
 from handlers.effects import Context, Effects, Fact
@@ -22,7 +23,7 @@ def take_sessions(group: Sequence[Accepted], uow: UnitOfWork, context: Context) 
     records: list[UsageRecord] = []
     for accepted in group:
         payload = accepted.payload
-        if isinstance(payload, SessionUsage):
+        if isinstance(payload, QuickUsage | SessionUsage):
             records.append(
                 decide_usage(
                     payload,

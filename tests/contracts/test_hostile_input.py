@@ -12,6 +12,7 @@ from contracts.delivery import Accepted, Refused
 from contracts.errors import ErrorCode, Refusal
 from contracts.gate import Gate
 from contracts.json_strict import numbers_in_range, parse
+from contracts.payloads.session import SessionEvent, SessionUsage
 from contracts.registry import REGISTRY
 from contracts.rules import GateRules, Mode
 from tests.contracts import samples
@@ -119,7 +120,8 @@ def test_u0000_is_data_in_text_and_data_of_an_event() -> None:
 
     got = accepted(judge(event_envelope(payload), "session.event"))
 
-    assert got.payload.model_dump()["text"] == "a\u0000b"
+    assert isinstance(got.payload, SessionEvent)
+    assert got.payload.text == "a\u0000b"
 
 
 def test_u0000_is_refused_in_every_other_field_with_a_code_of_its_own() -> None:
@@ -137,7 +139,9 @@ def test_u0000_is_refused_in_every_other_field_with_a_code_of_its_own() -> None:
 def test_the_letters_of_an_escaped_backslash_are_no_u0000() -> None:
     body = IN_ORDER.replace(b"openai/gpt-5", b"a\\\\u0000")
 
-    assert accepted(judge(body)).payload.model_dump()["model"] == "a\\u0000"
+    got = accepted(judge(body)).payload
+    assert isinstance(got, SessionUsage)
+    assert got.model == "a\\u0000"
 
 
 def test_a_receipt_is_judged_for_a_plain_message_too() -> None:
