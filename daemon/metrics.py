@@ -110,6 +110,12 @@ class Metrics:
             ["consumer"],
             registry=registry,
         )
+        self.replays_ignored = Counter(
+            "headgate_replays_ignored", "Messages in the replay stream that are no replays.", registry=registry
+        )
+        self.given_up = Counter(
+            "headgate_messages_given_up", "Messages that the server gave up on.", ["stream"], registry=registry
+        )
         self.trimmed = Counter(
             "headgate_stream_trimmed", "Acknowledged messages purged.", ["stream"], registry=registry
         )

@@ -79,6 +79,8 @@ class Verdict(StrEnum):
     DUPLICATE = "duplicate"
     REFUSED = "refused"
     HELD = "held"
+    IGNORED = "ignored"
+    """A replay that somebody else decided on, or that was superseded."""
 
 
 @dataclass(frozen=True, slots=True)

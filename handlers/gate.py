@@ -5,13 +5,14 @@ second), and every delivery gets one outcome.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from contracts.delivery import Accepted, Delivery, Judged, Refused
+from contracts.delivery import Accepted, Delivery, Judged, Lineage, Refused
 from contracts.errors import ErrorCode, Problem, problem
 from handlers.dead_letters import bury
 from handlers.effects import Context, Effects, Fact, Families, Handler, Outcome, Settled, Verdict
+from handlers.replays import close, superseded
 from storage.dead_letters import Origin
 from storage.inbox import InboxKey, Key
 from storage.outbox import OutboxMessage
@@ -21,6 +22,7 @@ _CREATED, _NO_CONTENT, _OK = 201, 204, 200
 _ACCEPTED = Outcome(Verdict.ACCEPTED, _CREATED)
 _ACCEPTED_CALLBACK = Outcome(Verdict.ACCEPTED, _NO_CONTENT)
 _DUPLICATE = Outcome(Verdict.DUPLICATE, _OK)
+_IGNORED = Outcome(Verdict.IGNORED, _OK)
 
 
 def settle(batch: Sequence[Judged], uow: UnitOfWork, context: Context, families: Families) -> Settled:
@@ -30,7 +32,7 @@ def settle(batch: Sequence[Judged], uow: UnitOfWork, context: Context, families:
     raises; the caller then rolls back and halves, waits or repeats.
     """
     settling = _Settling(batch, uow, context)
-    settling.repeat_earlier_refusals()
+    settling.pass_over_known()
     settling.claim_keys()
     settling.hand_to(families)
     settling.bury_refused()
@@ -45,7 +47,7 @@ def bury_alone(judged: Judged, cause: Problem, uow: UnitOfWork, context: Context
     else:
         refused = replace(judged, problem=cause.traced(judged.problem.trace_id))
     settling = _Settling([refused], uow, context)
-    settling.repeat_earlier_refusals()
+    settling.pass_over_known()
     settling.claim_keys()
     settling.bury_refused()
     return settling.finish()
@@ -58,6 +60,7 @@ class _Settling:
         self._batch = batch
         self._uow = uow
         self._context = context
+        self._are_replays = bool(batch) and batch[0].delivery.lineage is not None
         self._outcomes: dict[int, Outcome] = {}
         self._refused: dict[int, Refused] = {}
         self._new: list[int] = []
@@ -66,7 +69,15 @@ class _Settling:
         self._outbox: list[OutboxMessage] = []
         self._facts: list[Fact] = []
 
-    def repeat_earlier_refusals(self) -> None:
+    def pass_over_known(self) -> None:
+        """Whatever was decided in an earlier batch is not decided again. A consumer brings either replays or none."""
+        if self._are_replays:
+            late = superseded([judged.delivery for judged in self._batch], self._uow)
+            self._outcomes.update(dict.fromkeys(late, _IGNORED))
+        else:
+            self._repeat_earlier_refusals()
+
+    def _repeat_earlier_refusals(self) -> None:
         """A redelivery whose dead letter exists gets the recorded answer once more, and no second row."""
         again: defaultdict[Origin, list[int]] = defaultdict(list)
         for index, judged in enumerate(self._batch):
@@ -150,15 +161,24 @@ class _Settling:
                 self._outcomes[index] = Outcome(Verdict.HELD, _OK)
 
     def bury_refused(self) -> None:
-        """Write the dead letters and put their messages in line."""
-        self._outbox += bury(list(self._refused.values()), self._uow, self._context)
+        """Write the dead letters and put their messages in line. A refused replay has its dead letter already."""
+        if not self._are_replays:
+            self._outbox += bury(list(self._refused.values()), self._uow, self._context)
         for index, refused in self._refused.items():
             self._outcomes[index] = Outcome(Verdict.REFUSED, refused.problem.status, refused.problem.as_json())
 
     def finish(self) -> Settled:
+        if self._are_replays:
+            close(self._decided_replays(), self._uow, self._context)
         self._uow.outbox.add(self._outbox, owner=self._context.daemon_id, now=self._context.now)
         lanes = frozenset(message.lane for message in self._outbox)
         return Settled([self._outcomes[index] for index in range(len(self._batch))], self._facts, lanes)
+
+    def _decided_replays(self) -> Iterator[tuple[Lineage, Outcome, Problem | None]]:
+        for index, judged in enumerate(self._batch):
+            refused = self._refused.get(index)
+            if (lineage := judged.delivery.lineage) is not None:
+                yield lineage, self._outcomes[index], refused.problem if refused else None
 
     def _refuse(self, index: int, why: Problem) -> None:
         accepted = self._accepted(index)

@@ -74,8 +74,7 @@ def _as_row(letter: DeadLetter, now: int) -> Row:
         OPEN,
         to_stored(letter.kind),
         str(problem.code),
-        # Paths hold the names of fields as they came, which may be anything.
-        to_stored(",".join(sorted({detail.path for detail in problem.details}))),
+        paths_of(problem),
         orjson.dumps(problem.as_json()).decode(),
         None if letter.message_id is None else to_stored(letter.message_id),
         None if letter.producer is None else to_stored(letter.producer),
@@ -90,6 +89,11 @@ def _as_row(letter: DeadLetter, now: int) -> Row:
         now,
         letter.body,
     )
+
+
+def paths_of(problem: Problem) -> str:
+    """The places that a problem names, as they are stored: names of fields as they came, which may be anything."""
+    return to_stored(",".join(sorted({detail.path for detail in problem.details})))
 
 
 _COLUMNS: Final = (
