@@ -10,10 +10,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, cast
 
 import structlog
 from anyio.abc import TaskGroup
+from pydantic import BaseModel
 
 from adapters.service import IncomingRequest
 from contracts import outgoing
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 _READ_GROUP: Final = 16
 _READ_LANES: Final = 2
 _FAILED: Final = 400
+_HEADERS_ROOM: Final = 1_024
 
 
 class Operation(Protocol):
@@ -146,7 +148,11 @@ class Door:
             return
         started = time.perf_counter()
         route = self._routes[request.endpoint]
-        command = self._admit(request, route)
+        try:
+            command = self._admit(request, route)
+        except Exception:  # a reply always comes; the cause is logged
+            log.exception("command_not_admitted", endpoint=request.endpoint)
+            command = INTERNAL
         if isinstance(command, Problem):
             await self._reply(request, started, refuse(command), command.trace_id)
         elif isinstance(route, QueryRoute):
@@ -170,7 +176,8 @@ class Door:
         proven = prove_command(opened, self._rules)
         if isinstance(proven, Problem):
             return proven
-        return Command(proven.kind, proven.message_id, proven.trace_id, proven.payload, proven.payload_hash, principal)
+        payload = cast(BaseModel, proven.payload)  # the quick proof is for ingest alone
+        return Command(proven.kind, proven.message_id, proven.trace_id, payload, proven.payload_hash, principal)
 
     async def _answer_queries(self) -> None:
         while True:
@@ -216,8 +223,19 @@ class Door:
 
     async def _reply(self, request: IncomingRequest, started: float, reply: Reply, trace_id: str | None) -> None:
         context = self._context()
+        body = self._body(reply, trace_id, context)
+        if len(body) + _HEADERS_ROOM > context.max_message_bytes:
+            log.error("reply_too_large", endpoint=request.endpoint, bytes=len(body), trace_id=trace_id)
+            reply = refuse(TOO_LARGE)
+            body = self._body(reply, trace_id, context)
+        await self._replies().reply(request.reply_to, body, error=_failure(reply), status=reply.status)
+        self._metrics.command_seconds.labels(self._routes[request.endpoint].contract.kind, str(reply.status)).observe(
+            time.perf_counter() - started
+        )
+
+    def _body(self, reply: Reply, trace_id: str | None, context: Context) -> bytes:
         message_id = context.new_id()
-        body = outgoing.reply(
+        return outgoing.reply(
             status=reply.status,
             result=reply.result,
             error=reply.problem,
@@ -225,10 +243,6 @@ class Door:
             message_id=message_id,
             trace_id=outgoing.trace_or(trace_id, message_id),
             now=context.now,
-        )
-        await self._replies().reply(request.reply_to, body, error=_failure(reply), status=reply.status)
-        self._metrics.command_seconds.labels(self._routes[request.endpoint].contract.kind, str(reply.status)).observe(
-            time.perf_counter() - started
         )
 
 
@@ -240,4 +254,5 @@ def _failure(reply: Reply) -> str | None:
 
 
 UNAVAILABLE: Final = problem(ErrorCode.UNAVAILABLE, "storage is away; try again")
+TOO_LARGE: Final = problem(ErrorCode.INTERNAL_ERROR, "the answer is larger than the server's max_payload")
 INTERNAL: Final = problem(ErrorCode.INTERNAL_ERROR, "the command could not be carried out")
