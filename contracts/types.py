@@ -135,6 +135,9 @@ Money: TypeAlias = Annotated[
 DollarNumber: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=MAX_DOLLARS, allow_inf_nan=False)]
 """The JSON number of dollars that old schemas have."""
 
+Flag: TypeAlias = Annotated[bool, Field(strict=True)]
+"""``true`` or ``false``, nothing that equals one of them."""
+
 Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=MAX_COUNT)]
 """Tokens, durations: an integer from 0 to 2^53 - 1."""
 

@@ -47,6 +47,7 @@ class Metrics:
         self._intake()
         self._state()
         self._doors()
+        self._healing()
         self._jobs()
         self._facts: dict[str, Counter] = {
             "usage_unpriced": self.usage_unpriced,
@@ -153,6 +154,26 @@ class Metrics:
         )
         self.job_failures = Counter(
             "headgate_job_failures", "Work for jobs that failed, by the worker's code.", ["code"], registry=registry
+        )
+
+    def _healing(self) -> None:
+        registry = self.registry
+        self.self_heal_found = Counter(
+            "headgate_self_heal_items_found", "What rounds of healing found.", ["what"], registry=registry
+        )
+        self.self_heal_republished = Counter(
+            "headgate_self_heal_items_republished", "What went out again.", ["what"], registry=registry
+        )
+        self.self_heal_errors = Counter("headgate_self_heal_errors", "What could not be healed.", registry=registry)
+        self.self_heal_seconds = Histogram(
+            "headgate_self_heal_duration_seconds", "Time of a round.", buckets=_SECONDS, registry=registry
+        )
+        self.work_in_hand = Gauge("headgate_work_in_hand", "Work that is handed out.", ["work"], registry=registry)
+        self.work_not_taken = Gauge(
+            "headgate_work_not_taken",
+            "1 while nobody takes such work: its deadlines stand still.",
+            ["work"],
+            registry=registry,
         )
 
     def batch(self, batch: Sequence[Judged], settled: Settled, *, seconds: float, now: int) -> None:

@@ -125,6 +125,10 @@ class Relay:
             self._idle[lane].clear()
             self._wakes[lane].set()
 
+    def wake_all(self) -> None:
+        """Something was committed, for whichever lanes."""
+        self.wake(self._wakes)
+
     async def run(self) -> None:
         """Relay until cancelled."""
         self.wake(self._wakes)

@@ -9,8 +9,11 @@ from daemon.door import ChangeRoute, Operation, OperationRoute, QueryRoute, Rout
 from daemon.health import HealthCheck
 from daemon.operations.audit import OpsAudit
 from daemon.operations.health_check import HealthCheckOperation
+from daemon.operations.self_heal import SelfHealOperation
+from daemon.self_heal import SelfHeal
 from handlers.change_table import CHANGES
 from handlers.query_table import QUERIES
+from storage.database import Database
 
 
 def served() -> Sequence[Contract]:
@@ -41,6 +44,11 @@ def _route(contract: Contract, operations: Mapping[str, Operation]) -> Route:
     return QueryRoute(contract, QUERIES[contract.kind])
 
 
-def operations(health: HealthCheck, audit: OpsAudit) -> Mapping[str, Operation]:
+def operations(
+    health: HealthCheck, audit: OpsAudit, database: Database, healing: SelfHeal
+) -> Mapping[str, Operation]:
     """The ops commands by name."""
-    return {"health-check": HealthCheckOperation(health, audit)}
+    return {
+        "health-check": HealthCheckOperation(health, audit),
+        "self-heal": SelfHealOperation(healing, audit, database),
+    }

@@ -38,9 +38,11 @@ from daemon.relay import Relay, RelayLimits
 from daemon.reordering import OlderMessages
 from daemon.routes import endpoints, operations, routes
 from daemon.runtime_file import Runtime, remove_runtime, write_runtime
+from daemon.self_heal import SelfHeal
 from daemon.settings import Settings
 from daemon.systemd import Supervisor
 from daemon.work_lane import WorkLane
+from daemon.work_watch import WorkWatch
 from handlers.change_table import CHANGES
 from handlers.effects import Context, WorkTerms
 from handlers.family_table import FAMILIES
@@ -93,6 +95,15 @@ class Daemon:
         self._audit = OpsAudit(parts.database, daemon_id=parts.daemon_id, new_id=new_id, clock=now_micros)
         self._heartbeat = Heartbeat(
             parts.database, daemon_id=parts.daemon_id, readiness=parts.readiness, on_alive=self._audit.settle
+        )
+        self._watch = self._make_work_watch()
+        self._healing = SelfHeal(
+            parts.database,
+            settings=parts.settings.self_heal,
+            context=parts.context,
+            watch=self._watch,
+            relay=self._relay,
+            metrics=parts.metrics,
         )
         self._door = self._make_door()
         self._service: CommandService | None = None
@@ -150,6 +161,8 @@ class Daemon:
             self._relay.run,
             self._heartbeat.run,
             DuePublications(parts.database, parts.context, self._relay).run,
+            lambda: every(self._watch.interval_s, self._watch.step),
+            lambda: every(self._healing.look_s, self._healing.step),
             lambda: every(1.0, trimmer.step),
             nats_watch.keep_server,
             nats_watch.probe_server,
@@ -209,7 +222,23 @@ class Daemon:
             limits=RelayLimits(parts.settings.outbox.max_batch, parts.settings.outbox.backoff_max_s),
             metrics=parts.metrics,
             clock=now_micros,
-            keepers={parts.subjects.stream(Family.WORK): WorkLane(parts.nats.client, parts.database, parts.subjects)},
+            keepers={
+                parts.subjects.stream(Family.WORK): WorkLane(
+                    parts.nats.client, parts.database, parts.subjects, now_micros
+                )
+            },
+        )
+
+    def _make_work_watch(self) -> WorkWatch:
+        parts = self._parts
+        return WorkWatch(
+            parts.nats.client,
+            parts.database,
+            parts.subjects,
+            context=parts.context,
+            relay=self._relay,
+            metrics=parts.metrics,
+            interval_s=min(_WATCH_S, parts.settings.self_heal.interval_s),
         )
 
     async def _find_message(self, stream: str, subject: str, message_id: str, not_before: int) -> int | None:
@@ -259,7 +288,7 @@ class Daemon:
     def _make_door(self) -> Door:
         parts = self._parts
         return Door(
-            routes=routes(operations(parts.health, self._audit)),
+            routes=routes(operations(parts.health, self._audit, parts.database, self._healing)),
             guard=make_guard(parts.settings),
             rules=parts.rules,
             database=parts.database,
@@ -276,4 +305,5 @@ class Daemon:
         return self._service
 
 
+_WATCH_S = 5.0
 _RELAYED = (Family.WORK, Family.EVENT, Family.DEAD, Family.REPLAY)

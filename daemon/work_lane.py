@@ -4,7 +4,7 @@ So at most one message of a work lies there. What is to leave is in the database
 until it is known to be gone: a crash at any point only makes the removal happen again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -29,10 +29,11 @@ class WorkLane:
     # A cancelled job has nothing to publish here that would wake the lane.
     idle_check_s: float = 1.0
 
-    def __init__(self, nc: Client, database: Database, names: Subjects) -> None:
+    def __init__(self, nc: Client, database: Database, names: Subjects, clock: Callable[[], int]) -> None:
         self._nc = nc
         self._database = database
         self._names = names
+        self._clock = clock
         self._stream = names.stream(Family.WORK)
 
     async def prepare(self) -> None:
@@ -64,7 +65,7 @@ class WorkLane:
 
     def settle(self, sent: Sequence[Sent], uow: UnitOfWork) -> None:
         """Note where messages lie; those that are no longer their work's are to be removed."""
-        uow.work.note([self._message(each) for each in sent])
+        uow.work.note([self._message(each) for each in sent], now=self._clock())
 
     def _message(self, sent: Sent) -> WorkMessage:
         work_type = subjects.rest_of(self._names.bare(sent.message.subject) or "")

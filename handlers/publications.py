@@ -133,9 +133,12 @@ class PublicationDesk:
             chance=random.random(),  # noqa: S311 - jitter, not a secret
         )
 
-    def dispatch(self, post_id: str) -> None:
-        """Hand it out if it is due."""
-        self._store(rules.dispatch_due(self._standings[post_id], start(WorkType.PUBLISH, self._context), self._by))
+    def dispatch(self, post_id: str) -> bool:
+        """Hand it out if it is due; whether it was."""
+        standing = self._standings.get(post_id)
+        return standing is not None and self._store(
+            rules.dispatch_due(standing, start(WorkType.PUBLISH, self._context), self._by)
+        )
 
     def replay(self, post_id: str) -> bool:
         """Schedule a failed publication again, due now; false where it is not failed."""

@@ -67,6 +67,15 @@ class OutboxDepth:
     oldest_at: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class OwnerBacklog:
+    """How many rows of a daemon wait, and when the oldest was written."""
+
+    owner: str
+    rows: int
+    oldest_at: int
+
+
 class Outbox:
     """The ``outbox`` table."""
 
@@ -110,6 +119,10 @@ class Outbox:
             return 0
         parameters = as_parameter([(owner,) for owner in owners]) | {"new_owner": new_owner}
         return self._connection.execute(_adopt(self._dialect), parameters).rowcount
+
+    def waiting_by_owner(self) -> list[OwnerBacklog]:
+        """What each daemon has waiting."""
+        return [OwnerBacklog(row.owner, row.how_many, row.oldest_at) for row in self._connection.execute(_BY_OWNER)]
 
     def owners(self) -> set[str]:
         """Every daemon that has rows waiting."""
@@ -172,6 +185,11 @@ _IS_FAILED: Final = outbox.c.state == literal_column(f"'{FAILED}'")
 _OWNED: Final = and_(_IS_PENDING, outbox.c.owner == bindparam("owner"))
 _LANES: Final[Select[str]] = select(outbox.c.lane).where(_OWNED).distinct()
 _OWNERS: Final[Select[str]] = select(outbox.c.owner).where(_IS_PENDING).distinct()
+_BY_OWNER: Final[Select[str, int, int]] = (
+    select(outbox.c.owner, func.count().label("how_many"), func.min(outbox.c.created_at).label("oldest_at"))
+    .where(_IS_PENDING)
+    .group_by(outbox.c.owner)
+)
 _OLDEST: Final = select(outbox.c.created_at).where(_IS_PENDING).order_by(outbox.c.position).limit(1).scalar_subquery()
 _DEPTH: Final = select(
     select(func.count()).select_from(outbox).where(_IS_PENDING).scalar_subquery().label("pending"),

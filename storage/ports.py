@@ -187,6 +187,10 @@ class PublicationRepository(Protocol):
         """What is scheduled, due and in nobody else's hands, the longest due first, kept from others; not *without*."""
         ...
 
+    def due_since(self, moment: int, *, limit: int) -> Sequence[str]:
+        """The ids of those that are scheduled and were due at *moment*, the longest due first."""
+        ...
+
     def next_due_at(self) -> int | None:
         """When the next of those that are scheduled is due."""
         ...

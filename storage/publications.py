@@ -37,6 +37,9 @@ class SqlPublicationRepository:
         wanted = _LOCK_DUE.where(publications.c.post_id.not_in(without)) if without else _LOCK_DUE
         return [Publication(*row) for row in self._connection.execute(wanted, {"now": now, "limit": limit})]
 
+    def due_since(self, moment: int, *, limit: int) -> Sequence[str]:
+        return list(self._connection.execute(_DUE_SINCE, {"moment": moment, "limit": limit}).scalars())
+
     def next_due_at(self) -> int | None:
         return self._connection.execute(_NEXT_DUE).scalar_one()
 
@@ -55,6 +58,12 @@ _COLUMNS: Final = tuple(publications.c[name] for name in Publication._fields)
 # A literal, not a parameter: it selects the partial index only where the planner can see it.
 _SCHEDULED: Final = publications.c.status == literal_column(f"'{PublicationState.SCHEDULED}'")
 _NEXT_DUE: Final[Select[int | None]] = select(func.min(publications.c.due_at)).where(_SCHEDULED)
+_DUE_SINCE: Final[Select[str]] = (
+    select(publications.c.post_id)
+    .where(_SCHEDULED, publications.c.due_at <= bindparam("moment"))
+    .order_by(publications.c.due_at)
+    .limit(bindparam("limit"))
+)
 # Whoever comes second skips what another daemon is handing out at this moment.
 _LOCK_DUE: Final[Select[*tuple[Any, ...]]] = (
     select(*_COLUMNS)

@@ -41,6 +41,7 @@ from storage.tables import metadata
 from storage.tasks import SqlTaskRepository
 from storage.usage import SqlUsageRepository
 from storage.work import Work
+from storage.work_takers import HealRounds, WorkTakers
 
 _REVISION: Final[Select[str]] = select(column("version_num")).select_from(table("alembic_version"))
 _TOUCH: Final[tuple[Select[int], ...]] = tuple(
@@ -111,6 +112,14 @@ class UnitOfWork:
     @property
     def work(self) -> Work:
         return Work(self.connection)
+
+    @property
+    def work_takers(self) -> WorkTakers:
+        return WorkTakers(self.connection)
+
+    @property
+    def heal_rounds(self) -> HealRounds:
+        return HealRounds(self.connection)
 
     @property
     def callback_events(self) -> CallbackEvents:

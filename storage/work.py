@@ -15,7 +15,9 @@ from sqlalchemy import (
     Delete,
     Select,
     Update,
+    and_,
     bindparam,
+    case,
     cast,
     delete,
     func,
@@ -127,10 +129,13 @@ class Work:
         return {row.work_id: WorkRow(*row) for row in rows}
 
     def overdue(self, *, now: int, limit: int, kinds: Sequence[str]) -> list[WorkRow]:
-        """Work in hand for subjects of *kinds* whose deadline is past, the longest first."""
+        """Work in hand for subjects of *kinds* whose deadline is past, the longest first.
+
+        What has not reached its stream could not be taken by anybody and is not overdue.
+        """
         statement = (
             select(*_ALL)
-            .where(_IN_HAND, work.c.deadline_at <= now, work.c.subject_kind.in_(kinds))
+            .where(_IN_HAND, _STORED, work.c.deadline_at <= now, work.c.subject_kind.in_(kinds))
             .order_by(work.c.deadline_at)
             .limit(limit)
         )
@@ -140,7 +145,7 @@ class Work:
         """Work in hand of a type whose time has run since *since* or longer, the longest first."""
         statement = (
             select(*_ALL)
-            .where(_IN_HAND, work.c.type == work_type, work.c.counted_from <= since)
+            .where(_IN_HAND, _STORED, work.c.type == work_type, work.c.counted_from <= since)
             .order_by(work.c.counted_from)
             .limit(limit)
         )
@@ -151,25 +156,26 @@ class Work:
         rows = self._connection.execute(_IN_HAND_BY_TYPE)
         return {row.type: row.how_many for row in rows}
 
-    def stand_still(self, work_type: str, *, since: int, now: int) -> int:
-        """Give back the time from *since* to *now*, in which nobody took work of the type; the number of rows."""
-        lost = now - larger(work.c.counted_from, literal(since))
+    def stand_still(self, work_type: str, *, since: int, until: int) -> None:
+        """Give back the time between, in which nobody took work of the type."""
+        lost = until - larger(work.c.counted_from, literal(since))
         statement = (
             update(work)
-            .where(_IN_HAND, work.c.type == work_type, work.c.counted_from < now)
+            .where(_IN_HAND, work.c.type == work_type, work.c.counted_from < until)
             .values(deadline_at=work.c.deadline_at + lost, counted_from=work.c.counted_from + lost)
         )
-        return self._connection.execute(statement).rowcount
+        self._connection.execute(statement)
 
     # -- messages on their way
 
-    def note(self, messages: Sequence[WorkMessage]) -> None:
+    def note(self, messages: Sequence[WorkMessage], *, now: int) -> None:
         """What the stream said of *messages*: stored under a sequence, or nothing that could be relied on.
 
-        Those whose work has gone on without them meanwhile are to be removed.
+        Those whose work has gone on without them meanwhile are to be removed. Where a message was long on its way, the
+        time of its work begins with its arrival.
         """
         if messages:
-            batch = as_parameter(messages)
+            batch = as_parameter(messages) | {"now": now, "long_ago": now - _PROMPT}
             current = {row.message_id for row in self._connection.execute(_note(self._dialect), batch)}
             late = [message for message in messages if message.message_id not in current]
             if late:
@@ -192,14 +198,25 @@ def _alone(ids: Sequence[str]) -> list[tuple[str]]:
 _ALL: Final = tuple(work.c[name] for name in WorkRow._fields)
 # Literals, not parameters: they select a partial index only where the planner can see them.
 _IN_HAND: Final = work.c.state == literal_column(f"'{WorkState.DISPATCHED}'")
+_STORED: Final = work.c.stream_sequence.is_not(None)
 _IN_HAND_BY_TYPE: Final[Select[str, int]] = (
     select(work.c.type, func.count().label("how_many")).where(_IN_HAND).group_by(work.c.type)
 )
 _REMOVALS: Final[Select[*tuple[Any, ...]]] = select(*(work_removals.c[name] for name in WorkMessage._fields)).limit(
     bindparam("limit")
 )
+_PROMPT: Final = 10 * MICROS_PER_SECOND
+"""How long a message may be on its way without its work being given the time."""
 _KEPT: Final = ("work_id", "type", "subject_kind", "subject_id", "created_at")
 """What handing out again does not change."""
+
+
+def _moment(name: str) -> ColumnElement[int]:
+    return bindparam(name, type_=work.c.deadline_at.type)
+
+
+def _until(now: ColumnElement[int]) -> ColumnElement[int]:
+    return now + cast(work.c.deadline_s * MICROS_PER_SECOND, work.c.deadline_at.type)
 
 
 def _these(dialect: str) -> ColumnElement[bool]:
@@ -244,12 +261,11 @@ def _end(dialect: str) -> Update:
 
 @cache
 def _keep_alive(dialect: str) -> Update:
-    now = bindparam("now", type_=work.c.deadline_at.type)
-    until = now + cast(work.c.deadline_s * MICROS_PER_SECOND, work.c.deadline_at.type)
+    now = _moment("now")
     return (
         update(work)
         .where(_IN_HAND, _these(dialect))
-        .values(deadline_at=larger(work.c.deadline_at, until), counted_from=now, updated_at=now)
+        .values(deadline_at=larger(work.c.deadline_at, _until(now)), counted_from=now, updated_at=now)
     )
 
 
@@ -261,13 +277,19 @@ def _by_id(dialect: str) -> Select[*tuple[Any, ...]]:
 @cache
 def _note(dialect: str) -> Update:
     batch = BatchRows(dialect, work, ("message_id", "type", "stream_sequence"))
+    now = _moment("now")
+    late = and_(work.c.stream_sequence.is_(None), work.c.counted_from < _moment("long_ago"))
     return (
         update(work)
         .where(
             work.c.message_id == batch.cells["message_id"],
             work.c.state.in_((WorkState.DISPATCHED, WorkState.DONE)),
         )
-        .values(stream_sequence=func.coalesce(batch.cells["stream_sequence"], work.c.stream_sequence))
+        .values(
+            stream_sequence=func.coalesce(batch.cells["stream_sequence"], work.c.stream_sequence),
+            deadline_at=case((late, larger(work.c.deadline_at, _until(now))), else_=work.c.deadline_at),
+            counted_from=case((late, now), else_=work.c.counted_from),
+        )
         .returning(work.c.message_id)
     )
 

@@ -1,7 +1,14 @@
 """What operators ask."""
 
 from contracts.payloads.base import Payload
+from contracts.types import Flag
 
 
 class HealthCheck(Payload):
     """health-check 1.0: every dependency, measured now."""
+
+
+class SelfHeal(Payload):
+    """self-heal 1.0: one round now; ``dry_run`` only tells what it would find."""
+
+    dry_run: Flag = False

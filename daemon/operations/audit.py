@@ -41,6 +41,10 @@ class OpsAudit:
         self._clock = clock
         self._owed: deque[_Over] = deque(maxlen=_MOST_OWED)
 
+    def now(self) -> int:
+        """The clock of the records, in microseconds since the epoch."""
+        return self._clock()
+
     def new_run(self, command: Command) -> NewRun:
         """The record of *command*, not written yet."""
         return NewRun(

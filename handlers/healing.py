@@ -1,0 +1,142 @@
+"""What self-healing looks for, and what it does about it: one :class:`Healer` for each sort of thing.
+
+A healer finds candidates from one snapshot and heals some of them in one transaction, in which it judges them anew:
+what has got its result meanwhile is left alone. Adding one is a line in :data:`HEALERS`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from contracts.errors import JsonObject
+from contracts.times import MICROS_PER_SECOND
+from contracts.work import WorkType
+from domain.work import GAVE_UP, Overdue
+from handlers.alert_events import Severity, alert_event
+from handlers.effects import Context
+from handlers.items import ItemDesk
+from handlers.publications import PublicationDesk
+from storage.outbox import OutboxMessage
+from storage.unit_of_work import UnitOfWork
+from storage.work import SubjectKind
+
+GIVEN_UP_RULE: Final = "work_given_up"
+_DUE_FOR: Final = 5 * MICROS_PER_SECOND
+"""What is due for less is about to be handed out by the loop that does only that."""
+_WITHOUT_LEASE: Final = 60 * MICROS_PER_SECOND
+"""A daemon has its lease soon after its start: rows of one that has none are left over only when they are older."""
+_DAEMON_LEASES: Final = "daemon."
+
+
+@dataclass(frozen=True, slots=True)
+class HealTerms:
+    """``threshold_s`` is the age from which something without a result is stale, ``limit`` the most of each sort."""
+
+    threshold_s: float
+    limit: int
+
+
+@dataclass(slots=True)
+class Healed:
+    """What was done about some candidates."""
+
+    republished: int = 0
+    given_up: int = 0
+    messages: list[OutboxMessage] = field(default_factory=list)
+
+
+Find: TypeAlias = Callable[[UnitOfWork, Context, HealTerms], Mapping[str, int]]
+"""The ids of candidates, and for how many things each stands."""
+
+Heal: TypeAlias = Callable[[Sequence[str], UnitOfWork, Context, HealTerms], Healed]
+"""Judges candidates anew under lock and heals those that still need it; the caller puts the messages in line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Healer:
+    """``timed`` healers go by deadlines: they rest while it is not known whether the time of work runs."""
+
+    what: str
+    find: Find
+    heal: Heal
+    timed: bool = False
+
+
+def overdue(kind: SubjectKind) -> Find:
+    """Finds the subjects of a kind whose work is past its deadline."""
+
+    def find(uow: UnitOfWork, context: Context, terms: HealTerms) -> Mapping[str, int]:
+        rows = uow.work.overdue(now=context.now, limit=terms.limit, kinds=[kind])
+        return {row.subject_id: 1 for row in rows}
+
+    return find
+
+
+def note(healed: Healed, what: str, subject_id: str, ruling: Overdue, context: Context) -> None:
+    """Count one ruling; what is given up is told by an alert."""
+    if ruling is Overdue.AGAIN:
+        healed.republished += 1
+    elif ruling is Overdue.GIVE_UP:
+        healed.given_up += 1
+        facts: JsonObject = {"what": what, "id": subject_id, "error": GAVE_UP.code, "message": GAVE_UP.message}
+        healed.messages.append(alert_event(GIVEN_UP_RULE, Severity.CRITICAL, facts, context))
+
+
+def _stale_items(uow: UnitOfWork, context: Context, terms: HealTerms) -> Mapping[str, int]:
+    since = context.now - round(terms.threshold_s * MICROS_PER_SECOND)
+    silent = uow.work.silent(WorkType.ITEM_ANALYSE, since=since, limit=terms.limit)
+    late = uow.work.overdue(now=context.now, limit=terms.limit, kinds=[SubjectKind.ITEM])
+    found = dict.fromkeys((row.subject_id for row in [*silent, *late]), 1)
+    return dict(list(found.items())[: terms.limit])
+
+
+def _heal_items(ids: Sequence[str], uow: UnitOfWork, context: Context, terms: HealTerms) -> Healed:
+    desk, healed = ItemDesk(ids, uow, context), Healed()
+    for item_id in ids:
+        note(healed, "items", item_id, desk.heal(item_id, threshold_s=terms.threshold_s), context)
+    healed.messages += desk.write()
+    return healed
+
+
+def _heal_overdue_publications(ids: Sequence[str], uow: UnitOfWork, context: Context, _: HealTerms) -> Healed:
+    desk, healed = PublicationDesk.locked(ids, uow, context), Healed()
+    for post_id in ids:
+        note(healed, "publications", post_id, desk.heal(post_id), context)
+    healed.messages += desk.write()
+    return healed
+
+
+def _forgotten_publications(uow: UnitOfWork, context: Context, terms: HealTerms) -> Mapping[str, int]:
+    return dict.fromkeys(uow.publications.due_since(context.now - _DUE_FOR, limit=terms.limit), 1)
+
+
+def _send_forgotten_publications(ids: Sequence[str], uow: UnitOfWork, context: Context, _: HealTerms) -> Healed:
+    desk = PublicationDesk.locked(ids, uow, context)
+    sent = sum(desk.dispatch(post_id) for post_id in ids)
+    return Healed(republished=sent, messages=desk.write())
+
+
+def _left_over_outboxes(uow: UnitOfWork, context: Context, terms: HealTerms) -> Mapping[str, int]:
+    """Rows of daemons that are gone: their lease has run out, or they have none and wrote long ago."""
+    leases = uow.leases.holders(_DAEMON_LEASES)
+    gone: dict[str, int] = {}
+    for waiting in uow.outbox.waiting_by_owner():
+        in_force = leases.get(_DAEMON_LEASES + waiting.owner)
+        old = waiting.oldest_at < context.now - _WITHOUT_LEASE
+        if waiting.owner != context.daemon_id and (in_force is False or (in_force is None and old)):
+            gone[waiting.owner] = waiting.rows
+    return dict(list(gone.items())[: terms.limit])
+
+
+def _adopt_outboxes(ids: Sequence[str], uow: UnitOfWork, context: Context, terms: HealTerms) -> Healed:
+    gone = _left_over_outboxes(uow, context, terms)
+    adopted = uow.outbox.adopt(owners=[owner for owner in ids if owner in gone], new_owner=context.daemon_id)
+    return Healed(republished=adopted)
+
+
+HEALERS: Final[Sequence[Healer]] = (
+    Healer("items", _stale_items, _heal_items, timed=True),
+    Healer("publications", overdue(SubjectKind.PUBLICATION), _heal_overdue_publications, timed=True),
+    Healer("publications_due", _forgotten_publications, _send_forgotten_publications),
+    Healer("outbox", _left_over_outboxes, _adopt_outboxes),
+)
