@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from daemon.cli.bridge import bridge
 from daemon.cli.check_config import check_config
 from daemon.cli.contracts import contracts
 from daemon.cli.migrate import migrate
@@ -44,4 +45,5 @@ app.command(context_settings={"ignore_unknown_options": True})(migrate)  # so th
 app.command()(publish)
 app.command()(ops)
 app.command()(watch)
+app.add_typer(bridge, name="bridge")
 app.add_typer(contracts, name="contracts")
