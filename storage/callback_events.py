@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, Select, bindparam, select
 
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.failures import StorageConflict
 from storage.tables.work import callback_events
 
 
@@ -38,9 +39,12 @@ class CallbackEvents:
         return {row.event_id: row.event_hash for row in self._connection.execute(_known(self._dialect), asked)}
 
     def add(self, events: Sequence[CallbackEvent]) -> None:
-        """Keep *events*, none of which is known."""
-        if events:
-            self._connection.execute(_add(self._dialect), as_parameter(sorted(events)))
+        """Keep *events*, none of which is known. Raises :class:`StorageConflict` where another daemon took one of them
+        for another subject meanwhile."""
+        if events and self._connection.execute(_add(self._dialect), as_parameter(sorted(events))).rowcount != len(
+            events
+        ):
+            raise StorageConflict("another daemon accepted the same event meanwhile")
 
 
 _KEY: Final = ("event_id",)
@@ -56,4 +60,4 @@ def _known(dialect: str) -> Select[str, str]:
 
 @cache
 def _add(dialect: str) -> UpsertInsert:
-    return insert_rows(dialect, callback_events, CallbackEvent._fields)
+    return insert_rows(dialect, callback_events, CallbackEvent._fields).on_conflict_do_nothing()

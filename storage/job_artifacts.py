@@ -6,12 +6,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, Delete, Select, and_, bindparam, delete, select, tuple_
+from sqlalchemy import Connection, Delete, Select, Table, and_, bindparam, delete, select, tuple_
 
 from domain.callbacks import SceneFacts, Transcript
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_into, insert_rows
 from storage.job_ports import Scene, Segment, SegmentKey
-from storage.tables.jobs import storyboard_scenes, transcript_segments
+from storage.tables.jobs import jobs, storyboard_scenes, transcript_segments
 
 _SegmentRow = tuple[str, int, int, int, str]
 
@@ -51,9 +51,10 @@ class SqlArtifactRepository:
         return {job_id: [Scene(*row[1:]) for row in of_job] for job_id, of_job in groupby(rows, key=itemgetter(0))}
 
     def copy(self, pairs: Sequence[tuple[str, str]]) -> None:
-        for source, target in pairs:
-            for statement in _COPIES:
-                self._connection.execute(statement(self._dialect), {"source": source, "target": target})
+        if pairs:
+            batch = as_parameter([(target, source) for source, target in pairs])
+            for table, names in _COPIED:
+                self._connection.execute(_copy(self._dialect, table, names), batch)
 
 
 def _laid_over(parts: Iterable[tuple[str, Transcript]]) -> list[_SegmentRow]:
@@ -119,22 +120,15 @@ def _scenes(dialect: str) -> Select[*tuple[Any, ...]]:
     )
 
 
-@cache
-def _copy_segments(dialect: str) -> UpsertInsert:
-    table = transcript_segments.c
-    rows = select(bindparam("target", type_=table.job_id.type), *(table[name] for name in Segment._fields)).where(
-        table.job_id == bindparam("source")
-    )
-    return insert_into(dialect, transcript_segments).from_select(list(_SEGMENT_COLUMNS), rows, include_defaults=False)
+_COPIED: Final = ((transcript_segments, Segment._fields), (storyboard_scenes, Scene._fields))
 
 
 @cache
-def _copy_scenes(dialect: str) -> UpsertInsert:
-    table = storyboard_scenes.c
-    rows = select(bindparam("target", type_=table.job_id.type), *(table[name] for name in Scene._fields)).where(
-        table.job_id == bindparam("source")
+def _copy(dialect: str, table: Table, names: tuple[str, ...]) -> UpsertInsert:
+    """Rows of one job under the id of another: of a job and the one that it retries."""
+    batch = BatchRows(dialect, jobs, ("job_id", "retry_of"))
+    copied = select(batch.cells["job_id"], *(table.c[name] for name in names)).select_from(
+        batch.source.join(table, table.c.job_id == batch.cells["retry_of"])
     )
-    return insert_into(dialect, storyboard_scenes).from_select(list(_SCENE_COLUMNS), rows, include_defaults=False)
-
-
-_COPIES: Final = (_copy_segments, _copy_scenes)
+    columns = ["job_id", *names]
+    return insert_into(dialect, table).from_select(columns, copied, include_defaults=False)
