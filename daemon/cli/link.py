@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from adapters.lost_writes import outlive_lost_writes
 from daemon.runtime_file import NoDaemonError
 
 _CONNECT_S: Final = 3
@@ -89,6 +90,7 @@ class Link:
             await client.close()
             reason = self._last_error or str(error) or type(error).__name__
             raise Unreachable(f"no connection to NATS at {hosts(url)}: {reason}") from None
+        outlive_lost_writes(client)
         return client
 
     async def _on_error(self, error: Exception) -> None:

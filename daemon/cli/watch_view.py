@@ -12,7 +12,7 @@ from daemon.cli.answers import dependencies
 from daemon.cli.tables import cell, grid
 from daemon.cli.watch_figures import Figures, Rate
 
-_BARS: Final = " ▁▂▃▄▅▆▇█"
+_BARS: Final = "▁▂▃▄▅▆▇█"
 _MOST_REFUSALS: Final = 8
 _OUTCOME_STYLES: Final = {"accepted": "green", "duplicate": "cyan", "refused": "red", "held": "yellow"}
 

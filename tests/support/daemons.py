@@ -130,6 +130,13 @@ class DaemonProcess:
         process.kill()
         process.wait(_STOP_S)
 
+    def kill_nats_server(self) -> None:
+        """SIGKILL for its embedded server, which it starts again."""
+        pid = self.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        (server,) = [int(child) for child in children if Path(f"/proc/{child}/comm").read_text() == "nats-server\n"]
+        os.kill(server, signal.SIGKILL)
+
     def terminate(self) -> int:
         """SIGTERM, and its exit code once it has ended."""
         process = self._running()
@@ -146,6 +153,7 @@ class DaemonProcess:
         if process is None or process.poll() is not None:
             return
         process.terminate()
+        process.send_signal(signal.SIGCONT)  # a test may have stopped it
         try:
             process.wait(_STOP_S)
         except subprocess.TimeoutExpired:

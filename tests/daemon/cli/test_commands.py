@@ -44,12 +44,14 @@ def run(tmp_path: Path) -> Run:
 def test_help_names_every_command(run: Run) -> None:
     done = run("--help")
     assert done.returncode == 0
-    for name in ("serve", "check-config", "migrate", "contracts", "bench"):
+    for name in ("serve", "check-config", "migrate", "contracts", "publish", "ops", "watch", "bench"):
         assert name in done.stdout
 
 
 @pytest.mark.parametrize(
-    "command", [("serve",), ("check-config",), ("migrate",), ("contracts", "export")], ids=" ".join
+    "command",
+    [("serve",), ("check-config",), ("migrate",), ("contracts", "export"), ("publish",), ("ops",), ("watch",)],
+    ids=" ".join,
 )
 def test_every_command_takes_the_settings_file_and_json(run: Run, command: tuple[str, ...]) -> None:
     done = run(*command, "--help")
