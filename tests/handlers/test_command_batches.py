@@ -134,6 +134,10 @@ async def test_fifty_retries_of_one_job_make_one_new_job(database: Database, dat
     assert len({result(reply)["job_id"] for reply in replies}) == 1
 
 
+async def _awaited(reply: Awaitable[Reply]) -> Reply:
+    return await reply
+
+
 async def test_cancelling_and_reporting_at_once_end_in_an_order(database: Database, database_url: str) -> None:
     """Whoever comes first, the versions count on without a gap and every transition is recorded once."""
     house = House(database)
@@ -141,10 +145,13 @@ async def test_cancelling_and_reporting_at_once_end_in_an_order(database: Databa
     async with daemons(database_url) as give:
         reports = [house.delivery(job_id, report(1, "TRANSCRIBING")) for job_id in ids]
 
-        _, *replies = await asyncio.gather(
-            house.settle(reports),
-            *(give[at % 2](command("job.cancel", {"job_id": job_id})) for at, job_id in enumerate(ids)),
-        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(house.settle(reports))
+            cancels = [
+                tasks.create_task(_awaited(give[at % 2](command("job.cancel", {"job_id": job_id}))))
+                for at, job_id in enumerate(ids)
+            ]
+    replies = [task.result() for task in cancels]
 
     assert [reply.status for reply in replies] == [200] * 10
     for job_id in ids:
