@@ -210,6 +210,7 @@ class SelfHeal:
         tally = done.tallies[healer.what]
         tally.republished += healed.republished
         tally.given_up += healed.given_up
+        self._metrics.facts(healed.facts)
         self._relay.wake_all()
 
     def _under_lease(self, healer: Healer, ids: Sequence[str], lease: Lease, uow: UnitOfWork) -> Healed:

@@ -11,11 +11,14 @@ from typing import Final, TypeAlias
 from contracts.errors import JsonObject
 from contracts.times import MICROS_PER_SECOND
 from contracts.work import WorkType
+from domain import job_commands
 from domain.work import GAVE_UP, Overdue
 from handlers.alert_events import Severity, alert_event
-from handlers.effects import Context
+from handlers.effects import Context, Fact
 from handlers.items import ItemDesk
+from handlers.job_writing import JobWriter
 from handlers.publications import PublicationDesk
+from handlers.replays import open_stuck
 from storage.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 from storage.work import SubjectKind
@@ -43,6 +46,7 @@ class Healed:
     republished: int = 0
     given_up: int = 0
     messages: list[OutboxMessage] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
 
 
 Find: TypeAlias = Callable[[UnitOfWork, Context, HealTerms], Mapping[str, int]]
@@ -134,9 +138,43 @@ def _adopt_outboxes(ids: Sequence[str], uow: UnitOfWork, context: Context, terms
     return Healed(republished=adopted)
 
 
+def _heal_jobs(ids: Sequence[str], uow: UnitOfWork, context: Context, _: HealTerms) -> Healed:
+    jobs, writer, healed = uow.jobs.locked(sorted(ids)), JobWriter(uow, context), Healed()
+    work = uow.work.of(sorted(job.work.work_id for job in jobs.values() if job.work is not None))
+    for job in jobs.values():
+        if job.work is None:
+            continue
+        decision = job_commands.overdue(
+            job,
+            at=context.now,
+            deadline_s=context.work.deadline_s[job.work.type],
+            max_attempts=context.work.max_attempts,
+        )
+        if decision.changed:
+            writer.take(job, decision, work[job.work.work_id].trace_id)
+            ruling = Overdue.GIVE_UP if decision.dispatch is None else Overdue.AGAIN
+            note(healed, "jobs", job.job_id, ruling, context)
+    healed.messages += writer.write()
+    healed.facts += writer.facts
+    return healed
+
+
+def _stuck_replays(uow: UnitOfWork, context: Context, terms: HealTerms) -> Mapping[str, int]:
+    since = context.now - round(terms.threshold_s * MICROS_PER_SECOND)
+    return {stuck.dead_letter_id: 1 for stuck in uow.replays.stuck(since=since, limit=terms.limit)}
+
+
+def _open_stuck_replays(ids: Sequence[str], uow: UnitOfWork, context: Context, terms: HealTerms) -> Healed:
+    """They are open again for whoever replays them next; a replay that nobody heard of is not sent twice."""
+    since = context.now - round(terms.threshold_s * MICROS_PER_SECOND)
+    return Healed(given_up=open_stuck(uow, context, since=since, limit=len(ids)))
+
+
 HEALERS: Final[Sequence[Healer]] = (
     Healer("items", _stale_items, _heal_items, timed=True),
+    Healer("jobs", overdue(SubjectKind.JOB), _heal_jobs, timed=True),
     Healer("publications", overdue(SubjectKind.PUBLICATION), _heal_overdue_publications, timed=True),
     Healer("publications_due", _forgotten_publications, _send_forgotten_publications),
     Healer("outbox", _left_over_outboxes, _adopt_outboxes),
+    Healer("dead_letters", _stuck_replays, _open_stuck_replays),
 )
