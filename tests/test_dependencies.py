@@ -1,0 +1,43 @@
+"""What the program imports is what installing it brings: nothing that only developers happen to have."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ("contracts", "domain", "storage", "handlers", "adapters", "daemon")
+OPTIONAL = {"opentelemetry", "bench"}
+COMES_WITH_PYDANTIC = {"pydantic_core", "typing_extensions"}
+OURS_OR_GIVEN = {*sys.stdlib_module_names, *SHIPPED, *OPTIONAL, *COMES_WITH_PYDANTIC}
+
+
+def imported() -> dict[str, str]:
+    """Top-level names of other people's modules, each with a file that imports it."""
+    found: dict[str, str] = {}
+    for path in (path for package in SHIPPED for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            found |= {name.partition(".")[0]: str(path.relative_to(ROOT)) for name in names}
+    return {name: path for name, path in found.items() if name not in OURS_OR_GIVEN}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_import_is_of_a_declared_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {normal(re.split(r"[\[<>=~! ;]", requirement)[0]) for requirement in project["dependencies"]}
+    bringing = packages_distributions()
+    missing = {
+        name: path
+        for name, path in imported().items()
+        if not declared & {normal(distribution) for distribution in bringing.get(name, ())}
+    }
+    assert missing == {}
