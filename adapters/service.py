@@ -1,7 +1,7 @@
 """The command door as a NATS service (ADR-32): one endpoint for each command, found by ``nats micro ls``.
 
-nats-py serves an endpoint one request at a time, and counts as its duration what the callback takes. So the callback only
-takes the request in and returns; who answers it, and when, is decided elsewhere.
+nats-py serves an endpoint one request at a time, and counts as its duration what the callback takes. So the callback
+only takes the request in and returns; who answers it, and when, is decided elsewhere.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -50,7 +50,10 @@ class CommandService:
 
     async def stop(self) -> None:
         """Take no more requests. What was taken may still be answered."""
-        await self._service.stop()
+        try:
+            await self._service.stop()
+        except (NatsError, TimeoutError) as error:
+            log.warning("service_not_drained", reason=str(error) or type(error).__name__)
 
     async def reply(self, subject: str, body: bytes, *, error: str | None, status: int) -> None:
         """Send an answer; with *error* set the service headers tell clients that it failed."""
@@ -83,9 +86,7 @@ async def serve(
     return CommandService(nc, service)
 
 
-def _taker(
-    endpoint: str, take: Callable[[IncomingRequest], Awaitable[None]]
-) -> Callable[[Request], Awaitable[None]]:
+def _taker(endpoint: str, take: Callable[[IncomingRequest], Awaitable[None]]) -> Callable[[Request], Awaitable[None]]:
     async def handle(request: Request) -> None:
         reply_to: str = request._msg.reply  # noqa: SLF001 - the library has no public way to the reply subject
         await take(IncomingRequest(endpoint, request.data, request.headers or _NO_HEADERS, reply_to))

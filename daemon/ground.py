@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,4 +96,6 @@ async def close_broker(broker: NatsBroker) -> None:
             await broker.stop()
     except (NatsError, TimeoutError) as error:
         log.warning("nats_not_drained", reason=str(error) or type(error).__name__)
-        await client.close()
+        # Closing tries once more to write what is buffered, on a transport that is closed already.
+        with suppress(NatsError, OSError, RuntimeError):
+            await client.close()

@@ -1,0 +1,259 @@
+"""Starts and stops of the real daemon: what a start refuses, in one line each, and what a stop leaves behind."""
+
+import asyncio
+import os
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import nats
+import orjson
+import pytest
+
+from adapters.nats_server import EmbeddedServer
+from tests.contracts.samples import envelope, usage
+from tests.support.commands import get
+from tests.support.daemons import HEADGATE, DaemonProcess, environment, eventually, running_daemon
+
+pytestmark = pytest.mark.process
+
+
+def refused(home: Path, settings: str = "") -> str:
+    """The one line of a daemon that does not start."""
+    (home / "config.toml").write_text(settings)
+    done = subprocess.run(
+        [str(HEADGATE), "serve", "--config", str(home / "config.toml"), "--json"],
+        env=environment(),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+    assert '"event":"ready"' not in done.stdout.replace(" ", "")
+    assert not (home / "var" / "runtime.json").exists()
+    [line] = done.stderr.splitlines()
+    return line
+
+
+def processes_below(home: Path) -> list[str]:
+    """Command lines of the processes that work on the folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if str(home) in command:
+                found.append(command)
+    return found
+
+
+@contextmanager
+def port_taken() -> Iterator[int]:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield int(taken.getsockname()[1])
+
+
+def test_a_folder_in_place_of_the_database_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "var" / "headgate.db").mkdir(parents=True)
+    assert "headgate.db" in refused(tmp_path)
+
+
+def test_a_file_that_is_no_database_is_one_line_and_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    file = tmp_path / "var" / "headgate.db"
+    file.write_bytes(b"a letter to somebody, and no database at all" * 100)
+    before = file.read_bytes()
+    assert "headgate.db" in refused(tmp_path)
+    assert file.read_bytes() == before
+
+
+def test_a_database_of_a_newer_headgate_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    with closing(sqlite3.connect(tmp_path / "var" / "headgate.db")) as connection, connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+    assert "9999" in refused(tmp_path)
+
+
+def test_a_migration_that_fails_is_one_line_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    file = tmp_path / "var" / "headgate.db"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("CREATE TABLE inbox (a_table_of TEXT, somebody_else TEXT)")
+    assert refused(tmp_path)
+    with closing(sqlite3.connect(file)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert tables <= {"inbox", "alembic_version"}
+
+
+def test_an_http_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    with port_taken() as port:
+        assert str(port) in refused(tmp_path, f"[http]\nport = {port}\n")
+
+
+def test_a_nats_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    with port_taken() as port:
+        assert str(port) in refused(tmp_path, f"[nats]\nport = {port}\n")
+    assert processes_below(tmp_path) == []
+
+
+def test_an_external_server_that_is_not_there_is_one_line_without_the_credentials(tmp_path: Path) -> None:
+    settings = '[nats]\nmode = "external"\nurl = "nats://secret@127.0.0.1:1"\nconnect_timeout_s = 0.5\n'
+    line = refused(tmp_path, settings)
+    assert "127.0.0.1:1" in line
+    assert "secret" not in line
+
+
+def test_the_first_start_makes_its_folders_and_says_where_it_is(tmp_path: Path) -> None:
+    with running_daemon(tmp_path) as daemon:
+        runtime = daemon.state_dir / "runtime.json"
+        assert set(daemon.runtime) == {"pid", "nats_url", "http_url", "started_at"}
+        assert stat.S_IMODE(runtime.stat().st_mode) == 0o600
+        assert get(f"{daemon.http_url}/readyz")[0] == 200
+        [ready] = daemon.events("ready")
+        assert ready["pid"] == daemon.pid
+        second = DaemonProcess(tmp_path / "second", f'[daemon]\nstate_dir = "{daemon.state_dir}"\n')
+        second.start(wait=False)
+        assert second.wait_end() == 1
+        [line] = [line for line in second.logs if "text" in line]
+        assert str(daemon.state_dir) in str(line["text"])
+        assert daemon.runtime["pid"] == str(daemon.pid)
+
+        assert daemon.terminate() == 0
+        assert not runtime.exists()
+        assert [event["event"] for event in daemon.logs if event.get("event") in {"stopping", "stopped"}] == [
+            "stopping",
+            "stopped",
+        ]
+    assert processes_below(tmp_path) == []
+
+
+async def publish(url: str, names: list[str], subject: str = "hg.ingest.session.usage") -> None:
+    client = await nats.connect(url)
+    context = client.jetstream()
+    for name in names:
+        await context.publish(subject, orjson.dumps(envelope(usage(), message_id=name)))
+    await client.close()
+
+
+def stored(database: Path) -> list[str]:
+    with closing(sqlite3.connect(database, timeout=10)) as connection:
+        return sorted(name for (name,) in connection.execute("SELECT message_id FROM session_usage"))
+
+
+def test_a_stop_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    names = sorted(f"m{number}" for number in range(300))
+    with running_daemon(tmp_path) as daemon:
+        asyncio.run(publish(daemon.nats_url, names))
+        assert daemon.terminate() == 0
+        daemon.start()
+        eventually(lambda: len(stored(daemon.database)) == 300)
+        assert daemon.terminate() == 0
+        assert stored(daemon.database) == names
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    with running_daemon(tmp_path) as daemon:
+        asyncio.run(block_a_lane(daemon.nats_url))
+        eventually(lambda: daemon.events("outbox_lane_waits"))
+        daemon.signal(signal.SIGTERM)
+        eventually(lambda: daemon.events("stopping"))
+        daemon.signal(signal.SIGINT)
+        assert daemon.wait_end(5) == 1
+        assert not daemon.events("stopped")
+    eventually(lambda: processes_below(tmp_path) == [])
+
+
+async def block_a_lane(url: str) -> None:
+    """A dead letter that no stream takes: a stop waits for it as long as it may."""
+    client = await nats.connect(url)
+    await client.jetstream().delete_stream("HG_DEAD")
+    await client.jetstream().publish("hg.ingest.session.usage", b"{")
+    await client.close()
+
+
+def test_a_stop_waits_for_the_outbox_only_so_long(tmp_path: Path) -> None:
+    with running_daemon(tmp_path, "[daemon]\nstop_timeout_s = 0.5\n") as daemon:
+        asyncio.run(block_a_lane(daemon.nats_url))
+        eventually(lambda: daemon.events("outbox_lane_waits"))
+        assert daemon.terminate() == 0
+        daemon.start()
+        eventually(lambda: asyncio.run(count(daemon.nats_url, "HG_DEAD")) == 1)
+
+
+async def count(url: str, stream: str) -> int:
+    client = await nats.connect(url)
+    info = await client.jetstream().stream_info(stream)
+    await client.close()
+    return info.state.messages
+
+
+def test_a_consumer_that_is_deleted_is_made_again(tmp_path: Path) -> None:
+    with running_daemon(tmp_path) as daemon:
+        asyncio.run(publish(daemon.nats_url, ["before"]))
+        eventually(lambda: stored(daemon.database) == ["before"])
+        asyncio.run(delete_consumer(daemon.nats_url))
+        eventually(lambda: daemon.events("consumer_gone"))
+        asyncio.run(publish(daemon.nats_url, ["after"]))
+        eventually(lambda: stored(daemon.database) == ["after", "before"])
+
+
+async def delete_consumer(url: str) -> None:
+    client = await nats.connect(url)
+    await client.jetstream().delete_consumer("HG_INGEST", "headgate-ingest")
+    await client.close()
+
+
+async def test_an_external_server_outlives_the_daemon_and_is_not_stopped_by_it(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path / "store", tmp_path / "state", sync="interval")
+    await server.start()
+    settings = f'[nats]\nmode = "external"\nurl = "{server.url}"\nprefix = "other"\n'
+    daemon = DaemonProcess(tmp_path / "home", settings)
+    try:
+        await asyncio.to_thread(daemon.start)
+        await publish(server.url, ["a"], "other.ingest.session.usage")
+        await asyncio.to_thread(eventually, lambda: stored(daemon.database) == ["a"])
+        assert daemon.nats_url == server.url
+
+        await server.stop()
+        await asyncio.to_thread(eventually, lambda: get(f"{daemon.http_url}/readyz")[0] == 503)
+        assert await asyncio.to_thread(daemon.terminate) == 0
+        assert not (daemon.state_dir / "runtime.json").exists()
+    finally:
+        await asyncio.to_thread(daemon.end)
+        await server.stop()
+
+
+def test_an_embedded_server_whose_port_was_taken_meanwhile_ends_the_daemon_with_one_line(tmp_path: Path) -> None:
+    with running_daemon(tmp_path) as daemon:
+        port = int(daemon.nats_url.rpartition(":")[2])
+        os.kill(daemon.pid, signal.SIGSTOP)
+        daemon.kill_nats_server()
+        with closing(socket.socket()) as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            eventually(lambda: bound(taken, port))
+            taken.listen()
+            os.kill(daemon.pid, signal.SIGCONT)
+            assert daemon.wait_end(20) == 1
+        [line] = [str(line["text"]) for line in daemon.logs if "text" in line]
+        assert str(port) in line
+        assert not (daemon.state_dir / "runtime.json").exists()
+
+
+def bound(taken: socket.socket, port: int) -> bool:
+    try:
+        taken.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
