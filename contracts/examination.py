@@ -172,15 +172,17 @@ def _with_nuls(reading: _Reading, violations: list[Detail]) -> list[Detail]:
     """U+0000 is one violation with a code of its own, whatever other rule of the field it breaks."""
     if b"\\u0000" not in reading.delivery.body:
         return violations
-    allowed = reading.door.schema.model.may_hold_nul if reading.door else frozenset()
-    data = {("payload", name) for name in allowed}
+    # Which fields of a payload may hold it is a matter of its schema: of an unknown one nobody knows.
+    data: set[tuple[str, ...]] = {("payload",)}
+    if reading.door is not None:
+        data = {("payload", name) for name in reading.door.schema.model.may_hold_nul}
     nuls = {dotted(path) for path in _nuls(reading.envelope, (), data)}
     return [detail for detail in violations if detail.path not in nuls] + [
         Detail(path, "null_character", "U+0000 is not allowed here") for path in nuls
     ]
 
 
-def _nuls(value: JsonValue, path: tuple[str | int, ...], data: set[tuple[str, str]]) -> Iterator[tuple[str | int, ...]]:
+def _nuls(value: JsonValue, path: tuple[str | int, ...], data: set[tuple[str, ...]]) -> Iterator[tuple[str | int, ...]]:
     """The paths of strings and keys that hold U+0000, outside the fields in which it is data."""
     if path in data:
         return

@@ -181,6 +181,12 @@ def test_an_unknown_schema_version_is_refused_with_those_of_the_kind() -> None:
     assert only(judged).as_json()["supported"] == ["1.0", "2.0"]
 
 
+def test_a_payload_in_an_unknown_schema_is_not_judged_for_what_it_holds() -> None:
+    judged = judge(envelope(usage(session_id="a\0b"), schema_version="3.0"))
+
+    assert samples.problem(judged).code is ErrorCode.UNSUPPORTED_CONTRACT_VERSION
+
+
 def test_violations_of_the_envelope_come_before_an_unknown_schema_version() -> None:
     judged = judge(envelope({}, schema_version="3.0", producer="", kind="other"))
 
