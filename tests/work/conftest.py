@@ -40,7 +40,7 @@ deadline_s = 3600
 """
 
 
-async def until(fact: Callable[[], Awaitable[T]], within_s: float = 20.0) -> T:
+async def until(fact: Callable[[], Awaitable[T | None]], within_s: float = 20.0) -> T:
     """The first true answer of *fact*."""
     with anyio.fail_after(within_s):
         while not (value := await fact()):  # noqa: ASYNC110 - the fact is in another process
@@ -51,6 +51,11 @@ async def until(fact: Callable[[], Awaitable[T]], within_s: float = 20.0) -> T:
 def soon(**after: float) -> str:
     """RFC 3339, from now."""
     return (datetime.now(UTC) + timedelta(**after)).isoformat()
+
+
+def _payload(message: Msg) -> Json:
+    payload: Json = json.loads(message.data)["payload"]
+    return payload
 
 
 class Pipeline:
@@ -95,10 +100,10 @@ class Pipeline:
         receipts = await self.nc.subscribe(inbox, max_msgs=1)
         await self.js.publish(subject, body.encode(), headers={**headers, "Headgate-Receipt": inbox})
         receipt = await receipts.next_msg(timeout=10)
-        return json.loads(receipt.data)["payload"]
+        return _payload(receipt)
 
-    async def command(self, name: str, payload: Json) -> Json:
-        """An ops command; the payload of its reply."""
+    async def command(self, name: str, payload: Json, *, family: str = "ops") -> Json:
+        """A command; the payload of its reply."""
         envelope = {
             "envelope_version": 2,
             "kind": name,
@@ -109,8 +114,8 @@ class Pipeline:
             "producer": "operator",
             "payload": payload,
         }
-        reply = await self.nc.request(f"hg.ops.{name}", json.dumps(envelope).encode(), timeout=15)
-        return json.loads(reply.data)["payload"]
+        reply = await self.nc.request(f"hg.{family}.{name}", json.dumps(envelope).encode(), timeout=15)
+        return _payload(reply)
 
     async def take_work(self, work_type: str, *, timeout: float = 10.0, durable: str | None = None) -> tuple[Msg, Json]:
         """What a worker gets: the message, not acknowledged, and its payload."""
@@ -118,7 +123,7 @@ class Pipeline:
         config = ConsumerConfig(durable_name=name, filter_subject=f"hg.work.{work_type}", ack_wait=30)
         worker = await self.js.pull_subscribe(f"hg.work.{work_type}", durable=name, stream="HG_WORK", config=config)
         (message,) = await worker.fetch(1, timeout=timeout)
-        return message, json.loads(message.data)["payload"]
+        return message, _payload(message)
 
     async def waiting_work(self) -> int:
         """How many messages lie in the work queue."""
@@ -128,6 +133,11 @@ class Pipeline:
         """What the database says."""
         with closing(sqlite3.connect(f"file:{self.daemon.database}?mode=ro", uri=True)) as connection:
             return connection.execute(statement, parameters).fetchall()
+
+    def write(self, statement: str, *parameters: object) -> None:
+        """Change the database behind the daemon's back."""
+        with closing(sqlite3.connect(self.daemon.database, timeout=10)) as connection, connection:
+            connection.execute(statement, parameters)
 
     def one(self, statement: str, *parameters: object) -> Any:
         """The one value that the database says, None where there is no row."""

@@ -27,6 +27,8 @@ batch_size = 3
 deadline_s = 1
 [work.publish]
 deadline_s = 1
+[work."job.process"]
+deadline_s = 1
 """
 
 
@@ -163,3 +165,92 @@ async def test_a_publication_that_the_publisher_does_not_answer_goes_out_again(p
     assert done["by"]["publications"]["republished"] == 1
     _, work = await pipeline.take_work("publish")
     assert work["attempt"] == 2
+
+
+async def test_a_job_whose_worker_falls_silent_goes_out_again_and_fails_in_the_end(pipeline: Pipeline) -> None:
+    project = await pipeline.command("project.create", {"name": "A project"}, family="cmd")
+    job = await pipeline.command(
+        "job.create",
+        {"project_id": project["result"]["project_id"], "title": "A job", "prompt": "Make it"},
+        family="cmd",
+    )
+    job_id = job["result"]["job_id"]
+    await pipeline.command("job.run", {"job_id": job_id}, family="cmd")
+    for attempt in (1, 2, 3):
+        message, work = await pipeline.take_work("job.process")
+        await message.ack()
+        assert (work["job_id"], work["attempt"], work["prompt"]) == (job_id, attempt, "Make it")
+        await healed_once(pipeline, "jobs")
+
+    found = await pipeline.command("job.get", {"job_id": job_id}, family="cmd")
+    assert (found["result"]["status"], found["result"]["error"]["code"]) == ("FAILED", "DEADLINE_EXCEEDED")
+    late = await pipeline.report(
+        "job", job_id, "job.status", {"event_id": "late", "attempt": 1, "sequence": 1, "status": "TRANSCRIBING"}
+    )
+    assert late["error"]["code"] == "STALE_ATTEMPT"
+
+
+async def test_one_that_cannot_be_healed_stops_no_other(pipeline: Pipeline) -> None:
+    for item_id in ("bad", "good"):
+        await pipeline.send("feed.item", item(item_id))
+        message, _ = await pipeline.take_work("item.analyse")
+        await message.ack()
+    pipeline.write("UPDATE feed_items SET status = 'no such state' WHERE item_id = 'bad'")
+
+    async def both_found() -> Json | None:
+        done = await heal(pipeline)
+        return done if done["errors"] and done["items_republished"] else None
+
+    done = await until(both_found)
+
+    assert (done["items_found"], done["items_republished"], done["errors"]) == (2, 1, 1)
+    assert pipeline.one("SELECT attempt FROM feed_items WHERE item_id = 'good'") == 2
+
+
+async def test_the_outbox_of_a_dead_daemon_is_published_and_that_of_a_living_one_left_alone(pipeline: Pipeline) -> None:
+    expired, in_force = 0, 2**52
+    for owner, expires_at in (("dead", expired), ("alive", in_force)):
+        pipeline.write("INSERT INTO leases VALUES (?, ?, 1, ?)", f"daemon.{owner}", owner, expires_at)
+        pipeline.write(
+            "INSERT INTO outbox (message_id, lane, aggregate, subject, headers, owner, created_at, state, body)"
+            " VALUES (?, 'HG_EVENT', 'x', ?, '{}', ?, 1, 'pending', ?)",
+            *(f"of-{owner}", f"hg.event.x.{owner}.told", owner, b"{}"),
+        )
+
+    done = await heal(pipeline)
+
+    assert done["by"]["outbox"] == {"found": 1, "republished": 1, "given_up": 0}
+    await pipeline.becomes("alive", "SELECT group_concat(owner) FROM outbox")
+    assert (await pipeline.js.get_last_msg("HG_EVENT", "hg.event.x.dead.told")).data == b"{}"
+
+
+async def test_a_replay_that_was_never_heard_of_again_leaves_its_dead_letter_open(pipeline: Pipeline) -> None:
+    await pipeline.send("feed.item", {"item_id": "incomplete"})
+    pipeline.write("UPDATE dead_letters SET state = 'replaying', replay_number = 1")
+    pipeline.write(
+        "INSERT INTO dead_letter_replays (dead_letter_id, replay_number, run_id, principal, requested_at)"
+        " SELECT dead_letter_id, 1, 'run', 'ops', 1 FROM dead_letters"
+    )
+
+    await heal(pipeline)
+
+    assert pipeline.one("SELECT state FROM dead_letters") == "open"
+
+
+async def test_a_killed_daemon_leaves_one_message_of_each_work(pipeline: Pipeline) -> None:
+    await pipeline.send("feed.item", item())
+    await pipeline.take_work("item.analyse")
+    for attempt in (2, 3):
+        await healed_once(pipeline)
+        pipeline.daemon.kill9()
+        pipeline.daemon.start()
+        await pipeline.becomes(0, "SELECT count(*) FROM work_removals")
+        await pipeline.becomes(0, "SELECT count(*) FROM outbox")
+
+        async def one_lies_there() -> bool:
+            return await pipeline.waiting_work() == 1
+
+        await until(one_lies_there)
+        message, work = await pipeline.take_work("item.analyse")
+        assert work["attempt"] == attempt
+        await message.nak()

@@ -1,0 +1,117 @@
+"""Who takes work, as the server tells it; and messages found and deleted wherever they lie."""
+
+import time
+
+import pytest
+from nats.aio.client import Client
+from nats.js.api import ConsumerConfig
+
+from adapters.stored_messages import delete_message, message_at, sequence_of_message
+from adapters.streams import provision
+from adapters.topology import Limits, topology
+from adapters.work_takers import subject_matches, takings
+from contracts.subjects import Family, Subjects
+
+PUBLISH, ANALYSE = "work.publish", "work.item.analyse"
+
+
+@pytest.fixture
+def names(prefix: str) -> Subjects:
+    return Subjects(prefix)
+
+
+@pytest.fixture
+async def stream(nc: Client, names: Subjects) -> str:
+    await provision(nc, topology(names, Limits(max_bytes=10_000_000)))
+    return names.stream(Family.WORK)
+
+
+def micros() -> int:
+    return time.time_ns() // 1_000
+
+
+async def put(nc: Client, subject: str, message_id: str) -> int:
+    ack = await nc.jetstream().publish(subject, b"{}", headers={"Nats-Msg-Id": message_id})
+    return ack.seq
+
+
+async def test_work_without_a_consumer_is_taken_by_nobody(nc: Client, names: Subjects, stream: str) -> None:
+    found = await takings(nc, stream, [names.full(PUBLISH)])
+
+    assert found[names.full(PUBLISH)].asked is False
+    assert found[names.full(PUBLISH)].active_at is None
+
+
+async def test_work_that_waits_is_asked_for_only_by_whoever_pulls(nc: Client, names: Subjects, stream: str) -> None:
+    js, subject, other = nc.jetstream(), names.full(PUBLISH), names.full(ANALYSE)
+    await put(nc, subject, "1")
+    worker = await js.pull_subscribe(
+        subject, durable="publisher", stream=stream, config=ConsumerConfig(filter_subject=subject)
+    )
+    assert (await takings(nc, stream, [subject]))[subject].asked is False
+
+    before = micros()
+    (message,) = await worker.fetch(1, timeout=5)
+
+    found = await takings(nc, stream, [subject, other])
+    active_at = found[subject].active_at
+    assert found[subject].asked is True
+    assert active_at is not None
+    assert abs(active_at - before) < 60_000_000
+    assert found[other].asked is False
+    await message.ack()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "subject", "matches"),
+    [
+        ("hg.work.publish", "hg.work.publish", True),
+        ("hg.work.>", "hg.work.item.analyse", True),
+        ("hg.work.*", "hg.work.item.analyse", False),
+        ("hg.work.*.analyse", "hg.work.item.analyse", True),
+        ("hg.work.item", "hg.work.item.analyse", False),
+        ("hg.work.publish.>", "hg.work.publish", False),
+        ("hg.work.publish.x", "hg.work.publish", False),
+    ],
+)
+def test_a_pattern_stands_for_subjects_as_the_server_reads_it(pattern: str, subject: str, *, matches: bool) -> None:
+    assert subject_matches(pattern, subject) is matches
+
+
+async def test_a_message_is_found_by_its_id_among_others_of_its_subject(
+    nc: Client, names: Subjects, stream: str
+) -> None:
+    subject, begun = names.full(PUBLISH), micros()
+    sequences = {
+        f"m{number}": await put(nc, subject if number % 3 else names.full(ANALYSE), f"m{number}")
+        for number in range(1, 30)
+    }
+
+    for wanted in ("m1", "m14", "m29"):
+        assert await sequence_of_message(nc, stream, subject, wanted, not_before=begun) == sequences[wanted]
+    assert await sequence_of_message(nc, stream, subject, "never", not_before=begun) is None
+    assert await sequence_of_message(nc, stream, subject, "m3", not_before=begun) is None
+
+
+async def test_what_was_stored_long_before_is_not_looked_through(nc: Client, names: Subjects, stream: str) -> None:
+    subject = names.full(PUBLISH)
+    await put(nc, subject, "old")
+    await put(nc, subject, "older than asked for")
+
+    later = micros() + 3_600_000_000
+
+    assert await sequence_of_message(nc, stream, subject, "old", not_before=later) is None
+
+
+async def test_nothing_is_found_in_an_empty_stream_and_after_a_deletion(
+    nc: Client, names: Subjects, stream: str
+) -> None:
+    subject = names.full(PUBLISH)
+    assert await sequence_of_message(nc, stream, subject, "m", not_before=micros()) is None
+    sequence = await put(nc, subject, "m")
+    await put(nc, subject, "n")
+
+    assert await delete_message(nc, stream, sequence) is True
+    assert await delete_message(nc, stream, sequence) is False
+    assert await message_at(nc, stream, sequence) is None
+    assert await sequence_of_message(nc, stream, subject, "m", not_before=micros()) is None

@@ -1,0 +1,126 @@
+"""Items and publications: the newest message counts, due is due for one daemon only, events are known once."""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import insert
+
+from storage.callback_events import CallbackEvent
+from storage.database import Database
+from storage.ports import FeedItem, ItemStanding, Publication
+from storage.tables.jobs import jobs
+from storage.unit_of_work import UnitOfWork
+from tests.support.databases import opened
+
+
+def item(item_id: str = "i", **changed: Any) -> FeedItem:
+    values = FeedItem(item_id, "s", "t", "u", 1, None, "pending", 1, "w", None, None, None, "m", "t", "p", 10, 11, 12)
+    return values._replace(**changed)
+
+
+def publication(post_id: str = "p", **changed: Any) -> Publication:
+    values = Publication(
+        *(post_id, None, None, "site", 5, "c", "[]", None, None, "scheduled", 5, 0, 0),
+        *(None, None, None, "m", "t", "p", 10, 11, 12),
+    )
+    return values._replace(**changed)
+
+
+async def test_a_new_item_is_added_once(database: Database) -> None:
+    assert await database.write(lambda uow: uow.items.add([item("a"), item("b")])) == {"a", "b"}
+    assert await database.write(lambda uow: uow.items.add([item("b", title="other"), item("c")])) == {"c"}
+
+    found = await database.write(lambda uow: uow.items.lock(["b", "nowhere"]))
+
+    assert found == {"b": item("b")}
+
+
+async def test_only_a_newer_message_renews_an_item_and_it_changes_nothing_but_what_it_says(database: Database) -> None:
+    await database.write(lambda uow: uow.items.add([item("a"), item("b")]))
+    newer = item("a", title="newer", text="more", created_at=20, status="failed", attempt=9, work_id=None)
+
+    await database.write(lambda uow: uow.items.renew([newer, item("b", title="as new", created_at=10)]))
+
+    found = await database.write(lambda uow: uow.items.lock(["a", "b"]))
+    assert found == {"a": item("a", title="newer", text="more", created_at=20), "b": item("b")}
+
+
+async def test_standings_are_stored_in_sets(database: Database) -> None:
+    await database.write(lambda uow: uow.items.add([item("a"), item("b"), item("c")]))
+    standings = [
+        ItemStanding("b", "analysed", 1, None, "positive", 0.25, None, 30),
+        ItemStanding("a", "failed", 3, None, None, None, "{}", 31),
+    ]
+
+    await database.write(lambda uow: uow.items.store(standings))
+
+    found = await database.write(lambda uow: uow.items.lock(["a", "b", "c"]))
+    assert found["b"] == item(
+        "b", status="analysed", work_id=None, sentiment_label="positive", sentiment_score=0.25, updated_at=30
+    )
+    assert (found["a"].status, found["a"].attempt, found["a"].failure) == ("failed", 3, "{}")
+    assert found["c"] == item("c")
+
+
+async def test_publications_are_due_in_their_order_and_only_while_scheduled(database: Database) -> None:
+    rows = [
+        publication("late", due_at=3),
+        publication("later", due_at=2),
+        publication("not yet", due_at=9),
+        publication("gone", due_at=1, status="dispatched"),
+    ]
+    assert await database.write(lambda uow: uow.publications.add(rows)) == {row.post_id for row in rows}
+
+    assert await database.read(lambda uow: uow.publications.next_due_at()) == 2
+    assert await database.read(lambda uow: uow.publications.due_since(3, limit=5)) == ["later", "late"]
+    due = await database.write(lambda uow: uow.publications.lock_due(now=5, limit=5))
+    assert [row.post_id for row in due] == ["later", "late"]
+    without = await database.write(lambda uow: uow.publications.lock_due(now=5, limit=5, without=["later"]))
+    assert [row.post_id for row in without] == ["late"]
+
+
+async def test_a_publication_is_stored_whole(database: Database) -> None:
+    await database.write(lambda uow: uow.publications.add([publication()]))
+    changed = publication(caption="new", status="published", external_id="x", failures=2, work_id="w", topic="t")
+
+    await database.write(lambda uow: uow.publications.store([changed]))
+
+    assert await database.write(lambda uow: uow.publications.lock(["p"])) == {"p": changed}
+
+
+async def test_two_daemons_hand_out_each_publication_once(database: Database, database_url: str) -> None:
+    await database.write(lambda uow: uow.publications.add([publication(f"p{n}") for n in range(20)]))
+
+    def hand_out(uow: UnitOfWork) -> list[str]:
+        due = uow.publications.lock_due(now=5, limit=3)
+        uow.publications.store([row._replace(status="dispatched") for row in due])
+        return [row.post_id for row in due]
+
+    async with opened(database_url) as other:
+        rounds = await asyncio.gather(*(each.write(hand_out) for each in (database, other) * 10))
+
+    handed = [post_id for ids in rounds for post_id in ids]
+    assert sorted(handed) == sorted(f"p{n}" for n in range(20))
+
+
+async def test_the_video_of_a_job_is_told_where_there_is_one(database: Database) -> None:
+    def write(uow: UnitOfWork) -> None:
+        needed = {
+            "project_id": "p", "owner": "o", "status": "READY", "version": 1, "title": "t", "progress": 0.0,
+            "actual_cost_usd_micros": 0, "attempt": 1, "instruction_version": 0, "dispatch_attempt": 0,
+            "last_sequence": 0, "created_at": 1, "updated_at": 1,
+        }  # fmt: skip
+        uow.connection.execute(insert(jobs), [{"job_id": "a", "video_url": "v", **needed}])
+        uow.connection.execute(insert(jobs), [{"job_id": "b", "video_url": None, **needed}])
+
+    await database.write(write)
+
+    assert await database.read(lambda uow: uow.publications.video_urls(["a", "b", "c"])) == {"a": "v"}
+
+
+async def test_accepted_events_are_known_within_their_family(database: Database) -> None:
+    event = CallbackEvent("item", "e", "hash", "i", None, None, "t", 1)
+    await database.write(lambda uow: uow.callback_events.add([event, event._replace(event_id="f", sequence=3)]))
+
+    assert await database.read(lambda uow: uow.callback_events.known("item", ["e", "g"])) == {"e": "hash"}
+    assert await database.read(lambda uow: uow.callback_events.known("job", ["e"])) == {}
