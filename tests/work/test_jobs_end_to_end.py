@@ -32,7 +32,7 @@ def example_worker(daemon: DaemonProcess) -> Iterator[None]:
         process.wait(10)
 
 
-async def ask(pipeline: Pipeline, name: str, payload: Json, **fields: Any) -> Json:
+async def ask(pipeline: Pipeline, name: str, payload: Json, *, timeout_s: float = 10.0, **fields: Any) -> Json:
     """A command; the payload of its reply."""
     envelope = {
         "envelope_version": 2,
@@ -45,7 +45,7 @@ async def ask(pipeline: Pipeline, name: str, payload: Json, **fields: Any) -> Js
         "payload": payload,
         **fields,
     }
-    reply = await pipeline.nc.request(f"hg.cmd.{name}", json.dumps(envelope).encode(), timeout=10)
+    reply = await pipeline.nc.request(f"hg.cmd.{name}", json.dumps(envelope).encode(), timeout=timeout_s)
     answer: Json = json.loads(reply.data)["payload"]
     return answer
 
@@ -171,6 +171,14 @@ async def test_commands_survive_a_killed_daemon_exactly_once(pipeline: Pipeline)
 
     pipeline.daemon.kill9()
     pipeline.daemon.start()
+
+    async def answers() -> bool:
+        try:
+            return bool((await ask(pipeline, "job.get", {"job_id": job_id}, timeout_s=0.5))["status"] == 200)
+        except nats.errors.Error:
+            return False  # not connected again yet
+
+    await until(answers)
     again = await ask(pipeline, "job.run", {"job_id": job_id}, **asked)
 
     assert (first["status"], again["status"], again["replayed"]) == (202, 200, True)
