@@ -116,6 +116,8 @@ class Publishing:
         try:
             while pending:
                 publisher = await self._connected()
+                for sent in pending:
+                    sent.tried_over = sent.tried_over or self._link.generation
                 outcomes = await publisher.publish(self._stream, [self._outgoing(sent) for sent in pending])
                 left, reason = self._settle(pending, outcomes)
                 if left:
@@ -146,7 +148,9 @@ class Publishing:
         reason = ""
         for sent, published in zip(pending, outcomes, strict=True):
             if published.is_settled or self._was_heard_of(sent):
-                self._stored(sent)
+                # A repetition was stored by an earlier try, and its receipt may have come when nobody listened.
+                first = published.outcome is Outcome.STORED
+                self._stored(sent, over=self._link.generation if first else sent.tried_over)
             elif published.outcome is Outcome.REFUSED:
                 self._receipts.forget(sent.number)
                 self._tally.not_published(Fate.REJECTED, sent.letter.place, published.reason)
@@ -161,8 +165,8 @@ class Publishing:
     def _was_heard_of(self, sent: Sent) -> bool:
         return self._options.receipts and not self._receipts.awaits(sent.number)
 
-    def _stored(self, sent: Sent) -> None:
-        sent.over = self._link.generation
+    def _stored(self, sent: Sent, *, over: int) -> None:
+        sent.over = over
         if not sent.rounds:
             self._tally.published += 1
             if not self._options.receipts:
@@ -199,7 +203,7 @@ class Publishing:
         self._tally.asked_again += len(lost)
         for sent in lost:
             sent.rounds += 1
-            sent.tried = False
+            sent.tried, sent.tried_over = False, 0
         await self._publish(lost)
 
     async def _connected(self) -> StreamPublisher:

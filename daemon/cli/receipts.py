@@ -18,12 +18,16 @@ _MOST_WAITING_BYTES: Final = 64 * 1024 * 1024
 
 @dataclass(slots=True)
 class Sent:
-    """A letter that is on its way. ``tried``: it may be stored already; ``over``: the number of the connection that it
-    was stored over last (0: none yet); ``rounds``: how often it was published anew since."""
+    """A letter that is on its way. ``tried``: it may be stored already; ``rounds``: how often it was published anew.
+
+    Connections are numbered from 1: ``tried_over`` is the one of the first try of this round, ``over`` the one that it
+    was stored over (0: not known to be stored).
+    """
 
     number: int
     letter: Letter
     tried: bool = False
+    tried_over: int = 0
     over: int = 0
     rounds: int = 0
 
