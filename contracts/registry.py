@@ -13,7 +13,7 @@ from pydantic import create_model
 from contracts.envelope import Proven1, Proven2
 from contracts.errors import JsonObject, JsonValue
 from contracts.outgoing import DEAD_LETTER_KIND, RECEIPT_KIND, REPLY_KIND
-from contracts.payloads import callbacks, feed, jobs, ledger, ops, outgoing, schedule, session, work
+from contracts.payloads import callbacks, feed, jobs, ledger, operations, ops, outgoing, schedule, session, work
 from contracts.payloads.base import Payload
 from contracts.payloads.session_quick import QuickEnvelope, prove_usage
 from contracts.subjects import DURABLE, Family, parse_callback
@@ -186,6 +186,15 @@ _JOB_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
         "task.get": jobs.TaskGet,
     }
 )
+_OPERATIONS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
+    {
+        "dead-letters": operations.DeadLetters,
+        "replay-failed": operations.ReplayFailed,
+        "replay-status": operations.ReplayStatus,
+        "replay-abort": operations.ReplayAbort,
+        "runs": operations.Runs,
+    }
+)
 _JOB_EVENTS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
     {"created": jobs.JobCreated, "transitioned": jobs.JobTransitioned, "cancelled": jobs.JobCancelled}
 )
@@ -225,6 +234,7 @@ REGISTRY: Final = Registry(
         contract(Family.COMMAND, "ledger.get", Schema("1.0", ledger.LedgerGet)),
         contract(Family.OPS, "health-check", Schema("1.0", ops.HealthCheck)),
         contract(Family.OPS, "self-heal", Schema("1.0", ops.SelfHeal)),
+        *(contract(Family.OPS, name, Schema("1.0", model)) for name, model in _OPERATIONS.items()),
         contract(Family.DEAD, DEAD_LETTER_KIND, Schema("1.0", outgoing.DeadLetter), address="dead.{subject}"),
         answer(RECEIPT_KIND, Schema("1.0", outgoing.Receipt)),
         answer(REPLY_KIND, Schema("1.0", outgoing.Reply)),

@@ -47,6 +47,12 @@ class Operation(Protocol):
     async def __call__(self, command: Command) -> Reply: ...
 
 
+class Refused(Protocol):
+    """Learns of an operation that was refused before it could act."""
+
+    async def __call__(self, contract: Contract, body: bytes, headers: Mapping[str, str], why: Problem) -> None: ...
+
+
 class Replies(Protocol):
     """The way back (:class:`adapters.service.CommandService`)."""
 
@@ -108,8 +114,10 @@ class Door:
         replies: Callable[[], Replies],
         changes: Changes,
         wake: Callable[[Iterable[str]], None],
+        refused: Refused | None = None,
     ) -> None:
         self._routes = routes
+        self._refused = refused
         self._guard = guard
         self._rules = rules
         self._database = database
@@ -154,7 +162,7 @@ class Door:
             log.exception("command_not_admitted", endpoint=request.endpoint)
             command = INTERNAL
         if isinstance(command, Problem):
-            await self._reply(request, started, refuse(command), command.trace_id)
+            await self._turn_away(request, started, route, command)
         elif isinstance(route, QueryRoute):
             self._queries.append(_Asked(request, started, command, route.answer))
             self._asked.set()
@@ -162,6 +170,21 @@ class Door:
             self._changing.put(_Call(request, started, command))
         elif self._tasks is not None:
             self._tasks.start_soon(self._operate, _Call(request, started, command), route.operate)
+
+    async def _turn_away(self, request: IncomingRequest, started: float, route: Route, why: Problem) -> None:
+        """Answer what is refused; of operations there is a record before."""
+
+        async def record_and_reply(refused: Refused) -> None:
+            try:
+                await refused(route.contract, request.body, request.headers, why)
+            except Exception:  # a reply always comes
+                log.exception("refusal_not_recorded", operation=route.contract.kind)
+            await self._reply(request, started, refuse(why), why.trace_id)
+
+        if isinstance(route, OperationRoute) and self._refused is not None and self._tasks is not None:
+            self._tasks.start_soon(record_and_reply, self._refused)
+        else:
+            await self._reply(request, started, refuse(why), why.trace_id)
 
     def _admit(self, request: IncomingRequest, route: Route) -> Command | Problem:
         """Size, JSON, envelope, then who calls, then the payload."""

@@ -57,7 +57,11 @@ def token_authenticator(settings: Settings) -> TokenAuthenticator:
         raise StartError(f"auth: {error}") from None
 
 
+def make_authenticator(settings: Settings) -> Authenticator:
+    """Who tells callers of commands apart. Raises as :func:`token_authenticator` does."""
+    return Anyone() if settings.auth.mode == "none" else token_authenticator(settings)
+
+
 def make_guard(settings: Settings) -> Guard:
     """The guard of the command door. Raises :class:`StartError` for a key that cannot check tokens."""
-    authenticator = Anyone() if settings.auth.mode == "none" else token_authenticator(settings)
-    return Guard(authenticator, RateLimits(Rate(settings.limits.commands_per_second, 1)))
+    return Guard(make_authenticator(settings), RateLimits(Rate(settings.limits.commands_per_second, 1)))

@@ -58,14 +58,16 @@ class Heartbeat:
         self._readiness = readiness
         self._on_alive = on_alive
 
+    async def beat(self) -> None:
+        """Take or renew the lease. Raises what storage raises."""
+        await self._database.write(
+            lambda uow: uow.leases.take(LEASE_PREFIX + self._daemon_id, holder=self._daemon_id, ttl_s=LEASE_TTL_S)
+        )
+
     async def run(self) -> None:
         while True:
             try:
-                await self._database.write(
-                    lambda uow: uow.leases.take(
-                        LEASE_PREFIX + self._daemon_id, holder=self._daemon_id, ttl_s=LEASE_TTL_S
-                    )
-                )
+                await self.beat()
                 await self._on_alive()
             except StorageAway as error:
                 self._readiness.block("heartbeat", "database", str(error))

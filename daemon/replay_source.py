@@ -10,10 +10,11 @@ from typing import Final
 
 import structlog
 
-from contracts.delivery import Delivery
-from daemon.intake import Source
+from contracts.delivery import Delivery, Judged
+from daemon.intake import Gatekeeper, Source
 from daemon.metrics import Metrics
 from domain.backoff import Backoff
+from handlers.dead_letters import IMPORT_STREAM
 from handlers.replays import as_first_arrived, claimed_by
 from storage.database import Database
 from storage.failures import StorageError
@@ -82,3 +83,21 @@ class ReplaySource:
 
     async def resume(self) -> None:
         await self._pull.resume()
+
+
+class NothingOlder:
+    """Replays follow no order: one that comes too early is decided as it stands."""
+
+    async def none_outstanding(self, held: Sequence[Delivery], batch: Sequence[Delivery]) -> list[Delivery]:  # noqa: ARG002 - the port's shape
+        return list(held)
+
+
+class ReplayGate:
+    """Judges replays as their messages were judged first: what was imported, by the rules of imports."""
+
+    def __init__(self, gate: Gatekeeper, imports: Gatekeeper) -> None:
+        self._gate = gate
+        self._imports = imports
+
+    def judge(self, delivery: Delivery) -> Judged:
+        return (self._imports if delivery.stream == IMPORT_STREAM else self._gate).judge(delivery)

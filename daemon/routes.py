@@ -7,6 +7,7 @@ from contracts.registry import REGISTRY, Contract
 from contracts.subjects import Family, Subjects
 from daemon.door import ChangeRoute, Operation, OperationRoute, QueryRoute, Route
 from daemon.health import HealthCheck
+from daemon.operating import Operating
 from daemon.operations.audit import OpsAudit
 from daemon.operations.health_check import HealthCheckOperation
 from daemon.operations.self_heal import SelfHealOperation
@@ -45,10 +46,11 @@ def _route(contract: Contract, operations: Mapping[str, Operation]) -> Route:
 
 
 def operations(
-    health: HealthCheck, audit: OpsAudit, database: Database, healing: SelfHeal
+    health: HealthCheck, audit: OpsAudit, database: Database, healing: SelfHeal, operating: Operating
 ) -> Mapping[str, Operation]:
     """The ops commands by name."""
     return {
+        **operating.operations(),
         "health-check": HealthCheckOperation(health, audit),
         "self-heal": SelfHealOperation(healing, audit, database),
     }

@@ -23,19 +23,22 @@ from daemon.after_commit import AfterCommit
 from daemon.clock import new_id, now_micros
 from daemon.door import Door
 from daemon.due_publications import DuePublications
-from daemon.gatekeeping import make_gate
+from daemon.gatekeeping import import_rules, make_gate
 from daemon.ground import Nats, provision_streams
-from daemon.guard import make_guard, token_authenticator
+from daemon.guard import make_authenticator, make_guard, token_authenticator
 from daemon.health import HealthCheck
 from daemon.ingest_guard import IngestGuard
 from daemon.inheritance import inherit_outbox
 from daemon.intake import Gatekeeper, Intake, IntakeLimits
 from daemon.loops import Heartbeat, NatsWatch, Trimmed, Trimmer, every
 from daemon.metrics import Metrics
+from daemon.operating import Operating
 from daemon.operations.audit import OpsAudit
+from daemon.operations.refusals import Refusals
 from daemon.readiness import Phase, Readiness
 from daemon.relay import Relay, RelayLimits
 from daemon.reordering import OlderMessages
+from daemon.replay_source import NothingOlder, ReplayGate, ReplaySource
 from daemon.routes import endpoints, operations, routes
 from daemon.runtime_file import Runtime, remove_runtime, write_runtime
 from daemon.self_heal import SelfHeal
@@ -105,6 +108,14 @@ class Daemon:
             relay=self._relay,
             metrics=parts.metrics,
         )
+        self._operating = Operating(
+            parts.database,
+            daemon_id=parts.daemon_id,
+            clock=now_micros,
+            context=parts.context,
+            wake=self._relay.wake,
+            audit=self._audit,
+        )
         self._door = self._make_door()
         self._service: CommandService | None = None
 
@@ -135,6 +146,7 @@ class Daemon:
     async def _begin(self, loops: TaskGroup) -> None:
         parts = self._parts
         await inherit_outbox(parts.database, parts.settings.daemon.state_dir, parts.daemon_id)
+        await self._heartbeat.beat()
         for pull in self._pulls.values():
             await pull.start()
         self._door.open(loops)
@@ -160,6 +172,7 @@ class Daemon:
         return [
             self._relay.run,
             self._heartbeat.run,
+            *self._operating.loops(),
             DuePublications(parts.database, parts.context, self._relay).run,
             lambda: every(self._watch.interval_s, self._watch.step),
             lambda: every(self._healing.look_s, self._healing.step),
@@ -269,16 +282,20 @@ class Daemon:
             clock=now_micros,
             new_id=new_id,
         )
+        replays = family is Family.REPLAY
         return Intake(
-            source=pull,
-            gate=self._make_gate(),
+            source=ReplaySource(pull, parts.database, parts.metrics) if replays else pull,
+            gate=self._make_replay_gate() if replays else self._make_gate(),
             database=parts.database,
             families=FAMILIES,
             context=parts.context,
             observer=observer,
             limits=IntakeLimits(max_batch=parts.settings.intake.max_batch),
-            older=OlderMessages(parts.nats.client, pull.stream, pull.consumer),
+            older=NothingOlder() if replays else OlderMessages(parts.nats.client, pull.stream, pull.consumer),
         )
+
+    def _make_replay_gate(self) -> Gatekeeper:
+        return ReplayGate(self._make_gate(), make_gate(self._parts.settings, import_rules(self._parts.rules)))
 
     def _make_gate(self) -> Gatekeeper:
         settings = self._parts.settings
@@ -288,7 +305,7 @@ class Daemon:
     def _make_door(self) -> Door:
         parts = self._parts
         return Door(
-            routes=routes(operations(parts.health, self._audit, parts.database, self._healing)),
+            routes=routes(operations(parts.health, self._audit, parts.database, self._healing, self._operating)),
             guard=make_guard(parts.settings),
             rules=parts.rules,
             database=parts.database,
@@ -297,6 +314,7 @@ class Daemon:
             replies=self._replies,
             changes=CHANGES,
             wake=self._relay.wake,
+            refused=Refusals(self._audit, make_authenticator(parts.settings), parts.rules).note,
         )
 
     def _replies(self) -> CommandService:

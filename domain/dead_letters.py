@@ -13,13 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from contracts.errors import ErrorCode, Problem, problem
-
-
-class LetterState(StrEnum):
-    OPEN = "open"
-    REPLAYING = "replaying"
-    RESOLVED = "resolved"
-    DISCARDED = "discarded"
+from contracts.states import LetterState
 
 
 class LetterSignal(StrEnum):

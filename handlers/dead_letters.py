@@ -1,6 +1,7 @@
 """Refused messages: the row first, the message to ``dead.<subject>`` second, both in the refusing transaction."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from contracts import outgoing, subjects
 from contracts.delivery import Refused
@@ -9,10 +10,15 @@ from storage.dead_letters import DeadLetter
 from storage.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 
+IMPORT_STREAM: Final = "import"
+"""Where records of imports come from. Their sequence is made of what they say, so that a second import finds them."""
+
 
 def bury(refused: Sequence[Refused], uow: UnitOfWork, context: Context) -> list[OutboxMessage]:
     """Keep *refused* as dead letters; answers the messages that tell of them. A delivery that meets another one of the
     same message (in this batch, or in that of a daemon that was too slow) finds its row and tells nothing again."""
+    if refused and refused[0].delivery.stream == IMPORT_STREAM:
+        refused = _not_kept_before(refused, uow)
     letters = [_letter(each, context.new_id()) for each in refused]
     kept = uow.dead_letters.add(letters, now=context.now)
     return [
@@ -20,6 +26,11 @@ def bury(refused: Sequence[Refused], uow: UnitOfWork, context: Context) -> list[
         for each, letter in zip(refused, letters, strict=True)
         if letter.dead_letter_id in kept
     ]
+
+
+def _not_kept_before(refused: Sequence[Refused], uow: UnitOfWork) -> Sequence[Refused]:
+    known = uow.dead_letter_catalog.sequences_of(IMPORT_STREAM, [each.delivery.sequence for each in refused])
+    return [each for each in refused if each.delivery.sequence not in known]
 
 
 def _letter(refused: Refused, dead_letter_id: str) -> DeadLetter:

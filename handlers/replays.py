@@ -13,7 +13,8 @@ from contracts import subjects
 from contracts.delivery import Delivery, Lineage
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.receipts import RECEIPT_HEADER
-from domain.dead_letters import LetterSignal, LetterState, ReplayOutcome, target
+from contracts.states import LetterState
+from domain.dead_letters import LetterSignal, ReplayOutcome, target
 from handlers.effects import Context, Outcome, Verdict
 from storage.dead_letters import paths_of
 from storage.outbox import OutboxMessage

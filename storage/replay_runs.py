@@ -84,6 +84,13 @@ class ReplayRuns:
         self._connection.execute(_GROW, {"wanted": run_id, "more": added})
         return added
 
+    def items_among(self, run_id: str, ids: Sequence[str]) -> set[str]:
+        """Which of *ids* are items of the run."""
+        if not ids:
+            return set()
+        found = select(_ITEM.item_id).where(_ITEM.run_id == run_id, _ITEM.item_id.in_(ids))
+        return set(self._connection.execute(found).scalars())
+
     def selected(self, run_id: str) -> None:
         """The selection is whole."""
         self._connection.execute(_SELECTED, {"wanted": run_id})

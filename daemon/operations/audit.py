@@ -1,5 +1,6 @@
-"""The record of operations: begun before they act, completed after, also when they fail."""
+"""The record of operations: begun before they act, completed after, also when they fail or are refused."""
 
+import hashlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,22 +12,33 @@ from contracts.errors import JsonObject, JsonValue
 from handlers.commands import Command
 from storage.database import Database
 from storage.failures import StorageAway
-from storage.ops_runs import NewRun
+from storage.ops_runs import FAILED, SUCCEEDED, NewRun
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
 _MOST_OWED: Final = 1_000
+_BODY: Final = "body"
 
 
 @dataclass(frozen=True, slots=True)
 class _Over:
-    """A run that is over and whose row could not be written yet."""
+    """A run that is over and whose row could not be written yet; ``begun`` where the row is there already."""
 
     run: NewRun
     ended_at: int
     result: JsonValue
     error: JsonObject | None
+    begun: bool
+
+    def write(self, uow: UnitOfWork) -> None:
+        if self.begun:
+            status = SUCCEEDED if self.error is None else FAILED
+            uow.ops_runs.finish(
+                self.run.run_id, status=status, ended_at=self.ended_at, result=self.result, error=self.error
+            )
+        else:
+            uow.ops_runs.record(self.run, ended_at=self.ended_at, result=self.result, error=self.error)
 
 
 class OpsAudit:
@@ -47,21 +59,36 @@ class OpsAudit:
 
     def new_run(self, command: Command) -> NewRun:
         """The record of *command*, not written yet."""
+        parameters = command.payload.model_dump(mode="json", exclude_unset=True)
+        return self.run_of(command.name, parameters, command.principal.owner, command.trace_id)
+
+    def run_of(self, operation: str, parameters: JsonObject, principal: str, trace_id: str | None) -> NewRun:
+        """A record, not written yet. A message's body is not repeated in it: its digest tells which it was."""
+        body = parameters.get(_BODY)
+        if isinstance(body, str):
+            digest = hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
+            parameters = {**parameters, _BODY: f"sha256:{digest}"}
         return NewRun(
             run_id=self._new_id(),
-            operation=command.name,
-            parameters=command.payload.model_dump(mode="json"),
-            principal=command.principal.owner,
-            trace_id=command.trace_id,
+            operation=operation,
+            parameters=parameters,
+            principal=principal,
+            trace_id=trace_id,
             daemon=self._daemon_id,
             started_at=self._clock(),
         )
 
     async def record(self, run: NewRun, *, result: JsonValue = None, error: JsonObject | None = None) -> bool:
         """Write a run that is over. Where storage is away the row is owed (:meth:`settle`) and this says ``False``."""
-        over = _Over(run, self._clock(), result, error)
+        return await self._complete(_Over(run, self._clock(), result, error, begun=False))
+
+    async def end(self, run: NewRun, *, result: JsonValue = None, error: JsonObject | None = None) -> bool:
+        """Complete the row of a run that was begun; likewise owed where storage is away."""
+        return await self._complete(_Over(run, self._clock(), result, error, begun=True))
+
+    async def _complete(self, over: _Over) -> bool:
         try:
-            await self._write([over])
+            await self._database.write(over.write)
         except StorageAway:
             self._owed.append(over)
             return False
@@ -70,13 +97,13 @@ class OpsAudit:
     async def settle(self) -> None:
         """Write what is owed. Raises :class:`StorageAway` while storage still is."""
         owed = list(self._owed)
-        if owed:
-            await self._write(owed)
-            self._owed.clear()
+        if not owed:
+            return
 
-    async def _write(self, runs: list[_Over]) -> None:
         def write(uow: UnitOfWork) -> None:
-            for over in runs:
-                uow.ops_runs.record(over.run, ended_at=over.ended_at, result=over.result, error=over.error)
+            for over in owed:
+                over.write(uow)
 
         await self._database.write(write)
+        for over in owed:
+            self._owed.remove(over)

@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from contracts.errors import ErrorCode, problem
-from domain.dead_letters import LetterState, ReplayOutcome
+from contracts.states import LetterState
+from domain.dead_letters import ReplayOutcome
 from storage.database import Database
 from storage.dead_letter_catalog import LetterFilter
 from storage.dead_letters import DeadLetter

@@ -1,0 +1,43 @@
+"""Invocations that were refused before they could act: they are runs too."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+
+from contracts.commands import open_command
+from contracts.delivery import Delivery
+from contracts.errors import JsonObject, Problem
+from contracts.principals import Principal
+from contracts.registry import Contract
+from contracts.rules import GateRules
+from daemon.guard import Authenticator
+from daemon.operations.audit import OpsAudit
+
+NOBODY: Final = "unauthenticated"
+_MOST_PARAMETERS: Final = 16 * 1024
+
+
+class Refusals:
+    """Writes their rows. What could be read of the request stands in them."""
+
+    def __init__(self, audit: OpsAudit, authenticator: Authenticator, rules: GateRules) -> None:
+        self._audit = audit
+        self._authenticator = authenticator
+        self._rules = rules
+
+    async def note(self, contract: Contract, body: bytes, headers: Mapping[str, str], why: Problem) -> None:
+        """Record one; where storage is away the row is owed."""
+        now = self._audit.now()
+        opened = open_command(Delivery("", body, headers, "", 0, 1, now, ""), contract, self._rules)
+        parameters = {} if isinstance(opened, Problem) else _bounded(opened.payload)
+        caller = self._authenticator.authenticate(headers, now)
+        owner = caller.owner if isinstance(caller, Principal) else NOBODY
+        run = self._audit.run_of(contract.kind, parameters, owner, why.trace_id)
+        await self._audit.record(run, error=why.as_json())
+
+
+def _bounded(payload: JsonObject) -> JsonObject:
+    """What was asked, unless it is too much to keep: then only its size."""
+    size = len(orjson.dumps(payload))
+    return payload if size <= _MOST_PARAMETERS else {"bytes": size}

@@ -1,0 +1,96 @@
+"""``replay-failed`` and ``replay-abort``: run again what failed, or stop doing so."""
+
+from functools import partial
+from typing import Final
+
+import anyio
+
+from contracts.errors import ErrorCode, JsonObject, problem
+from contracts.payloads.operations import ReplayAbort, ReplayFailed
+from contracts.states import RunStatus
+from daemon.operations.audited import GOES_ON
+from daemon.operations.replaying import Replaying, summary
+from daemon.runs import Runs
+from domain.dead_letters import Skipped
+from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
+from handlers.replay_targets import AT_ONCE, TARGETS
+from handlers.run_queries import item_view
+from storage.database import Database
+from storage.dead_letter_catalog import Mark
+from storage.ops_runs import NewRun
+from storage.replay_runs import ReplayCounts, ReplayItem
+from storage.unit_of_work import UnitOfWork
+
+_MOST_SHOWN: Final = 500
+_PATIENCE_S: Final = 5.0
+_LOOK_S: Final = 0.05
+
+
+class ReplayFailedOperation:
+    """Freezes the selection and lets the run go on in the daemon; a dry run only tells it."""
+
+    def __init__(self, database: Database, replaying: Replaying, runs: Runs) -> None:
+        self._database = database
+        self._replaying = replaying
+        self._runs = runs
+
+    async def __call__(self, command: Command, run: NewRun) -> Reply:
+        wanted = payload_of(command, ReplayFailed)
+        if wanted.dry_run:
+            return await self._preview(wanted, frozen_at=run.started_at)
+        requested = await self._replaying.select(run.run_id, wanted, frozen_at=run.started_at)
+        self._runs.begin(run.run_id)
+        return Reply(GOES_ON, {"requested": requested})
+
+    async def _preview(self, wanted: ReplayFailed, *, frozen_at: int) -> Reply:
+        """What a replay would select now. Nothing is sent, so everything is skipped."""
+        requested, shown = 0, list[ReplayItem]()
+        for target in (target for named in dict.fromkeys(wanted.targets) for target in TARGETS[named]):
+            after: Mark | None = None
+            while wanted.limit is None or requested < wanted.limit:
+                selected = await self._database.read(
+                    partial(target.select, wanted, until=frozen_at + 1, after=after, limit=AT_ONCE)
+                )
+                ids = selected.ids if wanted.limit is None else selected.ids[: wanted.limit - requested]
+                requested += len(ids)
+                shown += await self._database.read(partial(target.preview, ids[: _MOST_SHOWN - len(shown)]))
+                after = selected.after
+                if after is None:
+                    break
+        counts = ReplayCounts(requested, 0, requested, 0)
+        return ok(summary(counts) | {"dry_run": True, "items": [*map(item_view, shown)], "next_cursor": None})
+
+
+class ReplayAbortOperation:
+    """Stops a run, whichever daemon works on it. What was sent is still decided on, so the counts add up."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __call__(self, command: Command, run: NewRun) -> Reply:  # noqa: ARG002 - the shape of an operation
+        run_id = payload_of(command, ReplayAbort).run_id
+        refused = await self._database.write(lambda uow: _stop(uow, run_id))
+        if refused is not None:
+            return refused
+        deadline = anyio.current_time() + _PATIENCE_S
+        stand = await self._database.read(partial(_stand, run_id))
+        while stand["status"] == RunStatus.RUNNING and anyio.current_time() < deadline:
+            await anyio.sleep(_LOOK_S)
+            stand = await self._database.read(partial(_stand, run_id))
+        return ok(stand)
+
+
+def _stand(run_id: str, uow: UnitOfWork) -> JsonObject:
+    run, counts = uow.ops_runs.get(run_id), uow.replay_runs.counts(run_id)
+    return {"run_id": run_id, "status": None if run is None else run.status, **summary(counts)}
+
+
+def _stop(uow: UnitOfWork, run_id: str) -> Reply | None:
+    run = uow.ops_runs.get(run_id)
+    if run is None or uow.replay_runs.get(run_id) is None:
+        return refuse(NOT_FOUND)
+    if run.status not in (RunStatus.RUNNING, RunStatus.ABORTED):
+        return refuse(problem(ErrorCode.INVALID_STATE, f"the run has {run.status}"))
+    if run.status == RunStatus.RUNNING:
+        uow.replay_runs.stop(run_id, Skipped.ABORTED)
+    return None

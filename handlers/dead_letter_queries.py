@@ -1,0 +1,183 @@
+"""Questions about dead letters: lists, groups, one with its body and all its replays."""
+
+from base64 import b64encode
+
+import orjson
+
+from contracts import outgoing
+from contracts.errors import JsonObject, JsonValue
+from contracts.payloads import operations as asked
+from contracts.times import format_micros
+from domain.differences import Change, differences
+from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
+from handlers.effects import Context
+from handlers.pages import cursor, page, read_cursor
+from storage.dead_letter_catalog import Letter, LetterFilter, LetterGroup
+from storage.replays import Replay
+from storage.unit_of_work import UnitOfWork
+
+_OPEN = ("open", "replaying")
+
+
+def list_letters(command: Command, uow: UnitOfWork, context: Context) -> Reply:
+    """``dead-letters list``: newest first."""
+    wanted = payload_of(command, asked.DeadLetters)
+    mark = read_cursor("letters", wanted.cursor, int, str)
+    before = None if mark is None else (int(mark[0]), str(mark[1]))
+    rows = uow.dead_letter_catalog.page(_filter(wanted), before=before, limit=wanted.limit + 1)
+
+    def place(letter: Letter) -> str:
+        return cursor("letters", letter.received_at, letter.dead_letter_id)
+
+    return ok(page(rows, wanted.limit, line_view, place, context))
+
+
+def list_groups(command: Command, uow: UnitOfWork, context: Context) -> Reply:
+    """``dead-letters groups``: what failed alike, the most first; what nobody need look at only where asked for."""
+    wanted = payload_of(command, asked.DeadLetters)
+    mark = read_cursor("groups", wanted.cursor, int)
+    offset = 0 if mark is None else int(mark[0])
+    rows = uow.dead_letter_catalog.groups(_filter(wanted, states=_OPEN), offset=offset, limit=wanted.limit + 1)
+    places = {group: number for number, group in enumerate(rows, start=offset + 1)}
+    return ok(page(rows, wanted.limit, group_view, lambda group: cursor("groups", places[group]), context))
+
+
+def show_letter(command: Command, uow: UnitOfWork, context: Context) -> Reply:
+    """``dead-letters show``: everything of one. A body that is too large for a reply comes in parts, by cursor."""
+    wanted = payload_of(command, asked.DeadLetters)
+    letter = uow.dead_letter_catalog.get(wanted.dead_letter_id or "")
+    if letter is None:
+        return refuse(NOT_FOUND)
+    mark = read_cursor("body", wanted.cursor, int)
+    body = _body_view(letter, uow, context, offset=0 if mark is None else int(mark[0]))
+    return ok(letter_view(letter) | body | {"replays": _replays(letter, uow, context)})
+
+
+def _filter(wanted: asked.DeadLetters, *, states: tuple[str, ...] = ()) -> LetterFilter:
+    return LetterFilter(
+        kinds=wanted.kinds or (),
+        codes=wanted.codes or (),
+        producers=wanted.producers or (),
+        ids=wanted.ids or (),
+        states=wanted.states or states,
+        since=wanted.since,
+        until=wanted.until,
+    )
+
+
+def line_view(letter: Letter) -> JsonObject:
+    """A dead letter in a list."""
+    problem = orjson.loads(letter.problem)
+    return {
+        "dead_letter_id": letter.dead_letter_id,
+        "state": letter.state,
+        "kind": letter.kind,
+        "code": letter.code,
+        "message": problem["message"],
+        "paths": _paths(letter.paths),
+        "producer": letter.producer,
+        "message_id": letter.message_id,
+        "trace_id": letter.trace_id,
+        "subject": letter.subject,
+        "replay_number": letter.replay_number,
+        "bytes": letter.size,
+        "received_at": format_micros(letter.received_at),
+        "updated_at": format_micros(letter.updated_at),
+    }
+
+
+def group_view(group: LetterGroup) -> JsonObject:
+    return {
+        "kind": group.kind,
+        "code": group.code,
+        "paths": _paths(group.paths),
+        "producer": group.producer,
+        "count": group.letters,
+        "first_seen": format_micros(group.first_seen),
+        "last_seen": format_micros(group.last_seen),
+    }
+
+
+def letter_view(letter: Letter) -> JsonObject:
+    """A dead letter with its reason and where it came from; headers that are secrets read ``redacted``."""
+    return line_view(letter) | {
+        "error": orjson.loads(letter.problem),
+        "origin": {
+            "stream": letter.stream,
+            "subject": letter.subject,
+            "sequence": letter.sequence,
+            "delivered": letter.delivered,
+            "received_at": format_micros(letter.stored_at),
+            "headers": outgoing.shown(orjson.loads(letter.headers)),
+        },
+    }
+
+
+def _paths(paths: str) -> list[JsonValue]:
+    return [*paths.split(",")] if paths else []
+
+
+def _body_view(letter: Letter, uow: UnitOfWork, context: Context, *, offset: int) -> JsonObject:
+    """The body, whole where it fits into a quarter of what a message may have, else a part of it in base64."""
+    room = context.max_message_bytes // 4
+    if letter.size <= room and not offset:
+        body, encoding = outgoing.readable(uow.dead_letter_catalog.body(letter.dead_letter_id))
+        if len(orjson.dumps(body)) <= 2 * room:
+            return {"body": body, "body_encoding": str(encoding), "next_cursor": None}
+    part = uow.dead_letter_catalog.body(letter.dead_letter_id, offset=offset, length=room)
+    end = offset + len(part)
+    return {
+        "body": b64encode(part).decode(),
+        "body_encoding": "base64",
+        "truncated": True,
+        "next_cursor": cursor("body", end) if end < letter.size else None,
+    }
+
+
+def _replays(letter: Letter, uow: UnitOfWork, context: Context) -> list[JsonValue]:
+    """Every replay, newest last; the newest that fit are told."""
+    room = context.max_message_bytes // 4
+    views: list[JsonValue] = []
+    for replay in reversed(uow.replays.history(letter.dead_letter_id)):
+        view = _replay_view(replay, letter, uow)
+        room -= len(orjson.dumps(view))
+        if room < 0:
+            break
+        views.append(view)
+    return views[::-1]
+
+
+def _replay_view(replay: Replay, letter: Letter, uow: UnitOfWork) -> JsonObject:
+    view: JsonObject = {
+        "replay_number": replay.replay_number,
+        "run_id": replay.run_id,
+        "principal": replay.principal,
+        "requested_at": format_micros(replay.requested_at),
+        "outcome": replay.outcome,
+        "decided_at": None if replay.decided_at is None else format_micros(replay.decided_at),
+        "error": None if replay.problem is None else orjson.loads(replay.problem),
+        "edited": replay.body is not None,
+    }
+    if replay.body is None:
+        return view
+    body, encoding = outgoing.readable(replay.body)
+    original = uow.dead_letter_catalog.body(letter.dead_letter_id)
+    return view | {"body": body, "body_encoding": str(encoding), "difference": _difference(original, replay.body)}
+
+
+def _difference(original: bytes, edited: bytes) -> list[JsonValue]:
+    """What an operator changed: place by place where both are JSON, else as a whole."""
+    try:
+        was, now = orjson.loads(original), orjson.loads(edited)
+    except orjson.JSONDecodeError:
+        return [{"path": "", "change": "replaced"}]
+    return [_change(change) for change in differences(was, now)]
+
+
+def _change(change: Change) -> JsonObject:
+    view: JsonObject = {"path": change.path, "change": change.kind}
+    if change.kind != "added":
+        view["was"] = change.was
+    if change.kind != "removed":
+        view["now"] = change.now
+    return view

@@ -1,0 +1,57 @@
+"""What has failed for good and can be replayed: items of feeds and publications, in the order of their ids."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Select, select
+
+from contracts.states import ItemState, PublicationState
+from storage.tables.content import feed_items, publications
+
+
+class Failed(NamedTuple):
+    """``failure`` is the reason as JSON text, where it is known; ``attempt`` how often it was handed out."""
+
+    id: str
+    status: str
+    attempt: int
+    producer: str
+    failure: str | None
+    updated_at: int
+
+
+class FailedThings:
+    """Reads ``feed_items`` and ``publications``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def items(self, *, after: str | None, limit: int) -> list[Failed]:
+        """Failed items."""
+        item = feed_items.c
+        statement = _ITEMS.where(item.status == ItemState.FAILED).order_by(item.item_id).limit(limit)
+        return self._rows(statement if after is None else statement.where(item.item_id > after))
+
+    def items_of(self, ids: Sequence[str]) -> list[Failed]:
+        """Those of *ids* that there are, failed or not."""
+        return self._rows(_ITEMS.where(feed_items.c.item_id.in_(ids))) if ids else []
+
+    def publications(self, *, after: str | None, limit: int) -> list[Failed]:
+        """Failed publications."""
+        post = publications.c
+        statement = _PUBLICATIONS.where(post.status == PublicationState.FAILED).order_by(post.post_id).limit(limit)
+        return self._rows(statement if after is None else statement.where(post.post_id > after))
+
+    def publications_of(self, ids: Sequence[str]) -> list[Failed]:
+        """Those of *ids* that there are, failed or not."""
+        return self._rows(_PUBLICATIONS.where(publications.c.post_id.in_(ids))) if ids else []
+
+    def _rows(self, statement: Select[*tuple[Any, ...]]) -> list[Failed]:
+        return [Failed(*row) for row in self._connection.execute(statement)]
+
+
+_OTHERS: Final = Failed._fields[1:]
+_ITEMS: Final[Select[*tuple[Any, ...]]] = select(feed_items.c.item_id, *(feed_items.c[name] for name in _OTHERS))
+_PUBLICATIONS: Final[Select[*tuple[Any, ...]]] = select(
+    publications.c.post_id, *(publications.c[name] for name in _OTHERS)
+)
