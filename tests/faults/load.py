@@ -1,0 +1,189 @@
+"""Producers that never give up, and the account that must hold when everything is over."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import random
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nats
+import orjson
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from tests.contracts.samples import Json, envelope, usage
+
+INVALID_EVERY, DUPLICATE_EVERY = 9, 11
+_PRODUCERS = 4
+SEED_VARIABLE = "HEADGATE_TEST_SEED"
+
+
+def chance() -> random.Random:
+    """Chance that can be had again: the seed is printed, and taken from the environment where it is given."""
+    seed = int(os.environ.get(SEED_VARIABLE, random.SystemRandom().randrange(2**32)))
+    print(f"{SEED_VARIABLE}={seed}")  # noqa: T201 - shown where the test fails
+    return random.Random(seed)
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def fixed_server(more: str = "") -> str:
+    """Settings whose embedded server is found again after a crash; what nobody acknowledged comes back soon."""
+    return f"""
+[nats]
+port = {free_port()}
+[intake]
+ack_wait_s = 2
+[storage]
+busy_timeout_ms = 500
+{more}
+"""
+
+
+@dataclass
+class Load:
+    """What was published and confirmed: valid ones by name with their tokens, and how many invalid ones."""
+
+    valid: dict[str, int] = field(default_factory=dict)
+    invalid: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.valid) + self.invalid
+
+
+class Producer:
+    """Publishes until told to stop. A message counts once the stream confirmed it; until then it is published again."""
+
+    def __init__(self, client: Client, name: str, load: Load) -> None:
+        self._client = client
+        self._name = name
+        self._load = load
+
+    async def run(self, stop: asyncio.Event) -> None:
+        for number in itertools.count(1):
+            name = f"{self._name}:{number}"
+            if number % INVALID_EVERY == 0:
+                await self._publish(name, envelope(usage(input_tokens=-1), message_id=name))
+                self._load.invalid += 1
+            else:
+                payload = usage(session_id=f"session-{number % 7}", input_tokens=number, cost_usd="0.000100")
+                await self._publish(name, envelope(payload, message_id=name))
+                self._load.valid[name] = number
+                if number % DUPLICATE_EVERY == 0:
+                    await self._publish(f"{name}:again", envelope(payload, message_id=name))
+            if stop.is_set():
+                return
+
+    async def _publish(self, nats_id: str, body: Json) -> None:
+        """Until it is confirmed; the stream knows a repetition by its id."""
+        stream = self._client.jetstream()
+        raw = orjson.dumps(body)
+        while True:
+            try:
+                await stream.publish("hg.ingest.session.usage", raw, timeout=1, headers={"Nats-Msg-Id": nats_id})
+            except (NatsError, OSError):
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+
+async def connected(url: str) -> Client:
+    """A connection that outlives every outage."""
+
+    async def ignored(_: Exception) -> None:
+        return None
+
+    return await nats.connect(
+        url, max_reconnect_attempts=-1, reconnect_time_wait=0.05, connect_timeout=1, error_cb=ignored
+    )
+
+
+@asynccontextmanager
+async def load_on(url: str) -> AsyncIterator[Load]:
+    """Several producers publish within the block; at its end everything is confirmed."""
+    load, stop = Load(), asyncio.Event()
+    clients = [await connected(url) for _ in range(_PRODUCERS)]
+    running = [
+        asyncio.create_task(Producer(client, f"p{number}", load).run(stop)) for number, client in enumerate(clients)
+    ]
+    try:
+        yield load
+        stop.set()
+        await asyncio.wait_for(asyncio.gather(*running), 60)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for client in clients:
+            with contextlib.suppress(NatsError, OSError):
+                await client.close()
+
+
+async def all_worked_on(url: str) -> bool:
+    """Nothing is left in the consumers, acknowledged or not."""
+    client = await nats.connect(url)
+    try:
+        info = await client.jetstream().consumer_info("HG_INGEST", "headgate-ingest")
+    except (NatsError, TimeoutError):
+        return False
+    else:
+        return not info.num_pending and not info.num_ack_pending
+    finally:
+        await client.close()
+
+
+@contextlib.contextmanager
+def reading(database: Path) -> Iterator[Callable[[str], list[tuple[Json, ...]]]]:
+    """Asks the database beside the daemon."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
+        yield lambda statement: connection.execute(statement).fetchall()
+
+
+def outbox_is_empty(database: Path) -> bool:
+    with reading(database) as ask:
+        return ask("SELECT count(*) FROM outbox") == [(0,)]
+
+
+def expect_account(database: Path, load: Load) -> None:
+    """Nothing confirmed is lost, nothing is stored twice, and every total is what its rows sum up to."""
+    with reading(database) as ask:
+        stored = ask("SELECT message_id, input_tokens FROM session_usage ORDER BY message_id")
+        assert stored == sorted(load.valid.items())
+        assert ask("SELECT count(*) FROM inbox") == [(len(load.valid),)]
+        letters = ask("SELECT code, count(*) FROM dead_letters GROUP BY code")
+        assert letters == ([("VALIDATION_ERROR", load.invalid)] if load.invalid else [])
+        sums = "count(*), sum(input_tokens), sum(output_tokens), sum(cost_usd_micros)"
+        totals = "sum(requests), sum(input_tokens), sum(output_tokens), sum(cost_usd_micros)"
+        [expected] = ask(f"SELECT {sums} FROM session_usage")
+        assert ask(f"SELECT {totals} FROM session_ledger") == [expected]
+        assert ask(f"SELECT {totals} FROM daily_usage_agg") == [expected]
+        assert ask("SELECT sum(requests) FROM model_perf_agg") == [expected[:1]]
+        by_session = "SELECT session_id, {} FROM {} GROUP BY session_id ORDER BY session_id"
+        assert ask(by_session.format(totals, "session_ledger")) == ask(by_session.format(sums, "session_usage"))
+
+
+async def expect_letters_told_once(url: str, database: Path) -> None:
+    """Every dead letter has exactly one message, and no message speaks of another."""
+    with reading(database) as ask:
+        kept = sorted(str(row[0]) for row in ask("SELECT dead_letter_id FROM dead_letters"))
+    client = await nats.connect(url)
+    stream = client.jetstream()
+    messages = (await stream.stream_info("HG_DEAD")).state.messages
+    subscription = await stream.pull_subscribe("hg.dead.>", stream="HG_DEAD")
+    told: list[str] = []
+    while len(told) < messages:
+        some = await subscription.fetch(min(500, messages - len(told)), timeout=10)
+        told += [orjson.loads(message.data)["payload"]["dead_letter_id"] for message in some]
+    await client.close()
+    assert sorted(told) == kept

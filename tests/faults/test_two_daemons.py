@@ -1,0 +1,70 @@
+"""Two daemons on one database and one server: they start at once, share the work, and outlive each other."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from adapters.nats_server import EmbeddedServer
+from tests.adapters.waiting import eventually_awaited
+from tests.faults.load import all_worked_on, expect_account, expect_letters_told_once, load_on, outbox_is_empty
+from tests.support.commands import metric
+from tests.support.daemons import DaemonProcess, eventually
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+
+@pytest_asyncio.fixture
+async def server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
+    made = EmbeddedServer(tmp_path / "store", tmp_path / "state", sync="interval")
+    await made.start()
+    yield made
+    await made.stop()
+
+
+def taken(daemon: DaemonProcess) -> float:
+    return metric(daemon.http_url, "headgate_messages_total")
+
+
+async def test_two_daemons_that_start_at_once_share_the_work_and_one_takes_over_from_the_other(
+    tmp_path: Path, server: EmbeddedServer
+) -> None:
+    database = tmp_path / "shared" / "headgate.db"
+    settings = f"""
+[nats]
+mode = "external"
+url = "{server.url}"
+[storage]
+url = "sqlite:///{database}"
+[intake]
+ack_wait_s = 2
+window = 50
+max_batch = 50
+"""
+    pair = [DaemonProcess(tmp_path / name, settings) for name in ("one", "two")]
+    one, two = pair
+    try:
+        for daemon in pair:
+            daemon.start(wait=False)
+        for daemon in pair:
+            await asyncio.to_thread(daemon.wait_ready)
+        async with load_on(server.url) as load:
+            await asyncio.to_thread(eventually, lambda: min(map(taken, pair)) > 50)
+            await asyncio.to_thread(one.kill9)
+            stored = load.size
+            await asyncio.to_thread(eventually, lambda: load.size > stored + 100)
+            await asyncio.to_thread(one.start)
+            again = await asyncio.to_thread(taken, one)
+            await asyncio.to_thread(eventually, lambda: taken(one) > again + 20)
+        await eventually_awaited(lambda: all_worked_on(server.url), within_s=30)
+        await asyncio.to_thread(eventually, lambda: outbox_is_empty(database))
+        expect_account(database, load)
+        await expect_letters_told_once(server.url, database)
+        for daemon in pair:
+            assert await asyncio.to_thread(daemon.terminate) == 0
+        assert "Traceback" not in str([*one.logs, *two.logs])
+    finally:
+        for daemon in pair:
+            await asyncio.to_thread(daemon.end)
