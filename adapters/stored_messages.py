@@ -86,6 +86,19 @@ async def _next(nc: Client, stream: str, subject: str, sequence: int) -> StoredM
     return await _get(nc, stream, {"seq": sequence, "next_by_subj": subject})
 
 
+async def settled_until(nc: Client, stream: str, consumer: str) -> int | None:
+    """The moment before which all that the stream stored was acknowledged by the consumer; None where that is now.
+
+    Microseconds since the epoch. Raises like :func:`last_message_of_subject`.
+    """
+    info = await api_request(nc, f"CONSUMER.INFO.{stream}.{consumer}")
+    if not integer(info, "num_pending") and not integer(info, "num_ack_pending"):
+        return None
+    floor = integer(section(info, "ack_floor"), "stream_seq")
+    first = await _next(nc, stream, ">", floor + 1)
+    return None if first is None else first.stored_at
+
+
 async def delete_message(nc: Client, stream: str, sequence: int) -> bool:
     """Delete one message; false where it is gone already. Raises like :func:`last_message_of_subject`."""
     try:

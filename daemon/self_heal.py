@@ -6,7 +6,8 @@ small, so that intake never waits for more than one of them, and a thing that ca
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, TypeVar
 
 import anyio
@@ -39,6 +40,7 @@ _AT_ONCE: Final = 20
 """Things healed in one transaction: a few milliseconds of the writer."""
 _LOOK_S: Final = 5.0
 _TRIES: Final = 5
+_LAST_WORDS_S: Final = 5.0
 _MICROS: Final = 1_000_000
 
 
@@ -127,6 +129,10 @@ class SelfHeal:
             await self.round()
         except RoundBusy:
             return
+        except (StorageError, AdapterError):
+            raise
+        except Exception:  # a loop that heals must outlive what it meets
+            log.exception("self_heal_round_failed")
 
     @property
     def look_s(self) -> float:
@@ -145,7 +151,7 @@ class SelfHeal:
         try:
             return await self._recorded_round(lease, Round(dry_run, self._settings.threshold_s), run, context)
         finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_LAST_WORDS_S):
                 await self._give_back(lease)
 
     async def _give_back(self, lease: Lease) -> None:
@@ -155,38 +161,51 @@ class SelfHeal:
             log.warning("lease_not_released", lease=LEASE, reason=str(error))
 
     async def _recorded_round(self, lease: Lease, done: Round, run: NewRun | None, context: Context) -> Round:
-        candidates = await self._find(done)
-        if run is None and done.found and not done.dry_run:
-            run = _system_run(context)
-            await self._write(lambda uow: uow.ops_runs.start(run))
         status = FAILED
         try:
+            candidates = await self._find(done)
+            if run is None and done.found and not done.dry_run:
+                run = _system_run(context)
+                await self._write(partial(_start, run))
             if not done.dry_run:
                 for healer in self._healers:
                     await self._heal(healer, list(candidates.get(healer.what, ())), lease, done)
             status = SUCCEEDED
         finally:
-            with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_LAST_WORDS_S):
                 await self._keep(done, run, status, context)
         return done
 
     async def _find(self, done: Round) -> Mapping[str, Mapping[str, int]]:
         """The candidates by sort. While it is not known who takes work, nothing that goes by deadlines is judged."""
+        terms = await self._terms_now(done)
+        context = self._context()
+        found: dict[str, Mapping[str, int]] = {}
+        for healer in self._healers:
+            done.tallies[healer.what] = Tally()
+            if healer.timed and terms is None:
+                continue
+            try:
+                found[healer.what] = await self._database.read(
+                    partial(healer.find, context=context, terms=terms or self._terms)
+                )
+            except StorageAway:
+                raise
+            except Exception:
+                done.errors += 1
+                log.exception("self_heal_failed", what=healer.what)
+            else:
+                done.tallies[healer.what].found = sum(found[healer.what].values())
+        return found
+
+    async def _terms_now(self, done: Round) -> HealTerms | None:
         try:
             await self._watch.look()
+            return replace(self._terms, heard_until=await self._watch.heard_until())
         except AdapterError as error:
             log.warning("work_time_unknown", reason=str(error))
             done.errors += 1
-            healers = [healer for healer in self._healers if not healer.timed]
-        else:
-            healers = list(self._healers)
-        context = self._context()
-        found = await self._database.read(
-            lambda uow: {healer.what: healer.find(uow, context, self._terms) for healer in healers}
-        )
-        for healer in self._healers:
-            done.tallies[healer.what] = Tally(found=sum(found.get(healer.what, {}).values()))
-        return found
+            return None
 
     async def _heal(self, healer: Healer, ids: list[str], lease: Lease, done: Round) -> None:
         for start in range(0, len(ids), _AT_ONCE):
@@ -255,6 +274,10 @@ class SelfHeal:
             except StorageConflict:
                 continue
         return await self._database.write(work)
+
+
+def _start(run: NewRun, uow: UnitOfWork) -> None:
+    uow.ops_runs.start(run)
 
 
 def _system_run(context: Context) -> NewRun:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import structlog
 from nats.aio.client import Client
 
+from adapters.stored_messages import settled_until
 from adapters.work_takers import takings
 from contracts import subjects
 from contracts.subjects import Family, Subjects
@@ -69,3 +70,7 @@ class WorkWatch:
             self._metrics.work_in_hand.labels(work_type).set(found.in_hand)
             self._metrics.work_not_taken.labels(work_type).set(found.idle_since is not None)
         return looks
+
+    async def heard_until(self) -> int | None:
+        """The moment up to which all callbacks have been read; None: now. Raises like :meth:`look`."""
+        return await settled_until(self._nc, self._names.stream(Family.CALLBACK), self._names.consumer(Family.CALLBACK))

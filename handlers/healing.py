@@ -6,7 +6,7 @@ what has got its result meanwhile is left alone. Adding one is a line in :data:`
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from contracts.errors import JsonObject
 from contracts.times import MICROS_PER_SECOND
@@ -33,10 +33,19 @@ _DAEMON_LEASES: Final = "daemon."
 
 @dataclass(frozen=True, slots=True)
 class HealTerms:
-    """``threshold_s`` is the age from which something without a result is stale, ``limit`` the most of each sort."""
+    """``threshold_s`` is the age from which something without a result is stale, ``limit`` the most of each sort.
+
+    ``heard_until`` is the moment up to which all that workers reported has been read (None: now): before it, silence is
+    silence; after it, a report may be on its way.
+    """
 
     threshold_s: float
     limit: int
+    heard_until: int | None = None
+
+    def silent_at(self, context: Context) -> int:
+        """The moment at which deadlines are judged."""
+        return context.now if self.heard_until is None else min(context.now, self.heard_until)
 
 
 @dataclass(slots=True)
@@ -49,8 +58,11 @@ class Healed:
     facts: list[Fact] = field(default_factory=list)
 
 
-Find: TypeAlias = Callable[[UnitOfWork, Context, HealTerms], Mapping[str, int]]
-"""The ids of candidates, and for how many things each stands."""
+class Find(Protocol):
+    """The ids of candidates, and for how many things each stands."""
+
+    def __call__(self, uow: UnitOfWork, context: Context, terms: HealTerms) -> Mapping[str, int]: ...
+
 
 Heal: TypeAlias = Callable[[Sequence[str], UnitOfWork, Context, HealTerms], Healed]
 """Judges candidates anew under lock and heals those that still need it; the caller puts the messages in line."""
@@ -70,7 +82,7 @@ def overdue(kind: SubjectKind) -> Find:
     """Finds the subjects of a kind whose work is past its deadline."""
 
     def find(uow: UnitOfWork, context: Context, terms: HealTerms) -> Mapping[str, int]:
-        rows = uow.work.overdue(now=context.now, limit=terms.limit, kinds=[kind])
+        rows = uow.work.overdue(now=terms.silent_at(context), limit=terms.limit, kinds=[kind])
         return {row.subject_id: 1 for row in rows}
 
     return find
@@ -87,9 +99,10 @@ def note(healed: Healed, what: str, subject_id: str, ruling: Overdue, context: C
 
 
 def _stale_items(uow: UnitOfWork, context: Context, terms: HealTerms) -> Mapping[str, int]:
-    since = context.now - round(terms.threshold_s * MICROS_PER_SECOND)
+    at = terms.silent_at(context)
+    since = at - round(terms.threshold_s * MICROS_PER_SECOND)
     silent = uow.work.silent(WorkType.ITEM_ANALYSE, since=since, limit=terms.limit)
-    late = uow.work.overdue(now=context.now, limit=terms.limit, kinds=[SubjectKind.ITEM])
+    late = uow.work.overdue(now=at, limit=terms.limit, kinds=[SubjectKind.ITEM])
     found = dict.fromkeys((row.subject_id for row in [*silent, *late]), 1)
     return dict(list(found.items())[: terms.limit])
 

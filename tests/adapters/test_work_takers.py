@@ -6,7 +6,8 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig
 
-from adapters.stored_messages import delete_message, message_at, sequence_of_message
+from adapters.acks import delivery_of
+from adapters.stored_messages import delete_message, message_at, sequence_of_message, settled_until
 from adapters.streams import provision
 from adapters.topology import Limits, topology
 from adapters.work_takers import subject_matches, takings
@@ -115,3 +116,24 @@ async def test_nothing_is_found_in_an_empty_stream_and_after_a_deletion(
     assert await delete_message(nc, stream, sequence) is False
     assert await message_at(nc, stream, sequence) is None
     assert await sequence_of_message(nc, stream, subject, "m", not_before=micros()) is None
+
+
+async def test_everything_before_the_first_unacknowledged_message_is_settled(
+    nc: Client, names: Subjects, stream: str
+) -> None:
+    callbacks, consumer, js = names.stream(Family.CALLBACK), names.consumer(Family.CALLBACK), nc.jetstream()
+    assert await settled_until(nc, callbacks, consumer) is None
+    for number in (1, 2):
+        await put(nc, names.full("callback.item.x"), f"m{number}")
+    worker = await js.pull_subscribe_bind(durable=consumer, stream=callbacks)
+    first, second = await worker.fetch(2, timeout=5)
+
+    async def settled_at() -> int | None:
+        await nc.flush()
+        return await settled_until(nc, callbacks, consumer)
+
+    assert await settled_at() == delivery_of(first, 0).stored_at
+    await first.ack_sync()
+    assert await settled_at() == delivery_of(second, 0).stored_at
+    await second.ack_sync()
+    assert await settled_at() is None
