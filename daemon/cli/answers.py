@@ -1,6 +1,7 @@
 """Answers of the daemon for people: what has a form of its own by that, everything else by its shape."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
@@ -9,6 +10,11 @@ from rich.text import Text
 
 from contracts.errors import JsonObject, JsonValue
 from daemon.cli.tables import cell, grid
+
+_WIDEST_CELL: Final = 80
+_STATUSES: Final = frozenset({"status", "severity", "state", "outcome"})
+# To the second: what is looked at by eye; --json has the rest.
+_MOMENT: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})[.0-9]*Z")
 
 Render: TypeAlias = Callable[[JsonObject], Iterator[RenderableType]]
 
@@ -97,7 +103,13 @@ def _table(rows: list[JsonObject], *, first: tuple[str, ...] = (), title: str = 
     columns = [*(name for name in first if name in known), *(name for name in known if name not in first)]
     numeric = {name for name in columns if all(_is_number(row.get(name)) for row in rows)}
     headings: list[str | tuple[str, str]] = [(name, "right") if name in numeric else name for name in columns]
-    return grid(headings, [[_value(name, row.get(name)) for name in columns] for row in rows], title=title)
+    return grid(headings, [[_brief(_value(name, row.get(name))) for name in columns] for row in rows], title=title)
+
+
+def _brief(value: Text) -> Text:
+    """A cell of a table with many columns: --json has the whole of it."""
+    value.truncate(_WIDEST_CELL, overflow="ellipsis")
+    return value
 
 
 def _is_number(value: JsonValue) -> bool:
@@ -112,8 +124,13 @@ def _value(name: str, value: JsonValue) -> Text:
             return cell("yes" if value else "no")
         case int():
             return cell(f"{value:,}")
+        case str() if name in _STATUSES:
+            return status_cell(value)
         case str():
-            return status_cell(value) if name in {"status", "severity", "state", "outcome"} else cell(value)
+            moment = _MOMENT.fullmatch(value)
+            return cell(f"{moment[1]} {moment[2]}" if moment else value)
+        case list() if all(isinstance(entry, str) for entry in value):
+            return cell(", ".join(map(str, value)))
         case float():
             return cell(f"{value:,.6g}")
         case _:

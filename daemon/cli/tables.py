@@ -44,7 +44,9 @@ def grid(
     )
     for column in columns:
         heading, justify = (column, "left") if isinstance(column, str) else column
-        table.add_column(heading, justify="right" if justify == "right" else "left", overflow="fold")
+        # An id that is cut in two cannot be copied.
+        whole = heading.endswith("_id")
+        table.add_column(heading, justify="right" if justify == "right" else "left", overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(value if isinstance(value, Text) else cell(value) for value in row))
     return table
