@@ -183,12 +183,12 @@ class Metrics:
         )
         for (kind, verdict), count in outcomes.items():
             self.messages.labels(kind, str(verdict)).inc(count)
-        for judged in batch:
-            if type(judged) is Accepted:
-                if judged.adapted:
-                    self.adapted.labels(judged.kind, self._producer(judged.producer)).inc()
-            elif not isinstance(judged, Accepted):
-                self.refused.labels(str(judged.problem.code), self._producer(judged.producer or "unknown")).inc()
+        for judged, outcome in zip(batch, settled.outcomes, strict=True):
+            if outcome.error is not None:
+                producer = self._producer(judged.producer or "unknown")
+                self.refused.labels(str(outcome.error["code"]), producer).inc()
+            elif isinstance(judged, Accepted) and judged.adapted:
+                self.adapted.labels(judged.kind, self._producer(judged.producer)).inc()
         again = sum(judged.delivery.delivered > 1 for judged in batch)
         if again:
             self.redelivered.inc(again)

@@ -169,9 +169,12 @@ class Daemon:
         nats_watch = NatsWatch(
             parts.nats, parts.subjects, readiness=parts.readiness, metrics=parts.metrics, on_restart=self._write_runtime
         )
+        gauges = Gauges(parts.database, parts.nats.client, list(self._pulls.values()), parts.metrics)
         return [
             self._relay.run,
             self._heartbeat.run,
+            lambda: every(1.0, gauges.read_database),
+            lambda: every(5.0, gauges.read_consumers),
             *self._operating.loops(),
             DuePublications(parts.database, parts.context, self._relay).run,
             lambda: every(self._watch.interval_s, self._watch.step),
