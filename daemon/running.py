@@ -24,6 +24,7 @@ from daemon.clock import new_id, now_micros
 from daemon.door import Door
 from daemon.due_publications import DuePublications
 from daemon.gatekeeping import import_rules, make_gate
+from daemon.gauges import Gauges
 from daemon.ground import Nats, provision_streams
 from daemon.guard import make_authenticator, make_guard, token_authenticator
 from daemon.health import HealthCheck
