@@ -136,7 +136,8 @@ async def test_while_storage_is_away_nothing_is_acknowledged_and_intake_resumes_
             assert {obstacle.dependency for obstacle in line.readiness.obstacles.values()} == {"database"}
             assert line.metrics.registry.get_sample_value("headgate_intake_paused") == 1
             await line.publish_usage("d")
-            assert await line.unacknowledged() == 4
+            await eventually_awaited(lambda: waits(line, 4))
+            assert await line.count_usage() == 1
         await eventually_awaited(line.all_acknowledged)
         await eventually(lambda: line.readiness.is_ready)
 
@@ -144,6 +145,10 @@ async def test_while_storage_is_away_nothing_is_acknowledged_and_intake_resumes_
     assert await codes(line) == []
     assert line.metrics.registry.get_sample_value("headgate_intake_paused") == 0
     assert {outcome.verdict for outcome in watched.outcomes} == {Verdict.ACCEPTED}
+
+
+async def waits(line: Pipeline, count: int) -> bool:
+    return await line.unacknowledged() == count
 
 
 async def test_a_stop_while_storage_is_away_gives_back_what_is_in_hand(line: Pipeline, database_file: Path) -> None:

@@ -183,7 +183,8 @@ async def expect_letters_told_once(url: str, database: Path) -> None:
     subscription = await stream.pull_subscribe("hg.dead.>", stream="HG_DEAD")
     told: list[str] = []
     while len(told) < messages:
-        some = await subscription.fetch(min(500, messages - len(told)), timeout=10)
-        told += [orjson.loads(message.data)["payload"]["dead_letter_id"] for message in some]
+        for message in await subscription.fetch(min(500, messages - len(told)), timeout=10):
+            told.append(orjson.loads(message.data)["payload"]["dead_letter_id"])
+            await message.ack()
     await client.close()
     assert sorted(told) == kept
