@@ -20,6 +20,8 @@ from contracts.subjects import DURABLE, Family, parse_callback
 
 Old = TypeVar("Old", bound=Payload)
 
+_REQUESTS: Final = frozenset({Family.COMMAND, Family.OPS})
+
 
 @dataclass(frozen=True, slots=True)
 class Schema:
@@ -81,23 +83,25 @@ def contract(family: Family, kind: str, *schemas: Schema, address: str | None = 
 
     Without an ``address`` its subject is ``<family>.<kind>``.
     """
-    return Contract(kind, family, address or f"{family}.{kind}", _doors(kind, schemas))
+    # A command and the work that it leads to may bear one name.
+    name = f"{family}.{kind}" if family in _REQUESTS else kind
+    return Contract(kind, family, address or f"{family}.{kind}", _doors(kind, schemas, name))
 
 
 def answer(kind: str, *schemas: Schema) -> Contract:
     """Declare a kind that goes to the subject which the asker named."""
-    return Contract(kind, None, None, _doors(kind, schemas))
+    return Contract(kind, None, None, _doors(kind, schemas, kind))
 
 
-def _doors(kind: str, schemas: tuple[Schema, ...]) -> Mapping[str, Door]:
+def _doors(kind: str, schemas: tuple[Schema, ...], name: str) -> Mapping[str, Door]:
     *old, newest = schemas
     if newest.adapt is not None or any(schema.adapt is None for schema in old):
         raise ValueError(f"{kind}: every schema but the newest has an adapter, and only those")
-    return MappingProxyType({schema.version: _door(kind, schema) for schema in schemas})
+    return MappingProxyType({schema.version: _door(kind, schema, name) for schema in schemas})
 
 
-def _door(kind: str, schema: Schema) -> Door:
-    name = f"{kind}-{schema.version}".replace(".", "_")
+def _door(kind: str, schema: Schema, named: str) -> Door:
+    name = f"{named}-{schema.version}".replace(".", "_")
     version, payload = (_only(schema.version), ...), (schema.model, ...)
     first = create_model(
         f"{name}_envelope_1",
