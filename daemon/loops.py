@@ -141,10 +141,12 @@ class NatsWatch:
 
 @dataclass(frozen=True, slots=True)
 class Trimmed:
-    """A stream that is trimmed of what its consumer acknowledged."""
+    """A stream that is trimmed of what its consumer acknowledged; not while the stream ``advisories`` tells of messages
+    that the server gave up on and that are still to be fetched."""
 
     stream: str
     consumer: str
+    advisories: str | None = None
 
 
 class Trimmer:
@@ -161,7 +163,7 @@ class Trimmer:
         due = time.monotonic() >= self._due_at
         for trimmed in self._streams:
             if due or (await fullness(self._nc, trimmed.stream)).ratio > _HALF_FULL:
-                purged = await trim(self._nc, trimmed.stream, [trimmed.consumer])
+                purged = await trim(self._nc, trimmed.stream, [trimmed.consumer], advisories=trimmed.advisories)
                 self._metrics.trimmed.labels(trimmed.stream).inc(purged)
         if due:
             self._due_at = time.monotonic() + self._interval_s

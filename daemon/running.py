@@ -16,6 +16,7 @@ from adapters.pull import ContinuousPull
 from adapters.service import CommandService, serve
 from adapters.status_bucket import LanePublisher, StatusBucket
 from adapters.stored_messages import sequence_of_message
+from adapters.topology import ADVISORY_CONSUMER
 from contracts.rules import GateRules
 from contracts.subjects import DURABLE, Family, Subjects
 from contracts.times import format_micros
@@ -25,6 +26,7 @@ from daemon.door import Door
 from daemon.due_publications import DuePublications
 from daemon.gatekeeping import import_rules, make_gate
 from daemon.gauges import Gauges
+from daemon.given_up import GivenUpMessages
 from daemon.ground import Nats, provision_streams
 from daemon.guard import make_authenticator, make_guard, token_authenticator
 from daemon.health import HealthCheck
@@ -163,9 +165,8 @@ class Daemon:
 
     def _loops(self) -> Sequence[Callable[[], Coroutine[object, object, None]]]:
         parts = self._parts
-        trimmed = [Trimmed(pull.stream, pull.consumer) for pull in self._pulls.values()]
         trimmer = Trimmer(
-            parts.nats.client, trimmed, interval_s=parts.settings.intake.trim_interval_s, metrics=parts.metrics
+            parts.nats.client, self._trimmed(), interval_s=parts.settings.intake.trim_interval_s, metrics=parts.metrics
         )
         nats_watch = NatsWatch(
             parts.nats, parts.subjects, readiness=parts.readiness, metrics=parts.metrics, on_restart=self._write_runtime
@@ -177,6 +178,7 @@ class Daemon:
             lambda: every(1.0, gauges.read_database),
             lambda: every(5.0, gauges.read_consumers),
             *self._operating.loops(),
+            self._make_given_up().run,
             DuePublications(parts.database, parts.context, self._relay).run,
             lambda: every(self._watch.interval_s, self._watch.step),
             lambda: every(self._healing.look_s, self._healing.step),
@@ -186,6 +188,37 @@ class Daemon:
             nats_watch.end_when_closed,
             lambda: self._supervisor.keep_alive(lambda: True),
         ]
+
+    def _trimmed(self) -> list[Trimmed]:
+        """What producers and workers fill is trimmed; replays go by age, for whoever wants to look at them."""
+        advisories = self._parts.subjects.advisory_stream
+        filled = [pull for family, pull in self._pulls.items() if family is not Family.REPLAY]
+        return [
+            Trimmed(advisories, ADVISORY_CONSUMER),
+            *(Trimmed(pull.stream, pull.consumer, advisories) for pull in filled),
+        ]
+
+    def _make_given_up(self) -> GivenUpMessages:
+        parts = self._parts
+        advisories = ContinuousPull(
+            parts.nats.client,
+            stream=parts.subjects.advisory_stream,
+            consumer=ADVISORY_CONSUMER,
+            prefix="",
+            window=_ADVISORY_WINDOW,
+            ack_wait_s=parts.settings.intake.ack_wait_s,
+            recreate=partial(provision_streams, parts.settings, parts.nats, parts.subjects),
+        )
+        return GivenUpMessages(
+            parts.nats.client,
+            advisories,
+            gate=self._make_gate(),
+            subjects=parts.subjects,
+            database=parts.database,
+            context=parts.context,
+            wake=self._relay.wake,
+            metrics=parts.metrics,
+        )
 
     def _announce(self) -> None:
         parts = self._parts
@@ -328,4 +361,5 @@ class Daemon:
 
 
 _WATCH_S = 5.0
+_ADVISORY_WINDOW = 100
 _RELAYED = (Family.WORK, Family.EVENT, Family.DEAD, Family.REPLAY)
