@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import nats
 import orjson
@@ -18,6 +19,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from tests.contracts.samples import Json, envelope, usage
+from tests.support.databases import PostgresServer
 
 INVALID_EVERY, DUPLICATE_EVERY = 9, 11
 _PRODUCERS = 4
@@ -143,40 +145,68 @@ async def all_worked_on(url: str) -> bool:
         await client.close()
 
 
+Ask: TypeAlias = Callable[[str], list[tuple[Json, ...]]]
+"""A query to the rows that it finds."""
+
+
 @contextlib.contextmanager
-def reading(database: Path) -> Iterator[Callable[[str], list[tuple[Json, ...]]]]:
-    """Asks the database beside the daemon."""
+def reading(database: Path) -> Iterator[Ask]:
+    """Asks a SQLite database beside the daemon."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
         yield lambda statement: connection.execute(statement).fetchall()
 
 
+def asking(server: PostgresServer, database: str) -> Ask:
+    """Asks a PostgreSQL database beside the daemon; figures and text without blanks alone."""
+
+    def ask(statement: str) -> list[tuple[Json, ...]]:
+        lines = server.execute(statement, database).splitlines()
+        return [tuple(int(cell) if cell.isdigit() else cell for cell in line.split("|")) for line in lines]
+
+    return ask
+
+
 def outbox_is_empty(database: Path) -> bool:
     with reading(database) as ask:
-        return ask("SELECT count(*) FROM outbox") == [(0,)]
+        return nothing_to_tell(ask)
+
+
+def nothing_to_tell(ask: Ask) -> bool:
+    return ask("SELECT count(*) FROM outbox") == [(0,)]
 
 
 def expect_account(database: Path, load: Load) -> None:
-    """Nothing confirmed is lost, nothing is stored twice, and every total is what its rows sum up to."""
+    """As :func:`expect_exact`, of a SQLite database."""
     with reading(database) as ask:
-        stored = ask("SELECT message_id, input_tokens FROM session_usage ORDER BY message_id")
-        assert stored == sorted(load.valid.items())
-        assert ask("SELECT count(*) FROM inbox") == [(len(load.valid),)]
-        letters = ask("SELECT code, count(*) FROM dead_letters GROUP BY code")
-        assert letters == ([("VALIDATION_ERROR", load.invalid)] if load.invalid else [])
-        sums = "count(*), sum(input_tokens), sum(output_tokens), sum(cost_usd_micros)"
-        totals = "sum(requests), sum(input_tokens), sum(output_tokens), sum(cost_usd_micros)"
-        [expected] = ask(f"SELECT {sums} FROM session_usage")
-        assert ask(f"SELECT {totals} FROM session_ledger") == [expected]
-        assert ask(f"SELECT {totals} FROM daily_usage_agg") == [expected]
-        assert ask("SELECT sum(requests) FROM model_perf_agg") == [expected[:1]]
-        by_session = "SELECT session_id, {} FROM {} GROUP BY session_id ORDER BY session_id"
-        assert ask(by_session.format(totals, "session_ledger")) == ask(by_session.format(sums, "session_usage"))
+        expect_exact(ask, load)
+
+
+def expect_exact(ask: Ask, load: Load) -> None:
+    """Nothing confirmed is lost, nothing is stored twice, and every total is what its rows sum up to."""
+    stored = sorted(ask("SELECT message_id, input_tokens FROM session_usage"))
+    assert stored == sorted(load.valid.items())
+    assert ask("SELECT count(*) FROM inbox") == [(len(load.valid),)]
+    letters = ask("SELECT code, count(*) FROM dead_letters GROUP BY code")
+    assert letters == ([("VALIDATION_ERROR", load.invalid)] if load.invalid else [])
+    sums = "count(*), sum(input_tokens), sum(output_tokens), sum(cost_usd_micros)"
+    totals = "sum(requests), sum(input_tokens), sum(output_tokens), sum(cost_usd_micros)"
+    [expected] = ask(f"SELECT {sums} FROM session_usage")
+    assert ask(f"SELECT {totals} FROM session_ledger") == [expected]
+    assert ask(f"SELECT {totals} FROM daily_usage_agg") == [expected]
+    assert ask("SELECT sum(requests) FROM model_perf_agg") == [expected[:1]]
+    by_session = "SELECT session_id, {} FROM {} GROUP BY session_id ORDER BY session_id"
+    assert ask(by_session.format(totals, "session_ledger")) == ask(by_session.format(sums, "session_usage"))
 
 
 async def expect_letters_told_once(url: str, database: Path) -> None:
-    """Every dead letter has exactly one message, and no message speaks of another."""
+    """As :func:`expect_told_once`, of a SQLite database."""
     with reading(database) as ask:
-        kept = sorted(str(row[0]) for row in ask("SELECT dead_letter_id FROM dead_letters"))
+        await expect_told_once(url, ask)
+
+
+async def expect_told_once(url: str, ask: Ask) -> None:
+    """Every dead letter has exactly one message, and no message speaks of another."""
+    kept = sorted(str(row[0]) for row in ask("SELECT dead_letter_id FROM dead_letters"))
     client = await nats.connect(url)
     stream = client.jetstream()
     messages = (await stream.stream_info("HG_DEAD")).state.messages

@@ -9,9 +9,20 @@ import pytest_asyncio
 
 from adapters.nats_server import EmbeddedServer
 from tests.adapters.waiting import eventually_awaited
-from tests.faults.load import all_worked_on, expect_account, expect_letters_told_once, load_on, outbox_is_empty
-from tests.support.commands import metric
+from tests.faults.load import (
+    all_worked_on,
+    asking,
+    expect_account,
+    expect_exact,
+    expect_letters_told_once,
+    expect_told_once,
+    load_on,
+    nothing_to_tell,
+    outbox_is_empty,
+)
+from tests.support.commands import get, metric
 from tests.support.daemons import DaemonProcess, eventually
+from tests.support.databases import postgres_server
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -68,3 +79,53 @@ max_batch = 50
     finally:
         for daemon in pair:
             await asyncio.to_thread(daemon.end)
+
+
+def is_ready(daemon: DaemonProcess) -> bool:
+    return get(f"{daemon.http_url}/readyz")[0] == 200
+
+
+@pytest.mark.postgres
+async def test_two_daemons_on_postgresql_outlive_its_restart_and_the_end_of_one(
+    tmp_path: Path, server: EmbeddedServer
+) -> None:
+    with postgres_server() as postgres, postgres.empty_database() as url:
+        name = url.partition("?")[0].rpartition("/")[2]
+        ask = asking(postgres, name)
+        settings = f"""
+[nats]
+mode = "external"
+url = "{server.url}"
+[storage]
+url = "{url}"
+[intake]
+ack_wait_s = 2
+window = 50
+max_batch = 50
+"""
+        pair = [DaemonProcess(tmp_path / each, settings) for each in ("one", "two")]
+        one, two = pair
+        try:
+            for daemon in pair:
+                daemon.start(wait=False)
+            for daemon in pair:
+                await asyncio.to_thread(daemon.wait_ready)
+            async with load_on(server.url) as load:
+                await asyncio.to_thread(eventually, lambda: min(map(taken, pair)) > 50)
+                await asyncio.to_thread(postgres.stop)
+                await asyncio.to_thread(eventually, lambda: not any(map(is_ready, pair)), within_s=45)
+                await asyncio.to_thread(postgres.start)
+                await asyncio.to_thread(eventually, lambda: all(map(is_ready, pair)), within_s=45)
+                await asyncio.to_thread(one.kill9)
+                before = taken(two)
+                await asyncio.to_thread(eventually, lambda: taken(two) > before + 100)
+                await asyncio.to_thread(one.start)
+            await eventually_awaited(lambda: all_worked_on(server.url), within_s=30)
+            await asyncio.to_thread(eventually, lambda: nothing_to_tell(ask))
+            expect_exact(ask, load)
+            await expect_told_once(server.url, ask)
+            for daemon in pair:
+                assert await asyncio.to_thread(daemon.terminate) == 0
+        finally:
+            for daemon in pair:
+                await asyncio.to_thread(daemon.end)
