@@ -1,6 +1,5 @@
 """What a producer with a socket of its own can do to the subject and the headers of a message."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +10,7 @@ from nats.aio.msg import Msg
 from adapters.connection import ConnectionWatch, connect, make_broker
 from adapters.nats_server import EmbeddedServer
 from tests.adapters.waiting import eventually
+from tests.support.raw_client import publish_raw
 
 
 @pytest_asyncio.fixture
@@ -20,19 +20,6 @@ async def client(nats_server: EmbeddedServer) -> AsyncIterator[Client]:
     yield await connect(broker, nats_server.url, watch, 5)
     assert watch.disconnects == 0
     await broker.stop()
-
-
-async def publish_raw(server: EmbeddedServer, subject: bytes, headers: bytes, body: bytes) -> None:
-    """Bytes as no client library would send them, taken by the server."""
-    token = server.url.removeprefix("nats://").partition("@")[0]
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    await reader.readline()
-    writer.write(b'CONNECT {"headers":true,"verbose":false,"auth_token":"%s"}\r\n' % token.encode())
-    sizes = (len(headers), len(headers) + len(body))
-    writer.write(b"HPUB %s %d %d\r\n%s%s\r\nPING\r\n" % (subject, *sizes, headers, body))
-    assert await reader.readline() == b"PONG\r\n"
-    writer.close()
-    await writer.wait_closed()
 
 
 PLAIN = b"NATS/1.0\r\nA: b\r\n\r\n"
@@ -67,8 +54,8 @@ async def test_no_message_ends_the_reading_of_those_after_it(
     await client.subscribe(f"{prefix}.>", cb=keep)
     await client.flush()
 
-    await publish_raw(nats_server, prefix.encode() + b"." + token, headers, b"body")
-    await publish_raw(nats_server, prefix.encode() + b".after", PLAIN, b"")
+    await publish_raw(nats_server.url, prefix.encode() + b"." + token, headers, b"body")
+    await publish_raw(nats_server.url, prefix.encode() + b".after", PLAIN, b"")
 
     await eventually(lambda: len(arrived) == 2, within_s=5)
     hostile, after = arrived
