@@ -22,12 +22,14 @@ _NANO: Final = 1_000_000_000
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the settings say about streams and consumers. ``max_ack_pending`` is shared by all daemons: several windows,
-    so that one stopped daemon does not stall the others."""
+    so that one stopped daemon does not stall the others. ``callback_ack_wait_s`` may be shorter: what a dead daemon had
+    in hand must come again while the callbacks after it still wait for it."""
 
     max_bytes: int = 2**30
     max_age_s: float = 7 * 86_400
     replicas: int = 1
     ack_wait_s: float = 60.0
+    callback_ack_wait_s: float | None = None
     max_deliver: int = 50
     max_ack_pending: int = 40_000
 
@@ -74,7 +76,7 @@ def topology(subjects: Subjects, limits: Limits) -> Topology:
             assets_bucket(subjects, limits),
         ),
         consumers=(
-            *(_consumer(subjects.stream(family), subjects.consumer(family), limits) for family in DURABLE),
+            *(_durable(family, subjects, limits) for family in DURABLE),
             _advisory_consumer(subjects, limits),
         ),
     )
@@ -169,7 +171,12 @@ def _config(name: str, patterns: list[str], limits: Limits, **differing: JsonVal
     }
 
 
-def _consumer(stream: str, name: str, limits: Limits) -> Consumer:
+def _durable(family: Family, subjects: Subjects, limits: Limits) -> Consumer:
+    ack_wait_s = limits.callback_ack_wait_s if family is Family.CALLBACK else None
+    return _consumer(subjects.stream(family), subjects.consumer(family), limits, ack_wait_s=ack_wait_s)
+
+
+def _consumer(stream: str, name: str, limits: Limits, *, ack_wait_s: float | None = None) -> Consumer:
     return Consumer(
         stream,
         {
@@ -178,7 +185,7 @@ def _consumer(stream: str, name: str, limits: Limits) -> Consumer:
             "ack_policy": "explicit",
             "deliver_policy": "all",
             "replay_policy": "instant",
-            "ack_wait": round(limits.ack_wait_s * _NANO),
+            "ack_wait": round((ack_wait_s or limits.ack_wait_s) * _NANO),
             "max_deliver": limits.max_deliver,
             "max_ack_pending": limits.max_ack_pending,
         },

@@ -77,6 +77,10 @@ class AfterCommit:
         except NatsError as error:
             log.warning("receipt_lost", reason=str(error), message_id=judged.message_id)
 
+    def came_early(self, messages: int) -> None:
+        """So many are kept in hand until those before them have come."""
+        self._metrics.early.inc(messages)
+
     def storage_away(self, error: StorageAway) -> None:
         if not self._is_away:
             self._is_away = True

@@ -16,7 +16,7 @@ from adapters.connection import ConnectionWatch, connect, make_broker
 from adapters.nats_server import EmbeddedServer
 from adapters.streams import provision
 from adapters.topology import Limits, topology
-from contracts.subjects import Subjects
+from contracts.subjects import Family, Subjects
 from daemon.settings import Settings
 from storage import migration
 from storage.database import Database
@@ -26,6 +26,7 @@ from storage.sqlite import SqliteDatabase
 log = structlog.get_logger(__name__)
 
 _WINDOWS_IN_FLIGHT = 10
+_LEAST_ACK_WAIT_S = 5.0
 _CLOSE_S = 5
 
 
@@ -75,6 +76,15 @@ async def start_nats(
     return Nats(url, broker, client, watch, server)
 
 
+def ack_wait_s(settings: Settings, family: Family) -> float:
+    """How long the consumer of a family waits for an answer. Callbacks that a dead daemon had in hand come again while
+    those after them still wait for them, with time to spare."""
+    waits_s = settings.intake.ack_wait_s
+    if family is not Family.CALLBACK:
+        return waits_s
+    return min(waits_s, max(_LEAST_ACK_WAIT_S, settings.callbacks.reorder_s / 3))
+
+
 async def provision_streams(settings: Settings, nats: Nats, subjects: Subjects) -> None:
     """Bring streams, consumers and buckets to what the daemon needs."""
     limits = Limits(
@@ -82,6 +92,7 @@ async def provision_streams(settings: Settings, nats: Nats, subjects: Subjects) 
         max_age_s=settings.nats.stream_max_age_days * 86_400,
         replicas=settings.nats.replicas,
         ack_wait_s=settings.intake.ack_wait_s,
+        callback_ack_wait_s=ack_wait_s(settings, Family.CALLBACK),
         max_deliver=settings.intake.max_deliver,
         max_ack_pending=settings.intake.window * _WINDOWS_IN_FLIGHT,
     )

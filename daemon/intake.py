@@ -22,8 +22,9 @@ import structlog
 
 from contracts.delivery import Delivery, Judged, Refused
 from contracts.examination import UNKNOWN_KIND
+from daemon.reordering import WaitingRoom
 from domain.backoff import Backoff
-from handlers.effects import Context, Families, Settled, Verdict
+from handlers.effects import Context, Families, Outcome, Settled, Verdict
 from handlers.gate import INTERNAL, bury_alone, settle
 from storage.database import Database
 from storage.failures import StorageAway, StorageConflict
@@ -47,6 +48,7 @@ class Source(Protocol):
     async def take(self, limit: int) -> Sequence[Delivery]: ...
     async def ack(self, deliveries: Iterable[Delivery]) -> int: ...
     async def give_back(self, delivery: Delivery, delay_s: float = 0.0) -> bool: ...
+    async def in_progress(self, delivery: Delivery) -> bool: ...
     async def pause(self) -> None: ...
     async def resume(self) -> None: ...
 
@@ -73,6 +75,7 @@ class Observer(Protocol):
     """Learns what happened, after the commit."""
 
     async def committed(self, batch: Sequence[Judged], settled: Settled, seconds: float) -> None: ...
+    def came_early(self, messages: int) -> None: ...
     def storage_away(self, error: StorageAway) -> None: ...
     def storage_back(self) -> None: ...
 
@@ -83,6 +86,7 @@ class IntakeLimits:
 
     max_batch: int = 1_000
     max_judged: int = 2_000
+    ack_wait_s: float = 60.0
 
 
 class Intake:
@@ -108,6 +112,7 @@ class Intake:
         self._observer = observer
         self._limits = limits
         self._older = older
+        self._early = WaitingRoom(touch_every_s=limits.ack_wait_s / 3)
         self._judged: deque[Judged] = deque()
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
@@ -123,7 +128,7 @@ class Intake:
             tasks.start_soon(self._judge_arrivals)
             await self._commit_batches()
             tasks.cancel_scope.cancel()
-        for judged in self._judged:
+        for judged in (*self._early.empty(), *self._judged):
             await self._source.give_back(judged.delivery, 0)
         self._judged.clear()
 
@@ -154,12 +159,15 @@ class Intake:
 
     async def _commit_batches(self) -> None:
         while True:
-            await self._arrived.wait()
+            with anyio.move_on_after(self._early.pause_s):
+                await self._arrived.wait()
             if self._stopping.is_set():
                 return
-            batch = self._next_batch()
-            if batch:
-                await self._work_on(batch)
+            for batch in (self._next_batch(), self._early.due()):
+                if batch:
+                    await self._work_on(batch)
+            for judged in self._early.to_touch():
+                await self._source.in_progress(judged.delivery)
 
     def _next_batch(self) -> list[Judged]:
         judged = self._judged
@@ -226,8 +234,9 @@ class Intake:
         while settled is None:
             try:
                 settled = await self._database.write(lambda uow: work(uow=uow, context=self._context()))
-            except StorageConflict:
-                await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311 - jitter, not a secret
+            except StorageConflict as error:
+                log.warning("storage_conflict", reason=str(error))
+                await asyncio.sleep(self._backoff.next_delay_s(random.random()))  # noqa: S311 - jitter, not a secret
             except StorageAway as error:
                 if self._stopping.is_set():
                     return None
@@ -249,40 +258,60 @@ class Intake:
     async def _conclude(self, batch: Sequence[Judged], settled: Settled | None, started: float) -> None:
         """Tell of the commit, then answer: what is durable is acknowledged, whatever telling of it comes to."""
         if settled is None:
-            for judged in batch:
-                await self._source.give_back(judged.delivery)
+            await self._give_back([(judged, 0.0) for judged in batch])
             return
-        try:
-            await self._observer.committed(batch, settled, asyncio.get_running_loop().time() - started)
-        except Exception:  # neither the messages nor storage are to blame
-            log.exception("after_commit_failed", messages=len(batch))
-        await self._answer(batch, settled)
-
-    async def _answer(self, batch: Sequence[Judged], settled: Settled) -> None:
-        done: list[Delivery] = []
-        held: list[tuple[Judged, float]] = []
+        seconds = asyncio.get_running_loop().time() - started
+        done: list[tuple[Judged, Outcome]] = []
+        held: list[tuple[Judged, Outcome]] = []
         for judged, outcome in zip(batch, settled.outcomes, strict=True):
-            if outcome.verdict is Verdict.HELD:
-                held.append((judged, outcome.hold_s))
-            else:
-                done.append(judged.delivery)
-        await self._source.ack(done)
+            (held if outcome.verdict is Verdict.HELD else done).append((judged, outcome))
+        await self._tell(done, settled, seconds)
+        for judged, _ in done:
+            self._early.let_go(judged)
+        await self._source.ack([judged.delivery for judged, _ in done])
         if held:
-            await self._answer_held(batch, held)
+            await self._answer_held(batch, held, seconds)
 
-    async def _answer_held(self, batch: Sequence[Judged], held: Sequence[tuple[Judged, float]]) -> None:
-        """Give back what may wait for older messages; decide the rest as it stands, for nothing older can come."""
-        waiting = [judged.delivery for judged, hold_s in held if hold_s > 0]
-        clear: set[int] = set()
-        if self._older is not None and waiting:
-            own = [judged.delivery for judged in batch]
-            clear = {delivery.sequence for delivery in await self._older.none_outstanding(waiting, own)}
-        for judged, hold_s in held:
-            if hold_s <= 0 or judged.delivery.sequence not in clear:
-                await self._source.give_back(judged.delivery, hold_s)
-        again = [judged for judged, hold_s in held if hold_s > 0 and judged.delivery.sequence in clear]
+    async def _tell(self, answered: Sequence[tuple[Judged, Outcome]], settled: Settled, seconds: float) -> None:
+        if not answered:
+            return
+        told = [judged for judged, _ in answered]
+        try:
+            await self._observer.committed(told, replace(settled, outcomes=[each for _, each in answered]), seconds)
+        except Exception:  # neither the messages nor storage are to blame
+            log.exception("after_commit_failed", messages=len(told))
+
+    async def _answer_held(
+        self, batch: Sequence[Judged], held: Sequence[tuple[Judged, Outcome]], seconds: float
+    ) -> None:
+        """What may wait for older messages is kept for a moment, then given back; the rest is decided as it stands, for
+        nothing older can come."""
+        clear = await self._clear(batch, [judged.delivery for judged, outcome in held if outcome.hold_s > 0])
+        again: list[Judged] = []
+        back: list[tuple[Judged, Outcome]] = []
+        known = len(self._early)
+        for judged, outcome in held:
+            if outcome.hold_s > 0 and judged.delivery.sequence in clear:
+                again.append(judged)
+            elif not (outcome.hold_s > 0 and self._older is not None and self._early.keep(judged)):
+                back.append((judged, outcome))
+        self._observer.came_early(max(0, len(self._early) - known))
+        await self._tell(back, Settled((), (), frozenset()), seconds)
+        await self._give_back([(judged, outcome.hold_s) for judged, outcome in back])
         if again:
             await self._work_on(again, as_it_stands=True)
+
+    async def _clear(self, batch: Sequence[Judged], waiting: Sequence[Delivery]) -> set[int]:
+        """The sequences of those for which nothing older is outstanding."""
+        if self._older is None or not waiting:
+            return set()
+        clear = await self._older.none_outstanding(waiting, [judged.delivery for judged in batch])
+        return {delivery.sequence for delivery in clear}
+
+    async def _give_back(self, held: Iterable[tuple[Judged, float]]) -> None:
+        for judged, delay_s in held:
+            self._early.let_go(judged)
+            await self._source.give_back(judged.delivery, delay_s)
 
 
 def _finally(work: Work, *, uow: UnitOfWork, context: Context) -> Settled:

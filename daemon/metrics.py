@@ -67,6 +67,9 @@ class Metrics:
         self.redelivered = Counter(
             "headgate_messages_redelivered", "Deliveries that were not the first of their message.", registry=registry
         )
+        self.early = Counter(
+            "headgate_messages_early", "Messages that had to wait for those before them.", registry=registry
+        )
         self.batch_size = Histogram(
             "headgate_batch_size",
             "Messages in one transaction.",

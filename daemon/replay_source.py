@@ -78,6 +78,9 @@ class ReplaySource:
     async def give_back(self, delivery: Delivery, delay_s: float = 0.0) -> bool:
         return await self._pull.give_back(delivery, delay_s)
 
+    async def in_progress(self, delivery: Delivery) -> bool:
+        return await self._pull.in_progress(delivery)
+
     async def pause(self) -> None:
         await self._pull.pause()
 

@@ -27,7 +27,7 @@ from daemon.due_publications import DuePublications
 from daemon.gatekeeping import import_rules, make_gate
 from daemon.gauges import Gauges
 from daemon.given_up import GivenUpMessages
-from daemon.ground import Nats, provision_streams
+from daemon.ground import Nats, ack_wait_s, provision_streams
 from daemon.guard import make_authenticator, make_guard, token_authenticator
 from daemon.health import HealthCheck
 from daemon.ingest_guard import IngestGuard
@@ -302,7 +302,7 @@ class Daemon:
             consumer=parts.subjects.consumer(family),
             prefix=parts.subjects.prefix,
             window=parts.settings.intake.window,
-            ack_wait_s=parts.settings.intake.ack_wait_s,
+            ack_wait_s=ack_wait_s(parts.settings, family),
             recreate=partial(provision_streams, parts.settings, parts.nats, parts.subjects),
         )
 
@@ -327,7 +327,10 @@ class Daemon:
             families=FAMILIES,
             context=parts.context,
             observer=observer,
-            limits=IntakeLimits(max_batch=parts.settings.intake.max_batch),
+            limits=IntakeLimits(
+                max_batch=parts.settings.intake.max_batch,
+                ack_wait_s=ack_wait_s(parts.settings, family),
+            ),
             older=NothingOlder() if replays else OlderMessages(parts.nats.client, pull.stream, pull.consumer),
         )
 

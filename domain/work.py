@@ -15,6 +15,9 @@ from contracts.work import WorkType
 
 _FIRST_HOLD_S: Final = 0.1
 _HOLD_GROWTH: Final = 0.5
+_LONGEST_HOLD: Final = 1 / 20
+"""As a part of ``reorder_s``: what a report waits for may come the moment after it was given back, and others wait for
+it in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +116,15 @@ class Arrival:
     def hold(self) -> "Held | None":
         """How long to wait for older messages; None where none can come or the time for it is over.
 
-        Each wait is half as long as the report has waited already, so that the number of redeliveries grows with the
-        logarithm of ``reorder_s``.
+        Each wait is half as long as the report has waited already, up to a part of ``reorder_s``: a few dozen
+        redeliveries at most, however long that is.
         """
         waited_s = max(0.0, (self.now - self.stored_at) / MICROS_PER_SECOND)
         left_s = self.reorder_s - waited_s
         if not self.older_outstanding or left_s <= 0:
             return None
-        return Held(min(left_s, max(_FIRST_HOLD_S, waited_s * _HOLD_GROWTH)))
+        growing_s = min(waited_s * _HOLD_GROWTH, self.reorder_s * _LONGEST_HOLD)
+        return Held(min(left_s, max(_FIRST_HOLD_S, growing_s)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,7 @@ async def test_an_unsigned_callback_changes_nothing(pipeline: Pipeline) -> None:
 async def test_commands_survive_a_killed_daemon_exactly_once(pipeline: Pipeline) -> None:
     """What was answered is there after SIGKILL, and asking again gets the same answer."""
     job_id = await new_job(pipeline)
-    asked = {"message_id": "run-once"}
+    asked: dict[str, Any] = {"message_id": "run-once"}
     first = await ask(pipeline, "job.run", {"job_id": job_id}, **asked)
 
     pipeline.daemon.kill9()
