@@ -1,0 +1,21 @@
+"""The short form: some seconds of faults under a new seed each time. The long one is ``make chaos``."""
+
+import secrets
+
+import pytest
+
+from tests.chaos.run import VARIANTS, Run
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+SECONDS = {"shared": 8.0, "alone": 6.0}
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+async def test_nothing_acknowledged_is_lost_or_taken_twice_while_everything_fails(variant: str) -> None:
+    outcome = await Run(variant, str(secrets.randbelow(10**9)), SECONDS[variant], quiet_s=60.0).run()
+
+    wrong = "\n".join(outcome.findings.lines())
+    assert not outcome.findings, f"seed {outcome.seed}: {wrong}\nlogs and tables: {outcome.kept}"
+    assert outcome.figures["acknowledged and taken"] > 0
+    assert outcome.figures["dead letters"] > 0
