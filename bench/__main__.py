@@ -106,7 +106,7 @@ def _latency(samples: int, work_dir: Path) -> Callable[[Report], Awaitable[None]
 
 def _commands(commands: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
     async def step(report: Report) -> None:
-        _say(f"commands, {commands:,} reads and as many writes")
+        _say(f"commands, {commands:,} reads and as many writes, as many callbacks")
         report.add_commands(await measure_commands(commands, work_dir))
 
     return step
@@ -162,7 +162,7 @@ def commands(
     strict: Strict = False,
     work_dir: WorkDir = WORK_DIR,
 ) -> None:
-    """Commands by request/reply, 64 in flight."""
+    """Commands by request/reply, 64 in flight, and callbacks of jobs."""
     Run(work_dir, as_json, strict).carry_out(_commands(count, work_dir))
 
 

@@ -1,8 +1,8 @@
-"""Commands by request/reply, 64 in flight: reads and writes a second."""
+"""Commands by request/reply, 64 in flight, and callbacks: reads, writes and reports a second."""
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,37 +15,78 @@ from nats.aio.client import Client
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 
-from bench.daemon_process import Home, daemon
+from adapters.outgoing import Outgoing
+from adapters.publisher import StreamPublisher
+from bench.daemon_process import Daemon, Home, daemon
 from bench.server import connected
-from bench.streams import BenchError
+from bench.streams import BenchError, ConsumerWatch
+from contracts.subjects import Family, Subjects
 
 IN_FLIGHT: Final = 64
 WARM_UP: Final = 256
+JOBS: Final = 200
 _TIMEOUT_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class CommandRates:
-    """Commands a second."""
+    """Commands a second, and callbacks a second from the publish of the first to the acknowledgement of the last."""
 
     reads: float
     writes: float
+    callbacks: float
 
 
 async def measure_commands(commands: int, work_dir: Path) -> CommandRates:
-    """`project.create` writes, `project.get` reads, against a daemon on its embedded server."""
+    """`job.create` writes, `job.get` reads, workers report of running jobs, against a daemon on its embedded server."""
     with TemporaryDirectory(dir=work_dir) as folder:
         home = Home(Path(folder))
         home.configure(commands_per_second=1_000_000)
         async with daemon(home) as running, connected(running.nats_url) as client:
             caller = _Caller(client)
-            created = await caller.call("project.create", {"name": "measured"})
-            read = {"project_id": created["project_id"]}
-            await caller.rate("project.get", read, WARM_UP)
-            reads = await caller.rate("project.get", read, commands)
-            await caller.rate("project.create", {"name": "warm"}, WARM_UP)
-            writes = await caller.rate("project.create", {"name": "another"}, commands)
-    return CommandRates(reads=reads, writes=writes)
+            project = await caller.call("project.create", {"name": "measured"})
+            new = {"project_id": project["project_id"], "title": "measured", "prompt": "Say it"}
+            read = {"job_id": (await caller.call("job.create", new))["job_id"]}
+            await caller.rate("job.get", read, WARM_UP)
+            reads = await caller.rate("job.get", read, commands)
+            await caller.rate("job.create", new, WARM_UP)
+            writes = await caller.rate("job.create", new, commands)
+            jobs = [(await caller.call("job.create", new))["job_id"] for _ in range(JOBS)]
+            for job_id in jobs:
+                await caller.call("job.run", {"job_id": job_id})
+            callbacks = await _callback_rate(client, running, jobs, commands)
+    return CommandRates(reads=reads, writes=writes, callbacks=callbacks)
+
+
+async def _callback_rate(client: Client, running: Daemon, jobs: Sequence[str], count: int) -> float:
+    """Progress of all jobs in turn, each report a message of its own; every one of them must have been accepted."""
+    stream = Subjects().stream(Family.CALLBACK)
+    reports = [_report(jobs[number % len(jobs)], number // len(jobs) + 1) for number in range(count)]
+    watch = ConsumerWatch(client, Subjects().consumer(Family.CALLBACK), stream)
+    publisher = StreamPublisher(client)
+    started = time.perf_counter()
+    published = await publisher.publish(stream, reports)
+    if not all(answer.is_settled for answer in published):
+        raise BenchError("the stream did not take all callbacks")
+    await watch.done(count, running.process, _TIMEOUT_S * 3)
+    seconds = time.perf_counter() - started
+    await publisher.close()
+    refused = await client.jetstream().stream_info(Subjects().stream(Family.DEAD))
+    if refused.state.messages:
+        raise BenchError(f"{refused.state.messages} callbacks were refused")
+    return count / seconds
+
+
+def _report(job_id: str, sequence: int) -> Outgoing:
+    event_id = f"{job_id}:{sequence}"
+    payload: dict[str, str | int] = {
+        "event_id": event_id,
+        "attempt": 1,
+        "sequence": sequence,
+        "status": "TRANSCRIBING",
+        "progress": 1,
+    }
+    return Outgoing(f"hg.callback.job.{job_id}", _envelope("job.status", payload, event_id), event_id)
 
 
 class _Caller:
@@ -80,13 +121,13 @@ class _Caller:
         return answer["result"]
 
 
-def _envelope(command: str, payload: Mapping[str, str]) -> bytes:
+def _envelope(kind: str, payload: Mapping[str, str | int], message_id: str | None = None) -> bytes:
     return orjson.dumps(
         {
             "envelope_version": 2,
-            "kind": command,
+            "kind": kind,
             "schema_version": "1.0",
-            "message_id": f"bench:{uuid4().hex}",
+            "message_id": message_id or f"bench:{uuid4().hex}",
             "trace_id": str(uuid4()),
             "created_at": datetime.now(UTC).isoformat(),
             "producer": "bench",

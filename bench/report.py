@@ -92,6 +92,7 @@ class Report:
         self.raw["commands"] = rates
         self._add("commands, reads, 64 in flight", rates.reads, "commands/s", Target("at least", 2_000))
         self._add("commands, writes, 64 in flight", rates.writes, "commands/s", Target("at least", 1_000))
+        self._add("callbacks of jobs", rates.callbacks, "callbacks/s")
 
     def add_start(self, seconds: list[float]) -> None:
         self.raw["start"] = {"seconds": seconds}

@@ -12,6 +12,7 @@ _RFC3339: Final = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)?".replace(r"\d", "[0-9]")
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_IN_UTC: Final = _EPOCH.replace(tzinfo=None)
 _FIRST: Final = -62_135_596_800 * MICROS_PER_SECOND  # 0001-01-01T00:00:00Z
 _LAST: Final = 253_402_300_800 * MICROS_PER_SECOND - 1  # 9999-12-31T23:59:59.999999Z
 
@@ -48,4 +49,5 @@ def parse_micros(text: str) -> int:
 
 def format_micros(micros: int) -> str:
     """The one written form: UTC, always six decimal places, so that texts sort as their instants do."""
-    return (_EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    # Without a time zone to format it takes a fifth of the time, and every message has several of these.
+    return f"{(_EPOCH_IN_UTC + timedelta(microseconds=micros)).isoformat(timespec='microseconds')}Z"
