@@ -224,6 +224,9 @@ REGISTRY: Final = Registry(
             address="callback.publish.{post_id}",
         ),
         contract(Family.CALLBACK, "job.status", Schema("1.0", callbacks.JobStatus), address="callback.job.{job_id}"),
+        contract(
+            Family.CALLBACK, "task.status", Schema("1.0", callbacks.TaskStatus), address="callback.task.{task_id}"
+        ),
         contract(Family.WORK, "job.process", Schema("1.0", work.JobProcess)),
         contract(Family.WORK, "job.render", Schema("1.0", work.JobRenderWork)),
         contract(Family.WORK, "item.analyse", Schema("1.0", work.ItemAnalyse)),

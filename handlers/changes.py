@@ -45,6 +45,7 @@ class Desk:
         self.context: Final = context
         self.outbox: Final[list[OutboxMessage]] = []
         self.facts: Final[list[Fact]] = []
+        self.lanes: Final[set[str]] = set()
         self._boards: Final[dict[type[Board], Board]] = {}
 
     def board(self, kind: type[B]) -> B:
@@ -105,7 +106,7 @@ def carry_out(commands: Sequence[Command], uow: UnitOfWork, context: Context, ch
     desk.write()
     uow.outbox.add(desk.outbox, owner=context.daemon_id, now=context.now)
     uow.command_log.remember_all(fresh, now=context.now)
-    return CarriedOut(replies, desk.facts, frozenset(message.lane for message in desk.outbox))
+    return CarriedOut(replies, desk.facts, frozenset(desk.lanes.union(message.lane for message in desk.outbox)))
 
 
 def _reply(

@@ -8,6 +8,8 @@ from handlers.items import take_item_results, take_items
 from handlers.job_callbacks import take_job_reports
 from handlers.publications import take_publish_results, take_schedules
 from handlers.sessions import take_sessions
+from handlers.task_table import FINISHERS
+from handlers.tasks import TaskReports
 
 FAMILIES: Final[Families] = MappingProxyType(
     {
@@ -18,5 +20,6 @@ FAMILIES: Final[Families] = MappingProxyType(
         "item.result": take_item_results,
         "publish.result": take_publish_results,
         "job.status": take_job_reports,
+        "task.status": TaskReports(FINISHERS),
     }
 )

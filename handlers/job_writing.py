@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from contracts import outgoing, subjects
 from contracts.errors import JsonObject
+from contracts.subjects import Family
 from contracts.times import format_micros
 from domain.jobs import Decision, Job, JobEvent
 from domain.work import Failure
@@ -44,6 +45,8 @@ class JobWriter:
         self._given_up: dict[str, Failure] = {}
         self._copies: list[tuple[Job, Job]] = []
         self.facts: list[Fact] = []
+        self.lanes: set[str] = set()
+        """Lanes that have something to do although nothing is to be published there."""
 
     def take(self, before: Job | None, decision: Decision, trace_id: str, *, source: Job | None = None) -> None:
         """Take a decision over. *before* is the job it was made on, None where it makes a new one; *source* the failed
@@ -119,6 +122,7 @@ class JobWriter:
             work.give_up(ids, why, uow, context)
         if self._withdrawn:
             work.withdraw(list(self._withdrawn), uow, context)
+            self.lanes.add(context.subjects.stream(Family.WORK))
 
     def _observe_ended(self) -> None:
         ended: dict[str, Failure | None] = {**self._ended, **self._given_up}

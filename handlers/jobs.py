@@ -74,6 +74,7 @@ class JobBoard:
     def write(self) -> None:
         self._desk.outbox.extend(self._writer.write())
         self._desk.facts.extend(self._writer.facts)
+        self._desk.lanes.update(self._writer.lanes)
 
 
 def _newest(job: Job) -> VersionKey | None:

@@ -92,9 +92,9 @@ class House:
     def delivery(self, job_id: str, payload: Json, *, stored_at: int | None = None) -> Judged:
         """A ``job.status`` as the gate hands it on."""
         body = envelope(payload, "job.status", "1.0", message_id=payload["event_id"], producer="worker-1")
-        return self._judged(f"callback.job.{job_id}", body, stored_at)
+        return self.judged(f"callback.job.{job_id}", body, stored_at)
 
-    def _judged(self, subject: str, body: Json, stored_at: int | None) -> Judged:
+    def judged(self, subject: str, body: Json, stored_at: int | None = None) -> Judged:
         number = next(self._sequences)
         at = self.now if stored_at is None else stored_at
         return self._gate.judge(

@@ -1,0 +1,10 @@
+"""How the success of each type of task is proven and kept."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from contracts.work import WorkType
+from handlers.tasks import Finish
+
+FINISHERS: Final[Mapping[WorkType, Finish]] = MappingProxyType({})

@@ -1,0 +1,172 @@
+"""Tasks: what follows from decisions on them, and what workers report of them (``task.status``).
+
+What a success brought has to be proven, and kept where it belongs, by whoever asked for the task: a :data:`Finish` for
+its type of work. What it refuses makes the task fail.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from contracts.delivery import Accepted
+from contracts.errors import JsonValue, Problem
+from contracts.payloads.callbacks import TaskStatus
+from contracts.states import TaskState
+from contracts.work import WorkType
+from domain import tasks as rules
+from domain.access import NOT_FOUND
+from domain.tasks import TaskDecision, TaskRuling
+from domain.work import Arrival, By, Duplicate, Failure, Held, known_event
+from handlers import work
+from handlers.callbacks import Report, reports_of
+from handlers.effects import Context, Effects
+from handlers.job_views import task_view
+from handlers.status_bucket import told
+from handlers.work import Order
+from storage.callback_events import CallbackEvent
+from storage.job_ports import TaskRecord
+from storage.outbox import OutboxMessage
+from storage.unit_of_work import UnitOfWork
+from storage.work import SubjectKind
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a proven success leaves in the task."""
+
+    result: JsonValue = None
+    provenance: JsonValue = None
+
+
+Finish: TypeAlias = Callable[[TaskRecord, TaskStatus, UnitOfWork, Context], Finished | Failure]
+"""Proves what a task brought and keeps it; a failure where it does not stand."""
+
+
+class TaskWriter:
+    """Collects the decisions on tasks of one transaction, and writes them in sets."""
+
+    def __init__(self, uow: UnitOfWork, context: Context) -> None:
+        self._uow = uow
+        self._context = context
+        self._records: dict[str, TaskRecord] = {}
+        self._orders: dict[str, Order] = {}
+        self._ended: dict[str, Failure | None] = {}
+        self._given_up: dict[str, Failure] = {}
+        self._alive: set[str] = set()
+
+    def take(
+        self, before: TaskRecord | None, after: TaskRecord, decision: TaskDecision, needs: Mapping[str, JsonValue]
+    ) -> None:
+        """Take a decision over: *after* is the record with the decided task, *needs* what a worker must be told."""
+        task = decision.task
+        self._records[task.task_id] = after
+        in_hand = None if before is None else before.task.work
+        if decision.dispatch is not None and task.work is not None:
+            order = Order(SubjectKind.TASK, task.task_id, decision.dispatch, task.work, needs, after.trace_id)
+            self._orders[task.work.work_id] = order
+        elif decision.withdraw is not None and task.error is not None:
+            self._given_up[decision.withdraw] = task.error
+        elif in_hand is not None and task.work is None:
+            self._ended[in_hand.work_id] = task.error
+        elif in_hand is not None:
+            self._alive.add(in_hand.work_id)
+
+    def write(self) -> list[OutboxMessage]:
+        """Write what was decided; answers what is to be told of it."""
+        uow, context = self._uow, self._context
+        uow.tasks.put(list(self._records.values()))
+        work.keep_alive([work_id for work_id in self._alive if work_id not in self._ended], uow, context)
+        for failure in dict.fromkeys(self._ended.values()):
+            work.finish([each for each, why in self._ended.items() if why == failure], uow, context, failure=failure)
+        for reason in dict.fromkeys(self._given_up.values()):
+            work.give_up([each for each, why in self._given_up.items() if why == reason], reason, uow, context)
+        messages = work.hand_out(list(self._orders.values()), uow, context)
+        return messages + [told(f"task.{each}", task_view(record), context) for each, record in self._records.items()]
+
+
+class TaskReports:
+    """The handler of ``task.status``; *finishers* by type of work."""
+
+    def __init__(self, finishers: Mapping[WorkType, Finish]) -> None:
+        self._finishers: Final = dict(finishers)
+
+    def __call__(self, group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
+        reports = reports_of(group)
+        taking = _Taking(reports, uow, context, self._finishers)
+        effects = Effects()
+        for index, report in enumerate(reports):
+            ruling = taking.judge(report)
+            if isinstance(ruling, Duplicate):
+                effects.repeated.add(index)
+            elif isinstance(ruling, Held):
+                effects.held[index] = ruling.delay_s
+            elif isinstance(ruling, Problem):
+                effects.refused[index] = ruling
+        effects.outbox += taking.write()
+        return effects
+
+
+class _Taking:
+    """The reports of one batch, decided in their order."""
+
+    def __init__(
+        self, reports: Sequence[Report], uow: UnitOfWork, context: Context, finishers: Mapping[WorkType, Finish]
+    ) -> None:
+        self._uow = uow
+        self._context = context
+        self._finishers = finishers
+        # The tasks first: who waits for a lock then sees the events of whoever held it.
+        self._records = dict(uow.tasks.locked(sorted({report.subject_id for report in reports})))
+        self._known = dict(uow.callback_events.known("task", sorted({report.event_id for report in reports})))
+        self._waiting: set[str] = set()
+        self._events: list[CallbackEvent] = []
+        self._writer = TaskWriter(uow, context)
+
+    def judge(self, report: Report) -> TaskRuling | Duplicate:
+        if (known_hash := self._known.get(report.event_id)) is not None:
+            return known_event(known_hash, report.event_hash)
+        record = self._records.get(report.subject_id)
+        if record is None:
+            return NOT_FOUND
+        ruling = self._decide(record, report)
+        if isinstance(ruling, Held):
+            self._waiting.add(report.subject_id)
+        elif isinstance(ruling, TaskDecision):
+            self._accept(record, report, ruling)
+        return ruling
+
+    def _decide(self, record: TaskRecord, report: Report) -> TaskRuling:
+        delivery, context = report.accepted.delivery, self._context
+        older = context.older_outstanding or report.subject_id in self._waiting
+        arrival = Arrival(delivery.stored_at, context.now, older, context.work.reorder_s)
+        deadline_s = context.work.deadline_s[record.task.type]
+        return rules.decide_task(record.task, _said(report), arrival, deadline_s, self._by(report))
+
+    def _accept(self, before: TaskRecord, report: Report, decision: TaskDecision) -> None:
+        after = replace(before, task=decision.task)
+        if decision.task.status is TaskState.SUCCEEDED:
+            after = self._finished(after, report)
+        self._records[report.subject_id] = after
+        self._known[report.event_id] = report.event_hash
+        self._events.append(report.event(self._context.now))
+        self._writer.take(before, after, replace(decision, task=after.task), {})
+
+    def _finished(self, record: TaskRecord, report: Report) -> TaskRecord:
+        finish = self._finishers[record.task.type]
+        outcome = finish(record, _said(report), self._uow, self._context)
+        if isinstance(outcome, Finished):
+            return replace(record, result=outcome.result, provenance=outcome.provenance)
+        failed = replace(record.task, status=TaskState.FAILED, error=outcome)
+        return replace(record, task=failed)
+
+    def _by(self, report: Report) -> By:
+        return By(report.accepted.producer, self._context.now)
+
+    def write(self) -> list[OutboxMessage]:
+        self._uow.callback_events.add(self._events)
+        return self._writer.write()
+
+
+def _said(report: Report) -> TaskStatus:
+    assert isinstance(report.payload, TaskStatus)  # noqa: S101 - the registry ties the model to the kind
+    return report.payload
