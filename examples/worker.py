@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import nats
@@ -55,4 +56,5 @@ async def report(js: JetStreamContext, work: dict[str, Any], secret: str, sequen
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    local = [] if sys.argv[1:] else [json.loads(Path("var/runtime.json").read_text())["nats_url"]]
+    asyncio.run(main(*local, *sys.argv[1:]))
