@@ -83,6 +83,7 @@ async def serve(
             queue_group=queue_group,
             handler=_taker(endpoint.name, take),
         )
+    await nc.flush()  # the server knows all of them: whoever asks from now on is answered
     return CommandService(nc, service)
 
 

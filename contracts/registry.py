@@ -197,6 +197,9 @@ _OPERATIONS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
         "replay-status": operations.ReplayStatus,
         "replay-abort": operations.ReplayAbort,
         "runs": operations.Runs,
+        "import-legacy": operations.ImportLegacy,
+        "prune": operations.Prune,
+        "backup": operations.Backup,
     }
 )
 _JOB_EVENTS: Final[Mapping[str, type[Payload]]] = MappingProxyType(

@@ -1,62 +1,128 @@
 """What operators ask of the daemon and what goes on for them in it, put together."""
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from nats.aio.client import Client
+
+from contracts.rules import GateRules
+from contracts.subjects import Subjects
 from daemon.door import Operation
+from daemon.gatekeeping import import_rules, make_gate
 from daemon.operations.audit import OpsAudit
 from daemon.operations.audited import Audited, AuditedQuery, Operate
+from daemon.operations.backup import OPERATION as BACKUP
+from daemon.operations.backup import BackupOperation, Backups
 from daemon.operations.dead_letters import DeadLettersOperation
+from daemon.operations.import_legacy import OPERATION as IMPORT
+from daemon.operations.import_legacy import Importer, ImportOperation, ImportTerms
+from daemon.operations.prune import OPERATION as PRUNE
+from daemon.operations.prune import PruneOperation, Pruner, PruneTerms
 from daemon.operations.replay_failed import ReplayAbortOperation, ReplayFailedOperation
 from daemon.operations.replaying import OPERATION as REPLAY_FAILED
 from daemon.operations.replaying import Replaying
 from daemon.runs import Runs, Worker
-from handlers.effects import Context
+from daemon.settings import Settings
+from handlers.effects import Context, Fact
+from handlers.family_table import FAMILIES
 from handlers.run_queries import list_runs, replay_status
 from storage.database import Database
+from storage.retention import INBOX
 
 Loop: TypeAlias = Callable[[], Coroutine[object, object, None]]
 
 DEAD_LETTERS: Final = "dead-letters"
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What operations stand on."""
+
+    settings: Settings
+    daemon_id: str
+    subjects: Subjects
+    rules: GateRules
+    database: Database
+    nc: Client
+    clock: Callable[[], int]
+    context: Callable[[], Context]
+    wake: Callable[[Iterable[str]], None]
+    count: Callable[[Sequence[Fact]], None]
+
+
 class Operating:
     """The operations of one daemon, and the runs that go on after they were answered."""
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        daemon_id: str,
-        clock: Callable[[], int],
-        context: Callable[[], Context],
-        wake: Callable[[Iterable[str]], None],
-        audit: OpsAudit,
-    ) -> None:
-        self._database = database
-        self._context = context
-        self._wake = wake
+    def __init__(self, ground: Ground, audit: OpsAudit) -> None:
+        self._ground = ground
         self._audit = audit
+        database, daemon_id, clock = ground.database, ground.daemon_id, ground.clock
         self._runs = Runs(database, daemon_id=daemon_id, clock=clock)
-        self._replaying = Replaying(database, context=context, wake=wake)
+        self._replaying = Replaying(database, context=ground.context, wake=ground.wake)
+        self._import_terms = _import_terms(ground)
+        self._backups = Backups(
+            database,
+            ground.settings.storage.url,
+            ground.settings.backup.dir,
+            keep=ground.settings.backup.keep,
+            daemon_id=daemon_id,
+            clock=clock,
+        )
+        pruner = Pruner(database, _prune_terms(ground.settings), daemon_id=daemon_id, clock=clock)
         # A corrected body is a replay of one.
         replaying = Worker(self._replaying.work, resumable=True)
-        self._runs.employ({REPLAY_FAILED: replaying, DEAD_LETTERS: replaying})
+        self._runs.employ(
+            {
+                REPLAY_FAILED: replaying,
+                DEAD_LETTERS: replaying,
+                IMPORT: Worker(self._make_importer().work, resumable=True),
+                PRUNE: Worker(pruner.work, resumable=False),
+                BACKUP: Worker(self._backups.work, resumable=False),
+            }
+        )
+
+    def _make_importer(self) -> Importer:
+        ground = self._ground
+        return Importer(
+            ground.nc,
+            ground.database,
+            self._import_terms,
+            gate=make_gate(ground.settings, import_rules(ground.rules)),
+            families=FAMILIES,
+            context=ground.context,
+            wake=ground.wake,
+            count=ground.count,
+        )
 
     def operations(self) -> Mapping[str, Operation]:
         """The operations by name, each with its record."""
-        return {name: Audited(operate, self._audit, self._database) for name, operate in self._unrecorded().items()}
+        database = self._ground.database
+        return {name: Audited(operate, self._audit, database) for name, operate in self._unrecorded().items()}
 
     def _unrecorded(self) -> Mapping[str, Operate]:
-        database, context = self._database, self._context
+        ground = self._ground
+        database, context, runs = ground.database, ground.context, self._runs
         return {
-            DEAD_LETTERS: DeadLettersOperation(database, self._runs, context=context, wake=self._wake),
-            REPLAY_FAILED: ReplayFailedOperation(database, self._replaying, self._runs),
+            DEAD_LETTERS: DeadLettersOperation(database, runs, context=context, wake=ground.wake),
+            REPLAY_FAILED: ReplayFailedOperation(database, self._replaying, runs),
             "replay-abort": ReplayAbortOperation(database),
             "replay-status": AuditedQuery(replay_status, database, context),
             "runs": AuditedQuery(list_runs, database, context),
+            IMPORT: ImportOperation(ground.nc, self._import_terms, runs, FAMILIES),
+            PRUNE: PruneOperation(runs),
+            BACKUP: BackupOperation(self._backups, runs),
         }
 
     def loops(self) -> Sequence[Loop]:
         """What goes on for as long as the daemon works."""
         return [self._runs.run]
+
+
+def _import_terms(ground: Ground) -> ImportTerms:
+    imports = ground.settings.imports
+    return ImportTerms(imports.enabled, imports.dir, ground.subjects.assets_bucket, ground.settings.daemon.state_dir)
+
+
+def _prune_terms(settings: Settings) -> PruneTerms:
+    return PruneTerms({**settings.retention.model_dump(), INBOX: settings.storage.inbox_days})

@@ -35,7 +35,7 @@ from daemon.inheritance import inherit_outbox
 from daemon.intake import Gatekeeper, Intake, IntakeLimits
 from daemon.loops import Heartbeat, NatsWatch, Trimmed, Trimmer, every
 from daemon.metrics import Metrics
-from daemon.operating import Operating
+from daemon.operating import Ground, Operating
 from daemon.operations.audit import OpsAudit
 from daemon.operations.refusals import Refusals
 from daemon.readiness import Phase, Readiness
@@ -111,14 +111,7 @@ class Daemon:
             relay=self._relay,
             metrics=parts.metrics,
         )
-        self._operating = Operating(
-            parts.database,
-            daemon_id=parts.daemon_id,
-            clock=now_micros,
-            context=parts.context,
-            wake=self._relay.wake,
-            audit=self._audit,
-        )
+        self._operating = Operating(self._ground_of_operations(), self._audit)
         self._door = self._make_door()
         self._service: CommandService | None = None
 
@@ -341,6 +334,21 @@ class Daemon:
         settings = self._parts.settings
         gate = make_gate(settings, self._parts.rules)
         return IngestGuard(gate, token_authenticator(settings)) if settings.auth.ingest == "jwt" else gate
+
+    def _ground_of_operations(self) -> Ground:
+        parts = self._parts
+        return Ground(
+            settings=parts.settings,
+            daemon_id=parts.daemon_id,
+            subjects=parts.subjects,
+            rules=parts.rules,
+            database=parts.database,
+            nc=parts.nats.client,
+            clock=now_micros,
+            context=parts.context,
+            wake=self._relay.wake,
+            count=parts.metrics.facts,
+        )
 
     def _make_door(self) -> Door:
         parts = self._parts

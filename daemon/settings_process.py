@@ -145,6 +145,8 @@ class RetentionSettings(Section):
     post_performance: Days = 0
     dead_letters: Days = 90
     """Resolved and discarded ones; an open one stays."""
+    outbox: Days = 30
+    """Messages that the server refused for good."""
     command_log: Days = 30
     ops_runs: Days = 365
     job_events: Days = 0

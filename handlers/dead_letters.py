@@ -29,8 +29,10 @@ def bury(refused: Sequence[Refused], uow: UnitOfWork, context: Context) -> list[
 
 
 def _not_kept_before(refused: Sequence[Refused], uow: UnitOfWork) -> Sequence[Refused]:
-    known = uow.dead_letter_catalog.sequences_of(IMPORT_STREAM, [each.delivery.sequence for each in refused])
-    return [each for each in refused if each.delivery.sequence not in known]
+    """One of each record that has no dead letter yet, whenever and however often it was imported."""
+    first = {each.delivery.sequence: each for each in reversed(refused)}
+    known = uow.dead_letter_catalog.sequences_of(IMPORT_STREAM, list(first))
+    return [each for each in refused if first[each.delivery.sequence] is each and each.delivery.sequence not in known]
 
 
 def _letter(refused: Refused, dead_letter_id: str) -> DeadLetter:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Delete, Select, delete, select
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
 from storage.failures import StorageConflict
 from storage.tables.journal import inbox
+from storage.tables.replays import imported_keys
 
 Key: TypeAlias = tuple[str, str]
 """(kind, message_id)"""
@@ -72,6 +73,11 @@ class Inbox:
         result = self._connection.execute(_known(self._dialect), as_parameter(keys))
         return {(row.kind, row.message_id): row.payload_hash for row in result}
 
+    def keep(self, keys: Sequence[Key]) -> None:
+        """Have *keys* outlive the others: they are those of imports, which are repeated at any time."""
+        if keys:
+            self._connection.execute(_keep(self._dialect), as_parameter(sorted(keys)))
+
     def release(self, keys: Sequence[Key]) -> None:
         """Give back keys claimed in this transaction: a refused message does not use up its key."""
         if keys:
@@ -89,6 +95,11 @@ def _known(dialect: str) -> Select[str, str, str]:
     return select(inbox.c.kind, inbox.c.message_id, inbox.c.payload_hash).select_from(
         batch.source.join(inbox, batch.same)
     )
+
+
+@cache
+def _keep(dialect: str) -> UpsertInsert:
+    return insert_rows(dialect, imported_keys, _KEY).on_conflict_do_nothing()
 
 
 @cache

@@ -58,10 +58,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """What is no JSON value; ``place`` ends in the character where it stops being one, ``reason`` never repeats it."""
+    """What is no JSON value; ``place`` ends in the character where it stops being one, ``reason`` never repeats it.
+
+    ``body`` is the line as it stands in the file; empty where it is not known where that would end.
+    """
 
     place: str
     reason: str
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,7 @@ def _record(place: str, text: bytes) -> Record | Unreadable:
         return Record(place, body, orjson.loads(body))
     except orjson.JSONDecodeError as error:
         # The library's sentence may repeat what it read; where it stopped says enough.
-        return Unreadable(f"{place}:{error.pos + 1}", "not JSON")
+        return Unreadable(f"{place}:{error.pos + 1}", "not JSON", body)
 
 
 _TOO_LONG: Final = f"longer than {LONGEST_RECORD // 2**20} MiB"

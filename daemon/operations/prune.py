@@ -1,0 +1,102 @@
+"""``prune``: removes what is older than its retention, in small transactions beside everything else."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import structlog
+
+from contracts.errors import JsonObject
+from contracts.times import MICROS_PER_DAY
+from daemon.operations.audited import GOES_ON
+from daemon.patience import patiently
+from daemon.runs import Runs, hold
+from handlers.commands import Command, Reply
+from storage.database import Database
+from storage.ops_runs import SUCCEEDED, NewRun, Run
+from storage.retention import RETENTIONS, Key, Pruning, Retention, Window
+from storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+OPERATION: Final = "prune"
+_ROWS: Final = 2_000
+_PAUSE_S: Final = 0.005
+"""Between two transactions that removed something: intake goes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class PruneTerms:
+    """Days by the setting of a table; 0 keeps its rows for ever."""
+
+    days: Mapping[str, int]
+
+
+class PruneOperation:
+    """Answers at once; the run goes on in the daemon."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    async def __call__(self, command: Command, run: NewRun) -> Reply:  # noqa: ARG002 - the shape of an operation
+        self._runs.begin(run.run_id)
+        return Reply(GOES_ON, {})
+
+
+class Pruner:
+    """Works on the runs of the operation."""
+
+    def __init__(
+        self,
+        database: Database,
+        terms: PruneTerms,
+        *,
+        daemon_id: str,
+        clock: Callable[[], int],
+        retentions: tuple[Retention, ...] = tuple(RETENTIONS),
+        rows: int = _ROWS,
+    ) -> None:
+        self._database = database
+        self._terms = terms
+        self._daemon_id = daemon_id
+        self._clock = clock
+        self._retentions = retentions
+        self._rows = rows
+
+    async def work(self, run: Run) -> None:
+        """Prune every table that has a retention; then end the run. Raises :class:`daemon.runs.RunLost`."""
+        removed: JsonObject = {}
+        for retention in self._retentions:
+            days = self._terms.days.get(retention.setting, 0)
+            if days > 0:
+                before = run.started_at - days * MICROS_PER_DAY
+                removed[str(retention.table.name)] = await self._prune(retention, before, run.run_id)
+        await patiently(self._database, lambda uow: self._finish(uow, run.run_id, removed))
+        log.info("pruned", run_id=run.run_id, **removed)
+
+    async def _prune(self, retention: Retention, before: int, run_id: str) -> int:
+        """How many rows went."""
+        start: Key | None = None
+        removed = 0
+        while True:
+            window = await patiently(self._database, partial(self._look, retention, start, before), reading=True)
+            if window.old:
+                removed += await patiently(self._database, partial(self._remove, retention, window, before, run_id))
+                await asyncio.sleep(_PAUSE_S)
+            if window.end is None:
+                return removed
+            start = window.end
+
+    def _look(self, retention: Retention, start: Key | None, before: int, uow: UnitOfWork) -> Window:
+        return Pruning(uow.connection, retention).window(start, before=before, rows=self._rows)
+
+    def _remove(self, retention: Retention, window: Window, before: int, run_id: str, uow: UnitOfWork) -> int:
+        hold(uow, run_id, daemon=self._daemon_id)
+        return Pruning(uow.connection, retention).remove(window, before=before)
+
+    def _finish(self, uow: UnitOfWork, run_id: str, removed: JsonObject) -> None:
+        hold(uow, run_id, daemon=self._daemon_id)
+        result: JsonObject = {"removed": removed}
+        uow.ops_runs.finish(run_id, status=SUCCEEDED, ended_at=self._clock(), result=result)
