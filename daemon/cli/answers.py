@@ -84,12 +84,18 @@ def _by_shape(result: JsonObject) -> Iterator[RenderableType]:
         yield grid(["", ""], [(cell(name, "bold"), _value(name, value)) for name, value in pairs], headings=False)
     for name, value in result.items():
         if isinstance(value, list) and _is_list_of_objects(value):
-            rows = [row for row in value if isinstance(row, dict)]
+            rows = [_in_a_table(row) for row in value if isinstance(row, dict)]
             yield _table(rows, title="" if name == "items" else name)
     if isinstance(result.get("items"), list) and not result["items"]:
         yield cell("nothing found", "dim")
     if result.get("next_cursor"):
         yield cell(f"there is more: --param cursor={result['next_cursor']}", "dim")
+
+
+def _in_a_table(row: JsonObject) -> JsonObject:
+    """What of a row fits a line: an object with an id of a known sort shows its main columns, --json has them all."""
+    columns = next((columns for key, columns in _MAIN_COLUMNS.items() if key in row), None)
+    return row if columns is None else {name: row[name] for name in columns if name in row}
 
 
 def _is_list_of_objects(value: JsonValue) -> bool:
@@ -137,4 +143,21 @@ def _value(name: str, value: JsonValue) -> Text:
             return cell(json.dumps(value, ensure_ascii=False))
 
 
-_FORMS: Final[Mapping[str, Render]] = {"health-check": _health}
+def _letters(result: JsonObject) -> Iterator[RenderableType]:
+    """A dead letter alone shows its reason as a refusal is shown, and its body last; lists go by their shape."""
+    error = result.get("error")
+    if not isinstance(error, dict):
+        yield from _by_shape(result)
+        return
+    yield from _by_shape({name: value for name, value in result.items() if name not in ("error", "body", "paths")})
+    yield from render_error(error)
+    yield cell("body", "bold")
+    yield cell(result.get("body"))
+
+
+_FORMS: Final[Mapping[str, Render]] = {"health-check": _health, "dead-letters": _letters}
+# By the id that a row has; the runs of a replay's items and the like show all they have.
+_MAIN_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "dead_letter_id": ("dead_letter_id", "state", "kind", "code", "paths", "producer", "received_at"),
+    "operation": ("run_id", "operation", "principal", "status", "started_at", "ended_at"),
+}

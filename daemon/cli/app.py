@@ -8,6 +8,7 @@ import typer
 from daemon.cli.bridge import bridge
 from daemon.cli.check_config import check_config
 from daemon.cli.contracts import contracts
+from daemon.cli.dead_letters import dead_letters
 from daemon.cli.migrate import migrate
 from daemon.cli.ops import ops
 from daemon.cli.publish import publish
@@ -47,3 +48,4 @@ app.command()(ops)
 app.command()(watch)
 app.add_typer(bridge, name="bridge")
 app.add_typer(contracts, name="contracts")
+app.add_typer(dead_letters, name="dead-letters")
