@@ -181,10 +181,13 @@ def moved(
     if target is None:
         raise ValueError(f"{signal} does not move a job that is {before.status}")
     work = before.work if before.work is not None and WORK_OF_STATE.get(target) is before.work.type else None
-    after = touched(replace(decision, job=replace(before, status=target, work=work)), by)
-    told = (after.job.version, by.actor, str(signal), by.at, before.status, target)
+    version = before.version + 1
+    told = (version, by.actor, str(signal), by.at, before.status, target)
     return replace(
-        after,
+        decision,
+        # In one go: making a job anew is most of what a decision costs.
+        job=replace(before, status=target, work=work, version=version, updated_at=by.at),
+        changed=True,
         audit=(*decision.audit, AuditEvent(before.job_id, *told, details)),
         events=(*decision.events, JobEvent(JobEventName.TRANSITIONED, before.job_id, *told)),
     )
@@ -192,17 +195,20 @@ def moved(
 
 def dispatched(decision: Decision, work: WorkInHand, deadline_s: float, by: By) -> Decision:
     """The work goes out under the next attempt, whose reports are counted from one. Part of the change just decided."""
-    attempt = decision.job.dispatch_attempt + 1
-    in_hand = replace(work, deadline=by.in_seconds(deadline_s))
-    job = replace(decision.job, work=in_hand, dispatch_attempt=attempt, last_sequence=0)
-    return replace(decision, job=job, dispatch=Dispatch(in_hand.work_id, in_hand.type, attempt, in_hand.deadline))
+    return _handed_out(decision, work, decision.job.progress, deadline_s, by)
 
 
 def started(decision: Decision, start: Start, by: By) -> Decision:
     """The work that the job's new state calls for is handed out for the first time."""
     work = WorkInHand(start.work_id, WORK_OF_STATE[decision.job.status], by.at)
-    fresh = replace(decision, job=replace(decision.job, progress=0))
-    return dispatched(fresh, work, start.deadline_s, by)
+    return _handed_out(decision, work, 0, start.deadline_s, by)
+
+
+def _handed_out(decision: Decision, work: WorkInHand, progress: float, deadline_s: float, by: By) -> Decision:
+    attempt = decision.job.dispatch_attempt + 1
+    in_hand = replace(work, deadline=by.in_seconds(deadline_s))
+    job = replace(decision.job, work=in_hand, dispatch_attempt=attempt, last_sequence=0, progress=progress)
+    return replace(decision, job=job, dispatch=Dispatch(in_hand.work_id, in_hand.type, attempt, in_hand.deadline))
 
 
 def allowed(job: Job, signal: Signal) -> bool:
