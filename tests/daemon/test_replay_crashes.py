@@ -33,7 +33,7 @@ async def refused(operator: Operator, count: int) -> None:
 
     async def buried() -> bool:
         groups = (await operator.result("dead-letters", action="groups"))["items"]
-        return sum(group["count"] for group in groups) == count
+        return bool(sum(group["count"] for group in groups) == count)
 
     await until(buried, within_s=60)
 
