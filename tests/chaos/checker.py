@@ -11,19 +11,22 @@ A publish that was not acknowledged may have been stored or not. Whatever it lef
 as above.
 
 Each dead letter is told exactly once on its stream. Publishing may repeat a message only after its stream has forgotten
-its id, two minutes after the first attempt; no outage of a run lasts that long, so here a repetition is a failure.
+its id, two minutes after the first attempt; no outage of a run lasts that long, so here a repetition is a failure. The
+queue of work forgets sooner: a server that restarts remembers the ids of what still lies there. A work message whose
+publish was not answered may so come a second time, but only after the worker has taken the first one off.
 """
 
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TypeAlias
 
 from tests.chaos.effects import EFFECTS
 from tests.chaos.evidence import Metrics, Row, Stored
 from tests.chaos.findings import Findings
-from tests.chaos.journal import Journal, Place
+from tests.chaos.journal import Journal, Place, Work
 from tests.chaos.messages import Message, Proven
 from tests.chaos.totals import check_totals
 
@@ -165,14 +168,21 @@ class Checker:
     # -- what went out
 
     def _check_work(self, taken: Sequence[Proven]) -> None:
-        """Each item goes out once: nobody heals here, so a second message of one work is one too many."""
-        places: defaultdict[str, set[int]] = defaultdict(set)
+        given: defaultdict[str, dict[int, Work]] = defaultdict(dict)
         for work in self.seen.journal.work:
-            places[work.subject_id].add(work.sequence)
+            earlier = given[work.subject_id].setdefault(work.sequence, work)
+            earlier.finished_at = earlier.finished_at or work.finished_at
         for item_id in {str(proven.payload["item_id"]) for proven in taken}:
-            if len(found := places.pop(item_id, set())) != 1:
-                self.findings.add("an item did not go out to be analysed once", (item_id, sorted(found)))
-        for item_id in places:
+            places = [work for _, work in sorted(given.pop(item_id, {}).items())]
+            if not places:
+                self.findings.add("an item never went out to be analysed", item_id)
+            elif len({work.message_id for work in places}) > 1:
+                self.findings.add("an item went out by several messages", (item_id, places))
+            for earlier, later in pairwise(places):
+                self.figures["work told again after it was taken off the queue"] += 1
+                if earlier.finished_at is None or later.stored_at < earlier.finished_at:
+                    self.findings.add("a work message lay in the queue twice", (item_id, earlier, later))
+        for item_id in given:
             self.findings.add("work went out for no item", item_id)
 
     def _check_told(self) -> None:

@@ -28,7 +28,7 @@ DISK_OF_DATABASE: Final = "disk of the database"
 _DISK_MIB: Final = 160
 _HURRY: Final = f"""
 [intake]
-ack_wait_s = 5
+ack_wait_s = 6
 max_deliver = 10000
 trim_interval_s = 1
 

@@ -21,14 +21,16 @@ class Receipt:
     code: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
-    """A work message as a worker got it."""
+    """A work message as a worker got it. Times are seconds since the epoch; ``finished_at`` is when the worker took it
+    off the queue."""
 
     sequence: int
-    work_id: str
+    message_id: str
     subject_id: str
-    attempt: int
+    stored_at: float
+    finished_at: float | None = None
 
 
 @dataclass(slots=True)

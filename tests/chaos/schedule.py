@@ -32,7 +32,7 @@ DAEMON: Final = Habit(
         {
             FaultKind.DAEMON_KILL: (0.0, 1.5),
             FaultKind.DAEMON_STOP: (0.0, 1.0),
-            FaultKind.DAEMON_PAUSE: (0.5, 9.0),
+            FaultKind.DAEMON_PAUSE: (0.5, 8.0),
         }
     ),
     pause_s=5.0,

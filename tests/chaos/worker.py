@@ -70,13 +70,15 @@ class Worker:
                 await asyncio.sleep(0.1)
 
     async def _do(self, nc: Client, message: Msg) -> None:
-        told = json.loads(message.data)["payload"]
-        self._journal.work.append(
-            Work(message.metadata.sequence.stream, told["work_id"], told["item_id"], told["attempt"])
-        )
+        written = json.loads(message.data)
+        told = written["payload"]
+        metadata = message.metadata
+        work = Work(metadata.sequence.stream, written["message_id"], told["item_id"], metadata.timestamp.timestamp())
+        self._journal.work.append(work)
         for callback in self._reports(str(told["item_id"]), str(told["work_id"]), str(told["callback_subject"])):
             while not await publish(nc, callback, self._journal):  # noqa: ASYNC110 - the server is away
                 await asyncio.sleep(_AGAIN_S)
+        work.finished_at = time.time()
         await message.ack()
 
     def _reports(self, item_id: str, work_id: str, subject: str) -> list[Message]:
