@@ -52,7 +52,6 @@ class Skipped(StrEnum):
     ALREADY_REPLAYED = "already_replayed"
     DISCARDED = "discarded"
     NOT_FOUND = "not_found"
-    NOT_FAILED = "not_failed"
     DRY_RUN = "dry_run"
     ABORTED = "aborted"
     FAILURE_RATIO = "failure_ratio"

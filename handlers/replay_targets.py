@@ -10,11 +10,12 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from contracts.payloads.operations import ReplayFailed, Target
-from contracts.states import ItemState, LetterState, PublicationState
+from contracts.states import ItemState, JobState, LetterState, PublicationState
 from contracts.work import WorkType
 from domain.dead_letters import ReplayOutcome, Skipped, skipped_because
 from handlers.effects import Context
 from handlers.items import ItemDesk
+from handlers.job_replays import JobRetries
 from handlers.publications import PublicationDesk
 from handlers.replays import TOO_LARGE, message_of
 from storage.dead_letter_catalog import LetterFilter, Mark
@@ -165,7 +166,7 @@ class FailedTarget:
 
     def preview(self, ids: Sequence[str], uow: UnitOfWork) -> list[ReplayItem]:
         return [
-            ReplayItem(self.name, row.id, row.attempt, ReplayOutcome.SKIPPED, self._why(row, Skipped.DRY_RUN))
+            ReplayItem(self.name, row.id, row.attempt, ReplayOutcome.SKIPPED, self._preview_of(row))
             for row in self._find(FailedThings(uow.connection), ids)
         ]
 
@@ -176,16 +177,16 @@ class FailedTarget:
         for each in ids:
             row = known.get(each)
             number = None if row is None else row.attempt
-            if desk.replay(each):
+            if row is not None and desk.replay(each):
                 sent.items.append(ReplayItem(self.name, each, number, ReplayOutcome.REPLAYED, None))
             else:
-                why = Skipped.NOT_FOUND if row is None else self._why(row, Skipped.NOT_FAILED)
+                why = Skipped.NOT_FOUND if row is None else Skipped.ALREADY_REPLAYED
                 sent.items.append(ReplayItem(self.name, each, number, ReplayOutcome.SKIPPED, why))
         sent.messages = desk.write()
         return sent
 
-    def _why(self, row: Failed, otherwise: Skipped) -> Skipped:
-        return otherwise if row.status == self._failed else Skipped.ALREADY_REPLAYED
+    def _preview_of(self, row: Failed) -> Skipped:
+        return Skipped.DRY_RUN if row.status == self._failed else Skipped.ALREADY_REPLAYED
 
 
 def _is_wanted(row: Failed, wanted: ReplayFailed, until: int) -> bool:
@@ -216,11 +217,20 @@ _PUBLICATIONS: Final = FailedTarget(
     PublicationDesk.locked,
 )
 
+_JOBS: Final = FailedTarget(
+    "work.job",
+    WorkType.JOB_PROCESS,
+    JobState.FAILED,
+    FailedThings.jobs_of,
+    lambda things, after, limit: things.jobs(after=after, limit=limit),
+    JobRetries,
+)
+
 TARGETS: Final[Mapping[Target, Sequence[ReplayTarget]]] = MappingProxyType(
     {
         Target.DEAD_LETTERS: (DeadLetterTarget(),),
         Target.PUBLICATIONS: (_PUBLICATIONS,),
-        Target.WORK: (_ITEMS,),
+        Target.WORK: (_ITEMS, _JOBS),
     }
 )
 BY_NAME: Final[Mapping[str, ReplayTarget]] = MappingProxyType(

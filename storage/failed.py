@@ -1,16 +1,19 @@
-"""What has failed for good and can be replayed: items of feeds and publications, in the order of their ids."""
+"""What has failed for good and can be replayed: items of feeds, publications and jobs, in the order of their ids."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, literal_column, not_, select
 
-from contracts.states import ItemState, PublicationState
+from contracts.states import ItemState, JobState, PublicationState
 from storage.tables.content import feed_items, publications
+from storage.tables.jobs import jobs
 
 
 class Failed(NamedTuple):
-    """``failure`` is the reason as JSON text, where it is known; ``attempt`` how often it was handed out."""
+    """``failure`` is the reason as JSON text, where it is known; ``attempt`` how often it was handed out, ``producer``
+    who sent it. Of a job: its place in the chain of retries, and its owner.
+    """
 
     id: str
     status: str
@@ -21,7 +24,7 @@ class Failed(NamedTuple):
 
 
 class FailedThings:
-    """Reads ``feed_items`` and ``publications``."""
+    """Reads ``feed_items``, ``publications`` and ``jobs``."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -46,6 +49,15 @@ class FailedThings:
         """Those of *ids* that there are, failed or not."""
         return self._rows(_PUBLICATIONS.where(publications.c.post_id.in_(ids))) if ids else []
 
+    def jobs(self, *, after: str | None, limit: int) -> list[Failed]:
+        """Failed jobs that no other job has retried."""
+        statement = _JOBS.where(jobs.c.status == JobState.FAILED, _UNTRIED).order_by(jobs.c.job_id).limit(limit)
+        return self._rows(statement if after is None else statement.where(jobs.c.job_id > after))
+
+    def jobs_of(self, ids: Sequence[str]) -> list[Failed]:
+        """Those of *ids* that there are, failed or not."""
+        return self._rows(_JOBS.where(jobs.c.job_id.in_(ids))) if ids else []
+
     def _rows(self, statement: Select[*tuple[Any, ...]]) -> list[Failed]:
         return [Failed(*row) for row in self._connection.execute(statement)]
 
@@ -55,3 +67,8 @@ _ITEMS: Final[Select[*tuple[Any, ...]]] = select(feed_items.c.item_id, *(feed_it
 _PUBLICATIONS: Final[Select[*tuple[Any, ...]]] = select(
     publications.c.post_id, *(publications.c[name] for name in _OTHERS)
 )
+_JOBS: Final[Select[*tuple[Any, ...]]] = select(
+    jobs.c.job_id, jobs.c.status, jobs.c.attempt, jobs.c.owner, jobs.c.error, jobs.c.updated_at
+)
+_RETRY: Final = jobs.alias("retry")
+_UNTRIED: Final = not_(select(literal_column("1")).where(_RETRY.c.retry_of == jobs.c.job_id).exists())
