@@ -76,7 +76,8 @@ def _dump_postgres(url: str, target: Path) -> None:
     environment = dict(os.environ)
     if parsed.password is not None:
         environment["PGPASSWORD"] = str(parsed.password)  # not an argument: those can be read by everybody
-    place = parsed.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
+    # `set` leaves alone what it is given as None.
+    place = parsed._replace(drivername="postgresql", password=None).render_as_string(hide_password=False)
     command = [program, "--format=custom", "--no-password", "--file", str(target), "--dbname", place]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode != 0:

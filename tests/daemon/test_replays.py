@@ -1,11 +1,12 @@
 """Dead letters of a real daemon: looked at, discarded, corrected, replayed, whatever happens in between."""
 
+import base64
 from collections.abc import Iterator
 
 import orjson
 import pytest
 
-from tests.daemon.operating import operating, right, until, wrong
+from tests.daemon.operating import Json, operating, right, until, wrong
 from tests.support.daemons import DaemonProcess, running_daemon
 
 pytestmark = pytest.mark.process
@@ -120,3 +121,28 @@ async def test_a_discarded_letter_stays_discarded(daemon: DaemonProcess) -> None
         }
         missing = await operator.ask("dead-letters", action="show", dead_letter_id="no-such-letter")
         assert (missing["status"], missing["error"]["code"]) == (404, "RESOURCE_NOT_FOUND")
+
+
+async def test_a_body_that_is_too_large_for_a_reply_comes_in_parts(daemon: DaemonProcess) -> None:
+    body = bytes(range(256)) * 4_096 * 5
+    async with operating(daemon) as operator:
+        await operator.publish(body, kind="session.usage", headers={"Nats-Msg-Id": "large"})
+
+        async def refused() -> Json:
+            found = await operator.result("dead-letters", action="list", codes=["PAYLOAD_TOO_LARGE"])
+            return found["items"]
+
+        (letter,) = await until(refused)
+        parts: list[bytes] = []
+        cursor: dict[str, str] = {}
+        while True:
+            part = await operator.result(
+                "dead-letters", action="show", dead_letter_id=letter["dead_letter_id"], **cursor
+            )
+            parts.append(base64.b64decode(part["body"]))
+            if part["next_cursor"] is None:
+                break
+            cursor = {"cursor": part["next_cursor"]}
+
+    assert (letter["bytes"], len(parts)) == (len(body), 3)
+    assert b"".join(parts) == body

@@ -56,6 +56,11 @@ class PostgresServer:
     def url(self, database: str = "postgres") -> str:
         return str(self._server.get_uri(database=database))
 
+    @property
+    def programs(self) -> Path:
+        """Where ``psql``, ``pg_dump`` and the others of the server's version are."""
+        return Path(self._server.bin_path)
+
     def execute(self, statement: str, database: str = "postgres") -> str:
         """Run one statement as the owner of everything; what it answers, without headers."""
         command = [str(self._server.bin_path / "psql"), "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement]
