@@ -19,6 +19,7 @@ from bench.commands import measure_commands
 from bench.intake import CONTENDERS, measure
 from bench.latency import measure_latency, measure_start
 from bench.memory import measure_memory
+from bench.peers import measure_peers
 from bench.report import Report
 from bench.stored import measure_stored
 from bench.streams import BATCH, BenchError
@@ -40,6 +41,7 @@ WORK_DIR: Final = Path("var/bench")
 MESSAGES: Final = 40_000
 ROUNDS: Final = 3
 SAMPLES: Final = 2_000
+JOBS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,14 @@ def _commands(commands: int, work_dir: Path) -> Callable[[Report], Awaitable[Non
     return step
 
 
+def _jobs(jobs: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
+    async def step(report: Report) -> None:
+        _say(f"{jobs:,} jobs from being asked for to done, beside DBOS and procrastinate")
+        report.add_peers(await measure_peers(jobs, work_dir))
+
+    return step
+
+
 def _start(rounds: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
     async def step(report: Report) -> None:
         _say(f"start to ready, {rounds} times")
@@ -167,6 +177,17 @@ def commands(
 
 
 @app.command()
+def jobs(
+    count: Annotated[int, typer.Option("--jobs", min=100)] = JOBS,
+    as_json: Json = False,
+    strict: Strict = False,
+    work_dir: WorkDir = WORK_DIR,
+) -> None:
+    """Jobs from being asked for to done, beside DBOS on SQLite and procrastinate on PostgreSQL."""
+    Run(work_dir, as_json, strict).carry_out(_jobs(count, work_dir))
+
+
+@app.command()
 def start(rounds: Rounds = ROUNDS, as_json: Json = False, strict: Strict = False, work_dir: WorkDir = WORK_DIR) -> None:
     """Start to ready: empty database, embedded server."""
     Run(work_dir, as_json, strict).carry_out(_start(rounds, work_dir))
@@ -202,11 +223,12 @@ def everything(
     strict: Strict = False,
     work_dir: WorkDir = WORK_DIR,
 ) -> None:
-    """Intake, latency, commands and start."""
+    """Intake, latency, commands, jobs and start."""
     steps = [
         _intake(messages, rounds, None, work_dir),
         _latency(SAMPLES, work_dir),
         _commands(5_000, work_dir),
+        _jobs(JOBS, work_dir),
         _start(rounds, work_dir),
     ]
     if long:

@@ -43,7 +43,7 @@ async def measure_commands(commands: int, work_dir: Path) -> CommandRates:
         home = Home(Path(folder))
         home.configure(commands_per_second=1_000_000)
         async with daemon(home) as running, connected(running.nats_url) as client:
-            caller = _Caller(client)
+            caller = Caller(client)
             project = await caller.call("project.create", {"name": "measured"})
             new = {"project_id": project["project_id"], "title": "measured", "prompt": "Say it"}
             read = {"job_id": (await caller.call("job.create", new))["job_id"]}
@@ -86,16 +86,18 @@ def _report(job_id: str, sequence: int) -> Outgoing:
         "status": "TRANSCRIBING",
         "progress": 1,
     }
-    return Outgoing(f"hg.callback.job.{job_id}", _envelope("job.status", payload, event_id), event_id)
+    return Outgoing(f"hg.callback.job.{job_id}", envelope("job.status", payload, event_id), event_id)
 
 
-class _Caller:
+class Caller:
+    """An owner with any number of commands in flight."""
+
     def __init__(self, client: Client) -> None:
         self._client = client
 
     async def rate(self, command: str, payload: Mapping[str, str], count: int) -> float:
         """Commands a second, every reply checked; each is a command of its own (a new message id)."""
-        bodies = iter([_envelope(command, payload) for _ in range(count)])
+        bodies = iter([envelope(command, payload) for _ in range(count)])
         started = time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
             for _ in range(IN_FLIGHT):
@@ -103,7 +105,8 @@ class _Caller:
         return count / (time.perf_counter() - started)
 
     async def call(self, command: str, payload: Mapping[str, str]) -> dict[str, str]:
-        return await self._ask(command, _envelope(command, payload))
+        """The result of one command. Raises :class:`BenchError` where it is refused."""
+        return await self._ask(command, envelope(command, payload))
 
     async def _work_through(self, command: str, bodies: Iterator[bytes]) -> None:
         for body in bodies:
@@ -121,7 +124,8 @@ class _Caller:
         return answer["result"]
 
 
-def _envelope(kind: str, payload: Mapping[str, str | int], message_id: str | None = None) -> bytes:
+def envelope(kind: str, payload: Mapping[str, str | int], message_id: str | None = None) -> bytes:
+    """A message of the benchmark's own."""
     return orjson.dumps(
         {
             "envelope_version": 2,

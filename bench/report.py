@@ -17,6 +17,7 @@ from bench.commands import CommandRates
 from bench.intake import BARE, BATCH, DISTURBED, HANDLER, Results
 from bench.latency import Latency
 from bench.memory import MemoryUse
+from bench.peers import PeerRates
 from bench.stored import FRESH, FULL
 
 RESULTS: Final = Path(__file__).parent / "results"
@@ -93,6 +94,14 @@ class Report:
         self._add("commands, reads, 64 in flight", rates.reads, "commands/s", Target("at least", 2_000))
         self._add("commands, writes, 64 in flight", rates.writes, "commands/s", Target("at least", 1_000))
         self._add("callbacks of jobs", rates.callbacks, "callbacks/s")
+
+    def add_peers(self, rates: PeerRates) -> None:
+        self.raw["peers"] = rates
+        self._add("jobs, asked for to done, headgate", rates.headgate, "jobs/s")
+        self._add("jobs, DBOS on SQLite", rates.dbos, "jobs/s")
+        self._add("jobs, procrastinate on PostgreSQL", rates.procrastinate, "jobs/s")
+        self._add("headgate / DBOS", rates.headgate / rates.dbos, "x", Target("at least", 5))
+        self._add("headgate / procrastinate", rates.headgate / rates.procrastinate, "x", Target("at least", 2))
 
     def add_start(self, seconds: list[float]) -> None:
         self.raw["start"] = {"seconds": seconds}

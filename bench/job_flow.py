@@ -1,0 +1,116 @@
+"""Jobs from their creation to the end of their work: created and run by owners, worked on and reported by a worker.
+
+Each job is two commands, a work message, three callbacks, and all the events and views that follow from them, with all
+promises kept: validated, idempotent, in the database with fsync, told through the outbox.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from adapters.outgoing import Outgoing
+from adapters.publisher import StreamPublisher
+from adapters.pull import ContinuousPull
+from bench.commands import IN_FLIGHT, Caller, envelope
+from bench.daemon_process import Home, daemon
+from bench.server import connected
+from bench.streams import BenchError
+from contracts.delivery import Delivery
+from contracts.subjects import Family, Subjects
+
+_NAMES: Final = Subjects()
+_STEPS: Final = ("TRANSCRIBING", "DRAFTING", "AWAITING_APPROVAL")
+_AT_ONCE: Final = 500
+_TIMEOUT_S: Final = 120.0
+_CONSUMER: Final = "bench-worker"
+
+
+async def measure_job_flow(jobs: int, work_dir: Path) -> float:
+    """Jobs a second, from the first command to the event that tells of the last job's end of work."""
+    with TemporaryDirectory(dir=work_dir) as folder:
+        home = Home(Path(folder))
+        home.configure(commands_per_second=1_000_000)
+        async with daemon(home) as running, connected(running.nats_url) as client, _worker(running.nats_url):
+            caller = Caller(client)
+            project = await caller.call("project.create", {"name": "measured"})
+            await _flow(client, caller, project["project_id"], IN_FLIGHT)
+            return await _flow(client, caller, project["project_id"], jobs)
+
+
+async def _flow(client: Client, caller: Caller, project_id: str, jobs: int) -> float:
+    finished = asyncio.Event()
+    ended = 0
+
+    async def on_transition(event: Msg) -> None:
+        nonlocal ended
+        ended += orjson.loads(event.data)["payload"]["to"] == _STEPS[-1]
+        if ended == jobs:
+            finished.set()
+
+    listener = await client.subscribe("hg.event.job.*.transitioned", cb=on_transition)
+    await client.flush()
+    new = {"project_id": project_id, "title": "measured", "prompt": "Say it"}
+    left = iter(range(jobs))
+
+    async def owner() -> None:
+        for _ in left:
+            job = await caller.call("job.create", new)
+            await caller.call("job.run", {"job_id": job["job_id"]})
+
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as owners:
+        for _ in range(IN_FLIGHT):
+            owners.create_task(owner())
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            await finished.wait()
+    except TimeoutError:
+        raise BenchError(f"of {jobs} jobs only {ended} were worked on in {_TIMEOUT_S:g} s") from None
+    seconds = time.perf_counter() - started
+    await listener.unsubscribe()
+    return jobs / seconds
+
+
+@asynccontextmanager
+async def _worker(url: str) -> AsyncIterator[None]:
+    """A worker that has nothing to do but to report."""
+    async with connected(url) as client:
+        stream = _NAMES.stream(Family.WORK)
+        consumer = ConsumerConfig(
+            durable_name=_CONSUMER, filter_subject="hg.work.job.process", ack_policy=AckPolicy.EXPLICIT
+        )
+        await client.jetstream().add_consumer(stream, consumer)
+        pull = ContinuousPull(client, stream=stream, consumer=_CONSUMER, prefix=_NAMES.prefix)
+        await pull.start()
+        working = asyncio.create_task(_work(pull, StreamPublisher(client)))
+        try:
+            yield
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            await pull.drain()
+
+
+async def _work(pull: ContinuousPull, publisher: StreamPublisher) -> None:
+    while taken := await pull.take(_AT_ONCE):
+        reports = [
+            _report(delivery, sequence, status) for sequence, status in enumerate(_STEPS, 1) for delivery in taken
+        ]
+        await publisher.publish(_NAMES.stream(Family.CALLBACK), reports)
+        await pull.ack(taken)
+
+
+def _report(delivery: Delivery, sequence: int, status: str) -> Outgoing:
+    order = orjson.loads(delivery.body)["payload"]
+    event_id = f"{order['work_id']}:{sequence}"
+    said: dict[str, str | int] = {"event_id": event_id, "attempt": 1, "sequence": sequence, "status": status}
+    return Outgoing(f"hg.callback.job.{order['job_id']}", envelope("job.status", said, event_id), event_id)
