@@ -9,7 +9,8 @@ from contracts.delivery import Accepted, Delivery
 from contracts.envelope import ENVELOPE_VERSIONS, Envelope1, Envelope2
 from contracts.errors import ErrorCode, JsonObject, Problem, Refusal, invalid_field, problem
 from contracts.examination import examine, trace_of, version_problem
-from contracts.json_strict import parse
+from contracts.gate import accept_plain
+from contracts.json_strict import NUMBER_OUT_OF_RANGE, numbers_in_range, read
 from contracts.problems import details_of, refused
 from contracts.registry import Contract
 from contracts.rules import GateRules
@@ -24,6 +25,8 @@ class OpenedCommand:
     value: JsonObject
     payload: JsonObject
     trace_id: str
+    proven: Accepted | None = None
+    """Where one pass has shown already that all of it is in order."""
 
 
 def open_command(delivery: Delivery, contract: Contract, rules: GateRules) -> OpenedCommand | Problem:
@@ -31,11 +34,16 @@ def open_command(delivery: Delivery, contract: Contract, rules: GateRules) -> Op
     if len(delivery.body) > rules.max_bytes:
         return _TOO_LARGE
     try:
-        value = parse(delivery.body)
+        value = read(delivery.body)
     except Refusal as refusal:
         return refusal.problem
     if not isinstance(value, dict):
         return _NO_OBJECT
+    proven = accept_plain(contract, value, delivery)
+    if proven is not None:
+        return OpenedCommand(contract, delivery, value, _payload_of(value), proven.trace_id, proven)
+    if not numbers_in_range(value):
+        return NUMBER_OUT_OF_RANGE
     trace_id = trace_of(value)
     version = value.get("envelope_version")
     if type(version) is not int or version not in ENVELOPE_VERSIONS:
@@ -44,13 +52,19 @@ def open_command(delivery: Delivery, contract: Contract, rules: GateRules) -> Op
         envelope = (Envelope1 if version == 1 else Envelope2).model_validate(value)
     except ValidationError as error:
         return refused(details_of(error)).traced(trace_id)
+    return OpenedCommand(contract, delivery, value, _payload_of(value), envelope.trace_id)
+
+
+def _payload_of(value: JsonObject) -> JsonObject:
     payload = value["payload"]
     assert isinstance(payload, dict)  # noqa: S101 - the envelope says so
-    return OpenedCommand(contract, delivery, value, payload, envelope.trace_id)
+    return payload
 
 
 def prove_command(opened: OpenedCommand, rules: GateRules) -> Accepted | Problem:
     """Check schema version and payload."""
+    if opened.proven is not None:
+        return opened.proven
     judged = examine(opened.delivery, opened.value, opened.contract, rules)
     return judged if isinstance(judged, Accepted) else judged.problem
 

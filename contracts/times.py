@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 MICROS_PER_SECOND: Final = 1_000_000
@@ -47,7 +48,8 @@ def parse_micros(text: str) -> int:
     return micros
 
 
+@lru_cache(maxsize=1_024)
 def format_micros(micros: int) -> str:
     """The one written form: UTC, always six decimal places, so that texts sort as their instants do."""
-    # Without a time zone to format it takes a fifth of the time, and every message has several of these.
+    # Without a time zone to format it takes half the time; and the same few instants stand in all that a batch tells.
     return f"{(_EPOCH_IN_UTC + timedelta(microseconds=micros)).isoformat(timespec='microseconds')}Z"

@@ -4,13 +4,14 @@ Commands, callbacks and healing decide one after the other and hand their decisi
 writes all of them at the end in sets: the number of statements does not grow with the number of jobs.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TypeVar
 
 from contracts import outgoing, subjects
 from contracts.errors import JsonObject
+from contracts.states import JobState
 from contracts.subjects import Family
 from contracts.times import format_micros
 from domain.jobs import Decision, Job, JobEvent
@@ -44,6 +45,7 @@ class JobWriter:
         self._withdrawn: set[str] = set()
         self._given_up: dict[str, Failure] = {}
         self._copies: list[tuple[Job, Job]] = []
+        self._transitions: Counter[JobState] = Counter()
         self.facts: list[Fact] = []
         self.lanes: set[str] = set()
         """Lanes that have something to do although nothing is to be published there."""
@@ -59,7 +61,7 @@ class JobWriter:
         self._jobs[job.job_id] = job
         self._audit += [StoredEvent(event, trace_id) for event in decision.audit]
         self._events += [(event, trace_id) for event in decision.events]
-        self.facts += [Fact("job_transitions", labels={"to": str(event.to_state)}) for event in decision.audit]
+        self._transitions.update(event.to_state for event in decision.audit)
         if source is not None:
             self._copies.append((source, job))
         self._follow_work(before, decision, trace_id)
@@ -87,6 +89,7 @@ class JobWriter:
         """Write what was decided; answers what is to be told of it, in order."""
         if not self._jobs:
             return []
+        self.facts += [Fact("job_transitions", count, {"to": str(to)}) for to, count in self._transitions.items()]
         self._uow.jobs.add([job for job_id, job in self._jobs.items() if job_id in self._new])
         self._uow.jobs.save([job for job_id, job in self._jobs.items() if job_id not in self._new])
         self._uow.jobs.add_events(self._audit)
