@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 _MOST_BYTES: Final = 4 * 2**20
 _IDLE_CHECK_S: Final = 5.0
+_PACE_S: Final = 0.02
 _MICROS: Final = 1_000_000
 
 FindMessage: TypeAlias = Callable[[str, str, str, int], Awaitable[int | None]]
@@ -164,8 +165,12 @@ class Relay:
             await self._wakes[lane].wait()
 
     async def _drain(self, lane: str) -> str | None:
-        """Publish until the lane is empty; the reason where it has to stop before."""
+        """Publish until the lane is empty; the reason where it has to stop before.
+
+        Rounds keep a pace: what is committed meanwhile shares the next one, which costs hardly more than one message.
+        """
         while True:
+            next_round = asyncio.get_running_loop().time() + _PACE_S
             rows = await self._database.read(
                 lambda uow: uow.outbox.waiting(
                     owner=self._owner, lane=lane, limit=self._limits.most_rows, max_bytes=_MOST_BYTES
@@ -182,6 +187,7 @@ class Relay:
             self._count(lane, done)
             if done.obstacle is not None:
                 return done.obstacle
+            await asyncio.sleep(max(0.0, next_round - asyncio.get_running_loop().time()))
 
     async def _publish(self, lane: str, rows: Sequence[OutboxRow]) -> _Round:
         done = _Round()
