@@ -6,14 +6,14 @@ import pytest
 
 from tests.chaos.run import VARIANTS, Run
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SECONDS = {"shared": 8.0, "alone": 6.0}
 
 
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
 async def test_nothing_acknowledged_is_lost_or_taken_twice_while_everything_fails(variant: str) -> None:
-    outcome = await Run(variant, str(secrets.randbelow(10**9)), SECONDS[variant], quiet_s=60.0).run()
+    outcome = await Run(variant, str(secrets.randbelow(10**9)), SECONDS[variant], quiet_s=90.0).run()
 
     wrong = "\n".join(outcome.findings.lines())
     assert not outcome.findings, f"seed {outcome.seed}: {wrong}\nlogs and tables: {outcome.kept}"
