@@ -50,7 +50,8 @@ def test_operations_that_tell_something_need_ops_read(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "action"), [(command, action) for command, actions in WRITING_ACTIONS.items() for action in sorted(actions)]
+    ("command", "action"),
+    [(command, action) for command, actions in WRITING_ACTIONS.items() for action in sorted(actions)],
 )
 def test_an_action_that_writes_makes_its_command_a_writing_one(command: str, action: str) -> None:
     assert required_scope(command, action) is Scope.OPS_WRITE
