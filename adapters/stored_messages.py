@@ -50,22 +50,40 @@ async def message_at(nc: Client, stream: str, sequence: int) -> StoredMessage | 
 async def sequence_of_message(nc: Client, stream: str, subject: str, message_id: str, *, not_before: int) -> int | None:
     """Where the message with this ``Nats-Msg-Id`` lies; None where the stream does not hold it.
 
-    ``not_before`` (microseconds since the epoch) is a moment before it was first published: what the stream stored
-    earlier is skipped by bisection, what it stored since is looked through one by one. Raises like
-    :func:`last_message_of_subject`.
+    ``not_before`` and what is raised are as of :func:`sequences_of_messages`.
     """
+    return (await sequences_of_messages(nc, stream, subject, frozenset({message_id}), not_before=not_before)).get(
+        message_id
+    )
+
+
+async def sequences_of_messages(
+    nc: Client, stream: str, subject: str, message_ids: frozenset[str], *, not_before: int
+) -> dict[str, int]:
+    """Where the messages of *subject* with these ``Nats-Msg-Id`` lie, as far as the stream holds them.
+
+    ``not_before`` (microseconds since the epoch) is a moment before the first of them was published: what the stream
+    stored earlier is skipped by bisection, what it stored since is looked through one by one, once for all of them.
+    Raises like :func:`last_message_of_subject`.
+    """
+    found: dict[str, int] = {}
     last = await last_message_of_subject(nc, stream, subject)
-    if last is None or last.message_id == message_id:
-        return None if last is None else last.sequence
+    if last is None or not message_ids:
+        return found
+    if last.message_id is not None and last.message_id in message_ids:
+        found[last.message_id] = last.sequence
     earliest = not_before - _CLOCKS_APART
-    if last.stored_at < earliest:
-        return None
+    if len(found) == len(message_ids) or last.stored_at < earliest:
+        return found
     at = await _first_since(nc, stream, subject, earliest, last.sequence)
-    while at < last.sequence and (found := await _next(nc, stream, subject, at)) is not None:
-        if found.message_id == message_id:
-            return found.sequence
-        at = found.sequence + 1
-    return None
+    while len(found) < len(message_ids) and at < last.sequence:
+        message = await _next(nc, stream, subject, at)
+        if message is None:
+            break
+        if message.message_id is not None and message.message_id in message_ids:
+            found.setdefault(message.message_id, message.sequence)
+        at = message.sequence + 1
+    return found
 
 
 async def _first_since(nc: Client, stream: str, subject: str, earliest: int, last: int) -> int:

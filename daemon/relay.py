@@ -8,6 +8,7 @@ its duplicate window; a row older than half of that window is looked up in the s
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
@@ -32,8 +33,9 @@ _IDLE_CHECK_S: Final = 5.0
 _PACE_S: Final = 0.02
 _MICROS: Final = 1_000_000
 
-FindMessage: TypeAlias = Callable[[str, str, str, int], Awaitable[int | None]]
-"""(stream, subject, ``Nats-Msg-Id``, microseconds before which it was not published) -> its sequence in the stream."""
+FindMessages: TypeAlias = Callable[[str, str, frozenset[str], int], Awaitable[Mapping[str, int]]]
+"""(stream, subject, several ``Nats-Msg-Id``, microseconds before which none was published) -> the sequences of those
+that the stream holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Relay:
         *,
         database: Database,
         publisher: Publisher,
-        find_message: FindMessage,
+        find_messages: FindMessages,
         owner: str,
         lanes: Iterable[str],
         limits: RelayLimits,
@@ -111,7 +113,7 @@ class Relay:
     ) -> None:
         self._database = database
         self._publisher = publisher
-        self._find_message = find_message
+        self._find_messages = find_messages
         self._keepers = dict(keepers or {})
         self._owner = owner
         self._limits = limits
@@ -204,13 +206,16 @@ class Relay:
     async def _already_there(self, lane: str, rows: Sequence[OutboxRow]) -> dict[int, int]:
         """Position -> sequence of rows that were tried, are too old for the stream to remember, and are found in it."""
         horizon = self._clock() - int(self._limits.duplicate_window_s / 2 * _MICROS)
-        there: dict[int, int] = {}
+        doubted: defaultdict[str, list[OutboxRow]] = defaultdict(list)
         for row in rows:
             if row.attempts and row.created_at < horizon:
-                message = row.message
-                found = await self._find_message(lane, message.subject, message.message_id, row.created_at)
-                if found is not None:
-                    there[row.position] = found
+                doubted[row.message.subject].append(row)
+        there: dict[int, int] = {}
+        for subject, several in doubted.items():
+            # One search for all of a subject: after an outage there are thousands, among thousands.
+            ids = frozenset(row.message.message_id for row in several)
+            found = await self._find_messages(lane, subject, ids, min(row.created_at for row in several))
+            there |= {row.position: found[row.message.message_id] for row in several if row.message.message_id in found}
         return there
 
     async def _record(self, lane: str, done: _Round) -> None:

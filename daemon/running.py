@@ -15,7 +15,7 @@ from adapters.publisher import StreamPublisher
 from adapters.pull import ContinuousPull
 from adapters.service import CommandService, serve
 from adapters.status_bucket import LanePublisher, StatusBucket
-from adapters.stored_messages import sequence_of_message
+from adapters.stored_messages import sequences_of_messages
 from adapters.topology import ADVISORY_CONSUMER
 from contracts.rules import GateRules
 from contracts.subjects import DURABLE, Family, Subjects
@@ -259,7 +259,7 @@ class Daemon:
         return Relay(
             database=parts.database,
             publisher=LanePublisher(self._publisher, {status: self._status}),
-            find_message=self._find_message,
+            find_messages=self._find_messages,
             owner=parts.daemon_id,
             lanes=sorted(lanes),
             limits=RelayLimits(parts.settings.outbox.max_batch, parts.settings.outbox.backoff_max_s),
@@ -284,8 +284,8 @@ class Daemon:
             interval_s=min(_WATCH_S, parts.settings.self_heal.interval_s),
         )
 
-    async def _find_message(self, stream: str, subject: str, message_id: str, not_before: int) -> int | None:
-        return await sequence_of_message(self._parts.nats.client, stream, subject, message_id, not_before=not_before)
+    async def _find_messages(self, stream: str, subject: str, ids: frozenset[str], not_before: int) -> dict[str, int]:
+        return await sequences_of_messages(self._parts.nats.client, stream, subject, ids, not_before=not_before)
 
     def _make_pull(self, family: Family) -> ContinuousPull:
         parts = self._parts

@@ -1,13 +1,21 @@
 """Who takes work, as the server tells it; and messages found and deleted wherever they lie."""
 
 import time
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig
 
 from adapters.acks import delivery_of
-from adapters.stored_messages import delete_message, message_at, sequence_of_message, settled_until
+from adapters.stored_messages import (
+    delete_message,
+    message_at,
+    sequence_of_message,
+    sequences_of_messages,
+    settled_until,
+)
 from adapters.streams import provision
 from adapters.topology import Limits, topology
 from adapters.work_takers import subject_matches, takings
@@ -137,3 +145,23 @@ async def test_everything_before_the_first_unacknowledged_message_is_settled(
     assert await settled_at() == delivery_of(second, 0).stored_at
     await second.ack_sync()
     assert await settled_at() is None
+
+
+async def test_many_messages_of_one_subject_are_found_in_one_passage(
+    nc: Client, names: Subjects, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject, begun = names.full(PUBLISH), micros()
+    sequences = {f"m{number}": await put(nc, subject, f"m{number}") for number in range(1, 41)}
+    wanted = frozenset({"m2", "m17", "m40", "never"})
+    asked: list[str] = []
+    request = nc.request
+
+    async def counting(to: str, *arguments: Any, **options: Any) -> Msg:
+        asked.append(to)
+        return await request(to, *arguments, **options)
+
+    monkeypatch.setattr(nc, "request", counting)
+    found = await sequences_of_messages(nc, stream, subject, wanted, not_before=begun)
+
+    assert found == {message_id: sequences[message_id] for message_id in wanted - {"never"}}
+    assert len(asked) < 2 * len(sequences)

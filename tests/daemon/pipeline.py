@@ -14,7 +14,7 @@ from sqlalchemy import RowMapping, Select, func, select
 from adapters.connection import ConnectionWatch, connect, make_broker
 from adapters.publisher import StreamPublisher
 from adapters.pull import ContinuousPull
-from adapters.stored_messages import sequence_of_message
+from adapters.stored_messages import sequences_of_messages
 from adapters.streams import provision
 from adapters.topology import Limits, topology
 from contracts.delivery import Judged
@@ -121,7 +121,7 @@ class Pipeline:
         return Relay(
             database=self.database,
             publisher=publisher or StreamPublisher(self.nc),
-            find_message=self._find,
+            find_messages=self._find,
             owner=owner,
             lanes=sorted({self.subjects.stream(family) for family in RELAYED}),
             limits=RelayLimits(most_rows=100, longest_backoff_s=0.3),
@@ -129,8 +129,8 @@ class Pipeline:
             clock=clock,
         )
 
-    async def _find(self, stream: str, subject: str, message_id: str, not_before: int) -> int | None:
-        return await sequence_of_message(self.nc, stream, subject, message_id, not_before=not_before)
+    async def _find(self, stream: str, subject: str, ids: frozenset[str], not_before: int) -> dict[str, int]:
+        return await sequences_of_messages(self.nc, stream, subject, ids, not_before=not_before)
 
     def make_pull(self, *, ack_wait_s: float = 60.0) -> ContinuousPull:
         return ContinuousPull(
