@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-SECONDS = {"shared": 8.0, "alone": 6.0}
+SECONDS = {"shared": 6.0, "alone": 5.0}
 
 
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
