@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct, field
 
 # The server closes the connection of a client whose protocol line is over 4,096 bytes; the reply subject is on it too.
 MAX_SUBJECT_BYTES: Final = 3000
@@ -27,8 +28,7 @@ _HEADER_FRAME_BYTES: Final = len("NATS/1.0\r\n\r\n")
 _HEADER_LINE_BYTES: Final = len(": \r\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """One message for a stream: the whole subject, prefix included. ``message_id`` becomes ``Nats-Msg-Id``; without one
     the stream cannot know a repetition, which then is for the reader to find.
 
@@ -62,8 +62,7 @@ class Outcome(StrEnum):
     UNAVAILABLE = "unavailable"  # not stored; the stream or the server cannot take it now
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Struct, frozen=True):
     """The outcome of one message. ``sequence`` where it is stored (for a duplicate: where the first one is),
     ``reason`` and the server's ``err_code`` where it is not."""
 

@@ -8,10 +8,10 @@ there, it is looked at: if its version is not below ours, ours is out of date an
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
 import orjson
+from msgspec.structs import replace
 from nats.aio.client import Client
 
 from adapters.errors import JetStreamError

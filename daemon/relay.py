@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeAlias
 
 import anyio
 import structlog
+from msgspec import Struct
 
 from adapters.errors import AdapterError
 from adapters.outgoing import Outcome, Outgoing, Published
@@ -38,8 +39,7 @@ FindMessages: TypeAlias = Callable[[str, str, frozenset[str], int], Awaitable[Ma
 that the stream holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """What became of one row: ``sequence`` where the stream has it, None where nobody knows."""
 
     message: OutboxMessage

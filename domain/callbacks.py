@@ -7,9 +7,11 @@ while such can come it is held back, for a limited time, then decided as it stan
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, problem
 from contracts.states import JobState
@@ -108,16 +110,14 @@ class JobReport(Protocol):
     def failure(self) -> FailureFacts | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """What deciding needs from outside: how long work of each type may be silent, and new ids."""
 
     deadline_s: Mapping[WorkType, float]
     new_id: Callable[[], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Transcript:
+class Transcript(Struct, frozen=True):
     """Segments in their order; they take the place of stored ones that begin in ``[from_ms, before_ms)``.
 
     So a worker that sends its transcript in parts adds to it, and one that begins again replaces what it repeats.
@@ -128,8 +128,7 @@ class Transcript:
     segments: Sequence[SegmentFacts]
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A version of the instruction that the worker wrote."""
 
     instruction_id: str
@@ -137,8 +136,7 @@ class Draft:
     blocks: Sequence[BlockFacts]
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedReport:
+class AcceptedReport(Struct, frozen=True):
     """What an accepted callback changes. Scenes of the storyboard replace those of the same number."""
 
     decision: Decision
@@ -164,8 +162,7 @@ def decide_report(
     return signal if isinstance(signal, Problem) else _accept(job, report, signal, by, terms, newest)
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(Struct, frozen=True):
     """A callback on its way to a job. ``event_hash`` covers the payload and the id in the subject."""
 
     job_id: str

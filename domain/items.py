@@ -1,7 +1,9 @@
 """The life of a feed item: pending until a worker's result analyses it or healing gives it up."""
 
-from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.states import ItemState
@@ -9,8 +11,7 @@ from contracts.work import WorkType
 from domain.work import By, Dispatch, Overdue, Start, WorkInHand, judge_deadline
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """An item's standing; what it says is not the rule's concern. ``attempt`` counts the work messages for it."""
 
     item_id: str
@@ -19,8 +20,7 @@ class Item:
     work: WorkInHand | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ItemDecision:
+class ItemDecision(Struct, frozen=True):
     """An item after a decision; ``changed`` is false where there is nothing to store."""
 
     item: Item

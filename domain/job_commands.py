@@ -1,7 +1,9 @@
 """What an owner may ask of a job, command by command. What was met before is answered 200 and changes nothing."""
 
-from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, JsonObject, Problem, problem
 from contracts.principals import SYSTEM
@@ -33,8 +35,7 @@ _RUN_BEFORE: Final = frozenset(JobState) - TERMINAL - {JobState.CREATED, JobStat
 _BEFORE_DRAFTING: Final = frozenset({JobState.CREATED, JobState.UPLOADED, JobState.QUEUED, JobState.TRANSCRIBING})
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(Struct, frozen=True):
     """What ``job.create`` gives. At most one of ``script_id`` and ``prompt``."""
 
     job_id: str
@@ -131,8 +132,7 @@ def cancel(job: Job, by: By) -> Ruling:
     return replace(decision, events=(*decision.events, told), withdraw=work_id)
 
 
-@dataclass(frozen=True, slots=True)
-class RetryIds:
+class RetryIds(Struct, frozen=True):
     """The ids of what a retry makes: the new job and its copy of the instruction."""
 
     job_id: str

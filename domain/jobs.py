@@ -5,10 +5,12 @@ and the dispatch in one transaction, or none of them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, JsonValue, Problem, problem
 from contracts.states import JobState
@@ -35,8 +37,7 @@ class JobEventName(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
+class Approval(Struct, frozen=True):
     """Who approved which version of the instruction, and when."""
 
     by: str
@@ -45,8 +46,7 @@ class Approval:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """A job as it stands. Times are microseconds since the epoch, money is micro-dollars.
 
     ``attempt`` counts the chain of retries; ``dispatch_attempt`` counts the work messages that went out for this job
@@ -100,8 +100,7 @@ class Job:
         return Fence(self.dispatch_attempt, self.last_sequence)
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEvent:
+class AuditEvent(Struct, frozen=True):
     """Who did what when, and where it led. ``version`` is the job's after it."""
 
     job_id: str
@@ -114,8 +113,7 @@ class AuditEvent:
     details: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class JobEvent:
+class JobEvent(Struct, frozen=True):
     """What listeners are told. ``version`` orders a job's events; ``work_id`` and ``attempt`` name cancelled work."""
 
     name: JobEventName
@@ -130,8 +128,7 @@ class JobEvent:
     attempt: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """A job after a decision, and what is to be written and sent with it.
 
     ``changed`` is false where the request was met before: nothing is to be stored. ``withdraw`` is the work whose

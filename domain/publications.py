@@ -1,10 +1,12 @@
 """The life of a publication: scheduled, dispatched when due, and then whatever the publisher reports."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.principals import SYSTEM
@@ -35,8 +37,7 @@ TRANSITIONS: Final[Mapping[tuple[PublicationState, PublicationSignal], Publicati
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(Struct, frozen=True):
     """A publication's standing. ``due_at`` is when it is to be dispatched: its ``publish_at``, later after a failure.
 
     ``attempt`` counts the work messages for it, ``failures`` the retryable failures since it was scheduled.
@@ -53,8 +54,7 @@ class Publication:
     work: WorkInHand | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PublicationDecision:
+class PublicationDecision(Struct, frozen=True):
     """A publication after a decision; ``changed`` is false where there is nothing to store."""
 
     publication: Publication
@@ -66,8 +66,7 @@ class PublicationDecision:
 PublicationRuling: TypeAlias = PublicationDecision | Problem
 
 
-@dataclass(frozen=True, slots=True)
-class RetryTerms:
+class RetryTerms(Struct, frozen=True):
     """How often a retryable failure is tried again, and how long between; ``chance`` is uniform in [0, 1)."""
 
     max_attempts: int

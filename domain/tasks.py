@@ -1,10 +1,12 @@
 """The life of a task: work on a document or a video, asked for once, and again where it failed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.principals import SYSTEM
@@ -57,8 +59,7 @@ _SIGNAL_OF_REPORT: Final[Mapping[TaskState, TaskSignal]] = MappingProxyType(
 _AT_WORK: Final = frozenset({TaskState.REQUESTED, TaskState.RUNNING})
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """A task as it stands. ``attempt`` counts the work messages that went out for it."""
 
     task_id: str
@@ -91,8 +92,7 @@ class TaskReport(Protocol):
     def failure(self) -> FailureFacts | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class TaskDecision:
+class TaskDecision(Struct, frozen=True):
     """A task after a decision; ``changed`` is false where there is nothing to store."""
 
     task: Task

@@ -5,9 +5,11 @@ accepted *sequence* of the reports on the current attempt. Together they are a f
 and comes back reports for an attempt that another has taken over, and changes nothing.
 """
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.times import MICROS_PER_SECOND
@@ -20,8 +22,7 @@ _LONGEST_HOLD: Final = 1 / 20
 it in turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class By:
+class By(Struct, frozen=True):
     """Who decides, and when (microseconds since the epoch)."""
 
     actor: str
@@ -31,16 +32,14 @@ class By:
         return self.at + round(seconds * MICROS_PER_SECOND)
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """What a new piece of work needs from outside: its id, and how long a worker may be silent."""
 
     work_id: str
     deadline_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class WorkInHand:
+class WorkInHand(Struct, frozen=True):
     """The work that is out for a thing. ``redispatches`` counts how often it went out again after its deadline."""
 
     work_id: str
@@ -69,8 +68,7 @@ def judge_deadline(work: WorkInHand | None, *, at: int, max_attempts: int) -> Ov
     return Overdue.AGAIN if work.redispatches < max_attempts else Overdue.GIVE_UP
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why something failed, in the words of the worker or, where it stayed silent, in ours."""
 
     code: str
@@ -84,8 +82,7 @@ GAVE_UP: Final = Failure(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+class Dispatch(Struct, frozen=True):
     """One work message to send."""
 
     work_id: str
@@ -101,8 +98,7 @@ class Fence(NamedTuple):
     last_sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """How a report came: when the stream stored it, and whether older messages may still be on their way elsewhere.
 
     ``reorder_s`` is how long after it was stored a report may wait for them.
@@ -127,8 +123,7 @@ class Arrival:
         return Held(min(left_s, max(_FIRST_HOLD_S, growing_s)))
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """Give it back to the stream, to be decided again after this delay."""
 
     delay_s: float
@@ -156,8 +151,7 @@ OUT_OF_ORDER: Final = problem(
 EVENT_MISMATCH: Final = problem(ErrorCode.EVENT_ID_PAYLOAD_MISMATCH, "this event_id was used with another payload")
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
+class Duplicate(Struct, frozen=True):
     """The same report again: answered 200, without effect."""
 
 

@@ -1,8 +1,9 @@
 """What all callback families share: whose report it is, and which events are known already."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from contracts.delivery import Accepted
 from contracts.errors import Problem
@@ -14,8 +15,7 @@ from storage.callback_events import CallbackEvent
 from storage.unit_of_work import UnitOfWork
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """A proven callback, and the id in its subject. Its hash covers both."""
 
     family: str

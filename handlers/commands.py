@@ -1,9 +1,9 @@
 """What a command handler is given and answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from msgspec import Struct, field
 from pydantic import BaseModel
 
 from contracts.errors import JsonValue, Problem, Refusal
@@ -18,8 +18,7 @@ __all__ = ["NOT_FOUND", "Command", "Query", "Reply", "answer", "ok", "payload_of
 M = TypeVar("M", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """A command that is proven, and who gives it."""
 
     name: str
@@ -30,8 +29,7 @@ class Command:
     principal: Principal
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """The answer: a status with a result, or a problem."""
 
     status: int

@@ -1,7 +1,8 @@
 """Items of feeds: taken in, handed out to be analysed, and analysed by what a worker reports."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from contracts.delivery import Accepted
 from contracts.errors import Problem

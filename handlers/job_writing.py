@@ -6,8 +6,9 @@ writes all of them at the end in sets: the number of statements does not grow wi
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from contracts import outgoing, subjects
 from contracts.errors import JsonObject

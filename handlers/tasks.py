@@ -5,8 +5,10 @@ its type of work. What it refuses makes the task fail.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from contracts.delivery import Accepted
 from contracts.errors import JsonValue, Problem
@@ -30,8 +32,7 @@ from storage.unit_of_work import UnitOfWork
 from storage.work import SubjectKind
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """What a proven success leaves in the task."""
 
     result: JsonValue = None

@@ -6,9 +6,10 @@ its earlier message is taken out of the queue before the new one goes in.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from contracts import outgoing, subjects
 from contracts.errors import JsonObject, JsonValue
@@ -42,8 +43,7 @@ SUBJECT_FIELD: Final[Mapping[SubjectKind, str]] = MappingProxyType(
 """Under which name the work message, its callbacks and everything else carry the id of what the work is for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """One dispatch that was decided, and what the worker is told beside what all work has.
 
     ``in_hand`` is the work as the decision left it. Fields of ``needs`` whose value is None are left out.

@@ -1,11 +1,11 @@
 """The first answer to each command that changed something, keyed by (caller, command, message_id)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
 
 import orjson
+from msgspec import Struct
 from sqlalchemy import Connection, Select, select
 
 from contracts.errors import JsonValue
@@ -22,8 +22,7 @@ class CommandKey(NamedTuple):
     message_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class FirstAnswer:
+class FirstAnswer(Struct, frozen=True):
     """What a command was answered when it took effect."""
 
     payload_hash: str

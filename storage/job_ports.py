@@ -1,8 +1,9 @@
 """What handlers may ask about projects, jobs, instructions and tasks. They know these protocols, never the tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from contracts.errors import JsonObject, JsonValue
 from contracts.states import JobState
@@ -37,8 +38,7 @@ class ProjectRepository(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(Struct, frozen=True):
     """An audit event and the trace that it belongs to."""
 
     event: AuditEvent
@@ -140,8 +140,7 @@ class VersionKey(NamedTuple):
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class InstructionVersion:
+class InstructionVersion(Struct, frozen=True):
     """An immutable version of an instruction. ``blocks`` and ``issues`` as messages have them."""
 
     instruction_id: str
@@ -172,8 +171,7 @@ class InstructionRepository(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRecord:
+class TaskRecord(Struct, frozen=True):
     """A task with what was asked and what came of it. ``request_key`` is by what the same request is known again."""
 
     task: Task

@@ -5,11 +5,11 @@ when its stream confirmed it; one that the server will never take is set aside a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
 import orjson
+from msgspec import Struct, field
 from sqlalchemy import (
     Connection,
     Delete,
@@ -32,8 +32,7 @@ PENDING: Final = "pending"
 FAILED: Final = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxMessage:
+class OutboxMessage(Struct, frozen=True):
     """A message to publish: ``subject`` with the prefix, ``lane`` its stream, ``aggregate`` what its order belongs to.
 
     ``message_id`` is the envelope's id and the ``Nats-Msg-Id``.
@@ -47,8 +46,7 @@ class OutboxMessage:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class OutboxRow(Struct, frozen=True):
     """A message that waits, with what is known of earlier tries. Times are microseconds since the epoch."""
 
     position: int
@@ -58,8 +56,7 @@ class OutboxRow:
     tried_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxDepth:
+class OutboxDepth(Struct, frozen=True):
     """How much waits, and since when."""
 
     pending: int
@@ -67,8 +64,7 @@ class OutboxDepth:
     oldest_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class OwnerBacklog:
+class OwnerBacklog(Struct, frozen=True):
     """How many rows of a daemon wait, and when the oldest was written."""
 
     owner: str

@@ -1,8 +1,10 @@
 """Jobs and reports that are consistent in themselves, for tests to vary."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
+
+from msgspec.structs import replace
 
 from contracts.errors import JsonValue
 from contracts.states import JobState

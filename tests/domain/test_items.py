@@ -1,8 +1,7 @@
 """The life of a feed item."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem
 from contracts.states import ItemState

@@ -1,11 +1,11 @@
 """What a worker's callback does to a job: its order of checks, what it changes, and what waits for what."""
 
-from dataclasses import replace
 from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem
 from contracts.payloads.callbacks import JobStatus
@@ -291,7 +291,11 @@ def test_the_same_event_twice_in_a_batch_has_one_effect() -> None:
 def test_a_refused_event_does_not_use_up_its_id() -> None:
     report = Report(JobState.DRAFTING, 3)
     outcomes = fold(
-        [incoming(report), incoming(Report(JobState.TRANSCRIBING, 3)), incoming(replace(report, sequence=4))]
+        [
+            incoming(report),
+            incoming(Report(JobState.TRANSCRIBING, 3)),
+            incoming(Report(report.status, 4, event_id=report.event_id)),
+        ]
     )
     refused(outcomes[0], ErrorCode.INVALID_TRANSITION)
     accepted(outcomes[1])

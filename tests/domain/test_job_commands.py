@@ -1,9 +1,9 @@
 """What each command does in each state: its effect, its repetition, its refusal."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem
 from contracts.states import JobState

@@ -1,9 +1,10 @@
 """The life of a task: reports, fences, deadlines, and being asked for again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem
 from contracts.payloads.callbacks import TaskStatus

@@ -1,11 +1,11 @@
 """What the daemon remembers of commands, of operations and of price lists."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from storage.command_log import CommandKey, FirstAnswer
