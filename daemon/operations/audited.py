@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, Refusal, problem
 from contracts.principals import Scope
