@@ -48,6 +48,10 @@ class _Reading:
         return self.envelope.get("envelope_version")
 
     @property
+    def has_known_version(self) -> bool:
+        return type(self.version) is int and self.version in ENVELOPE_VERSIONS
+
+    @property
     def kind(self) -> str:
         return _kind_of(self.contract)
 
@@ -81,13 +85,10 @@ class _Reading:
 
 def examine(delivery: Delivery, value: JsonValue, contract: Contract | None, rules: GateRules) -> Judged:
     """Judge a body that has been read as JSON, step by step."""
-    if not numbers_in_range(value):
-        return Refused(NUMBER_OUT_OF_RANGE, _kind_of(contract), None, None, delivery)
-    if not isinstance(value, dict):
-        return Refused(_NO_OBJECT, _kind_of(contract), None, None, delivery)
-    compat = rules.compat_at(delivery.stored_at) and "envelope_version" not in value
-    reading = _adapted(delivery, contract, value) if compat else _Reading(delivery, contract, value)
-    if type(reading.version) is not int or reading.version not in ENVELOPE_VERSIONS:
+    reading = _reading(delivery, value, contract, rules)
+    if isinstance(reading, Problem):
+        return Refused(reading, _kind_of(contract), None, None, delivery)
+    if not reading.has_known_version:
         return _refuse(reading, version_problem(reading.envelope))
     proven, violations = _prove(reading)
     violations += _beside_the_body(reading, rules)
@@ -97,6 +98,33 @@ def examine(delivery: Delivery, value: JsonValue, contract: Contract | None, rul
     if proven is None:
         return _refuse(reading, _unsupported_schema(reading))
     return _accept(reading, proven)
+
+
+def examine_envelope(
+    delivery: Delivery, value: JsonValue, contract: Contract, rules: GateRules
+) -> JsonObject | Problem:
+    """All that can be told of a body without a look at its payload: the envelope as it is to be read, or a problem."""
+    reading = _reading(delivery, value, contract, rules)
+    if isinstance(reading, Problem):
+        return reading
+    why = version_problem(reading.envelope)
+    if reading.has_known_version:
+        violations = [*_envelope_details(reading), *_beside_the_body(reading, rules)]
+        violations = _with_nuls(reading, violations, within_payload=False)
+        if not violations and reading.door is not None:
+            return reading.envelope
+        why = refused(violations) if violations else _unsupported_schema(reading)
+    return why.traced(trace_of(reading.envelope))
+
+
+def _reading(delivery: Delivery, value: JsonValue, contract: Contract | None, rules: GateRules) -> _Reading | Problem:
+    """The body as it is to be read under the rules."""
+    if not numbers_in_range(value):
+        return NUMBER_OUT_OF_RANGE
+    if not isinstance(value, dict):
+        return _NO_OBJECT
+    compat = rules.compat_at(delivery.stored_at) and "envelope_version" not in value
+    return _adapted(delivery, contract, value) if compat else _Reading(delivery, contract, value)
 
 
 def _adapted(delivery: Delivery, contract: Contract | None, value: JsonObject) -> _Reading:
@@ -132,21 +160,27 @@ def _fitting_version(contract: Contract, payload: JsonObject) -> str:
 def _prove(reading: _Reading) -> tuple[Proven1 | Proven2 | None, list[Detail]]:
     """The envelope as a model, or what is wrong with it; neither where only the schema version is unknown."""
     door = reading.door
+    if door is None:
+        return None, _envelope_details(reading)
     try:
-        if door is not None:
-            return (door.prove_1 if reading.version == 1 else door.prove_2)(reading.envelope), []
+        return (door.prove_1 if reading.version == 1 else door.prove_2)(reading.envelope), []
+    except ValidationError as error:
+        return None, details_of(error)
+
+
+def _envelope_details(reading: _Reading) -> list[Detail]:
+    """What is wrong with the envelope, around a payload that is not looked into."""
+    try:
         (Envelope1 if reading.version == 1 else Envelope2).model_validate(reading.envelope)
     except ValidationError as error:
         violations = details_of(error)
     else:
         violations = []
-    if door is None:
-        violations += _kind_details(reading)
-    return None, violations
+    return [*violations, *_kind_details(reading)]
 
 
 def _kind_details(reading: _Reading) -> Iterator[Detail]:
-    """What the model of a known schema says of the kind, where there is no such model."""
+    """What the model of a known schema says of the kind, where no such model is used."""
     if reading.contract is None:
         yield Detail("kind", "unknown_kind", "The subject should name a known kind")
     elif reading.version != 1:
@@ -168,13 +202,13 @@ def _beside_the_body(reading: _Reading, rules: GateRules) -> Iterator[Detail]:
         )
 
 
-def _with_nuls(reading: _Reading, violations: list[Detail]) -> list[Detail]:
+def _with_nuls(reading: _Reading, violations: list[Detail], *, within_payload: bool = True) -> list[Detail]:
     """U+0000 is one violation with a code of its own, whatever other rule of the field it breaks."""
     if b"\\u0000" not in reading.delivery.body:
         return violations
     # Which fields of a payload may hold it is a matter of its schema: of an unknown one nobody knows.
     data: set[tuple[str, ...]] = {("payload",)}
-    if reading.door is not None:
+    if reading.door is not None and within_payload:
         data = {("payload", name) for name in reading.door.schema.model.may_hold_nul}
     nuls = {dotted(path) for path in _nuls(reading.envelope, (), data)}
     return [detail for detail in violations if detail.path not in nuls] + [

@@ -199,6 +199,8 @@ class Door:
         proven = prove_command(opened, self._rules)
         if isinstance(proven, Problem):
             return proven
+        if proven.adapted:
+            self._metrics.count_adapted(proven)
         payload = cast(BaseModel, proven.payload)  # the quick proof is for ingest alone
         return Command(proven.kind, proven.message_id, proven.trace_id, payload, proven.payload_hash, principal)
 

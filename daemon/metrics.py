@@ -191,7 +191,7 @@ class Metrics:
                 producer = self._producer(judged.producer or "unknown")
                 self.refused.labels(str(outcome.error["code"]), producer).inc()
             elif isinstance(judged, Accepted) and judged.adapted:
-                self.adapted.labels(judged.kind, self._producer(judged.producer)).inc()
+                self.count_adapted(judged)
         again = sum(judged.delivery.delivered > 1 for judged in batch)
         if again:
             self.redelivered.inc(again)
@@ -199,6 +199,10 @@ class Metrics:
         self.stage_seconds.labels("commit").observe(seconds)
         self.lag_seconds.observe(max(0.0, (now - min(judged.delivery.stored_at for judged in batch)) / _MICROS))
         self.facts(settled.facts)
+
+    def count_adapted(self, message: Accepted) -> None:
+        """Count what could only be read in compat mode."""
+        self.adapted.labels(message.kind, self._producer(message.producer)).inc()
 
     def facts(self, facts: Sequence[Fact]) -> None:
         """Count what handlers report once it is committed."""

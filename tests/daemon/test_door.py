@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import jwt
 import nats
@@ -224,3 +225,16 @@ async def test_a_principal_that_asks_too_often_is_told_how_long_to_wait(nc_guard
     assert (limited[0].error["code"], detail["path"], detail["code"]) == ("RATE_LIMITED", "", "rate_limited")
     assert 0 < detail["retry_after_ms"] <= 1_000
     assert (await one("modest")).status == 404
+
+
+async def test_compat_mode_takes_bare_commands_and_counts_them(tmp_path: Path) -> None:
+    with running_daemon(tmp_path, "[contracts]\nmode = 'compat'\n") as compat:
+        nc = await nats.connect(compat.nats_url)
+        made = await ask(nc, "hg.cmd.project.create", body=b'{"name":"Spring"}')
+        again = await ask(nc, "hg.cmd.project.create", body=b'{"name":"Spring"}')
+        await nc.close()
+        adapted = metric(compat.http_url, "headgate_messages_adapted_total", kind="project.create", producer="unknown")
+
+    assert (made.status, made.result["name"]) == (201, "Spring")
+    assert (again.status, again.payload["replayed"], again.result) == (200, True, made.result)
+    assert adapted == 2
