@@ -6,6 +6,8 @@ from sqlalchemy import Connection, Select, column, literal_column, select, table
 
 from storage.callback_events import CallbackEvents
 from storage.command_log import CommandLog
+from storage.content import SqlIdeaRepository, SqlScriptRepository
+from storage.content_ports import IdeaRepository, ScriptRepository
 from storage.dead_letter_catalog import DeadLetterCatalog
 from storage.dead_letters import DeadLetters
 from storage.inbox import Inbox
@@ -128,6 +130,14 @@ class UnitOfWork:
     @property
     def items(self) -> ItemRepository:
         return SqlItemRepository(self.connection)
+
+    @property
+    def ideas(self) -> IdeaRepository:
+        return SqlIdeaRepository(self.connection)
+
+    @property
+    def scripts(self) -> ScriptRepository:
+        return SqlScriptRepository(self.connection)
 
     @property
     def publications(self) -> PublicationRepository:

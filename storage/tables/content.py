@@ -1,4 +1,4 @@
-"""What the pipeline is fed with and what it puts out: items of feeds, publications."""
+"""What the pipeline is fed with and what it puts out: items of feeds, ideas, scripts, publications."""
 
 from typing import Final
 
@@ -32,6 +32,45 @@ feed_items: Final = Table(
     integer("updated_at"),
     Index("ix_feed_items_published_at", "published_at", "item_id"),
     Index("ix_feed_items_status_published_at", "status", "published_at"),
+    sqlite_strict=True,
+)
+
+ideas: Final = Table(
+    "ideas",
+    metadata,
+    text("idea_id", primary_key=True),
+    text("topic"),
+    text("objective"),
+    text("hook"),
+    text("format"),
+    text("message_id"),
+    text("trace_id"),
+    text("producer"),
+    integer("created_at"),
+    integer("received_at"),
+    integer("updated_at"),
+    Index("ix_ideas_created_at", "created_at", "idea_id"),
+    sqlite_strict=True,
+)
+
+scripts: Final = Table(
+    "scripts",
+    metadata,
+    text("script_id", primary_key=True),
+    # No foreign key: a script may come before its idea.
+    text("idea_id"),
+    text("title"),
+    text("body"),
+    integer("duration_s"),
+    text("scenes"),
+    text("message_id"),
+    text("trace_id"),
+    text("producer"),
+    integer("created_at"),
+    integer("received_at"),
+    integer("updated_at"),
+    Index("ix_scripts_created_at", "created_at", "script_id"),
+    Index("ix_scripts_idea_id", "idea_id", "created_at", "script_id"),
     sqlite_strict=True,
 )
 
