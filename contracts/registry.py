@@ -13,7 +13,19 @@ from pydantic import create_model
 from contracts.envelope import Proven1, Proven2
 from contracts.errors import JsonObject, JsonValue
 from contracts.outgoing import DEAD_LETTER_KIND, RECEIPT_KIND, REPLY_KIND
-from contracts.payloads import callbacks, feed, jobs, ledger, operations, ops, outgoing, schedule, session, work
+from contracts.payloads import (
+    callbacks,
+    content,
+    feed,
+    jobs,
+    ledger,
+    operations,
+    ops,
+    outgoing,
+    schedule,
+    session,
+    work,
+)
 from contracts.payloads.base import Payload
 from contracts.payloads.session_quick import QuickEnvelope, prove_usage
 from contracts.subjects import DURABLE, Family, parse_callback
@@ -190,6 +202,14 @@ _JOB_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
         "task.get": jobs.TaskGet,
     }
 )
+_CONTENT_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
+    {
+        "idea.get": content.IdeaGet,
+        "idea.list": content.IdeaList,
+        "script.get": content.ScriptGet,
+        "script.list": content.ScriptList,
+    }
+)
 _OPERATIONS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
     {
         "dead-letters": operations.DeadLetters,
@@ -216,6 +236,8 @@ REGISTRY: Final = Registry(
             Schema("2.0", session.SessionUsage, quick=prove_usage),
         ),
         contract(Family.INGEST, "feed.item", Schema("1.0", feed.FeedItem)),
+        contract(Family.INGEST, "content.idea", Schema("1.0", content.ContentIdea)),
+        contract(Family.INGEST, "content.script", Schema("1.0", content.ContentScript)),
         contract(Family.INGEST, "content.schedule", Schema("1.0", schedule.ContentSchedule)),
         contract(
             Family.CALLBACK, "item.result", Schema("1.0", callbacks.ItemResult), address="callback.item.{item_id}"
@@ -242,6 +264,7 @@ REGISTRY: Final = Registry(
         ),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _JOB_COMMANDS.items()),
         contract(Family.COMMAND, "ledger.get", Schema("1.0", ledger.LedgerGet)),
+        *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _CONTENT_COMMANDS.items()),
         contract(Family.OPS, "health-check", Schema("1.0", ops.HealthCheck)),
         contract(Family.OPS, "self-heal", Schema("1.0", ops.SelfHeal)),
         *(contract(Family.OPS, name, Schema("1.0", model)) for name, model in _OPERATIONS.items()),

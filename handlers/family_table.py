@@ -3,6 +3,7 @@
 from types import MappingProxyType
 from typing import Final
 
+from handlers.content import take_ideas, take_scripts
 from handlers.effects import Families
 from handlers.items import take_item_results, take_items
 from handlers.job_callbacks import take_job_reports
@@ -16,6 +17,8 @@ FAMILIES: Final[Families] = MappingProxyType(
         "session.event": take_sessions,
         "session.usage": take_sessions,
         "feed.item": take_items,
+        "content.idea": take_ideas,
+        "content.script": take_scripts,
         "content.schedule": take_schedules,
         "item.result": take_item_results,
         "publish.result": take_publish_results,

@@ -4,13 +4,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from handlers import job_queries
+from handlers import content_queries, job_queries
 from handlers.commands import Query
 from handlers.ledger import get_session
 
 QUERIES: Final[Mapping[str, Query]] = MappingProxyType(
     {
         "ledger.get": get_session,
+        "idea.get": content_queries.get_idea,
+        "idea.list": content_queries.list_ideas,
+        "script.get": content_queries.get_script,
+        "script.list": content_queries.list_scripts,
         "project.get": job_queries.get_project,
         "project.list": job_queries.list_projects,
         "job.get": job_queries.get_job,

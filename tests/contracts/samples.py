@@ -67,6 +67,29 @@ def event(**changes: Json) -> dict[str, Json]:
     } | changes
 
 
+def idea(**changes: Json) -> dict[str, Json]:
+    """A content.idea 1.0 payload."""
+    return {
+        "idea_id": "idea-1",
+        "topic": "Harbours",
+        "objective": "saves",
+        "hook": "You have walked past this door",
+        "format": "short video",
+    } | changes
+
+
+def script(**changes: Json) -> dict[str, Json]:
+    """A content.script 1.0 payload."""
+    return {
+        "script_id": "script-1",
+        "idea_id": "idea-1",
+        "title": "The harbour door",
+        "body": "Most people pass it. We went in.",
+        "duration_s": 30,
+        "scenes": [{"text": "A door", "duration_s": 10}, {"text": "The hall behind it", "duration_s": 20}],
+    } | changes
+
+
 def envelope(
     payload: Json, kind: str = "session.usage", schema_version: str = "2.0", **changes: Json
 ) -> dict[str, Json]:

@@ -1,0 +1,65 @@
+"""What posts are made of: ideas, the scripts of them, and what is asked of both."""
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from contracts.payloads.base import CLOSED, Payload
+from contracts.payloads.jobs import Page
+from contracts.payloads.schedule import Objective
+from contracts.types import Count, Identifier, Text, Timestamp
+
+
+class ContentIdea(Payload):
+    """content.idea 1.0"""
+
+    idea_id: Identifier
+    topic: Text
+    objective: Objective
+    hook: Text
+    format: Text
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class ContentScene:
+    """A scene of a script as it is written."""
+
+    text: Text
+    duration_s: Count
+
+
+class ContentScript(Payload):
+    """content.script 1.0"""
+
+    script_id: Identifier
+    idea_id: Identifier
+    title: Text
+    body: Text
+    duration_s: Count
+    scenes: list[ContentScene]
+
+
+class ContentList(Page):
+    """What came within a time: ``since`` is inclusive, ``until`` is not."""
+
+    since: Timestamp | None = Field(default=None, alias="from")
+    until: Timestamp | None = Field(default=None, alias="to")
+
+
+class IdeaGet(Payload):
+    """idea.get 1.0: one idea with its newest scripts."""
+
+    idea_id: Identifier
+
+
+class IdeaList(ContentList):
+    """idea.list 1.0"""
+
+
+class ScriptGet(Payload):
+    """script.get 1.0: one script with its idea."""
+
+    script_id: Identifier
+
+
+class ScriptList(ContentList):
+    """script.list 1.0"""
