@@ -7,6 +7,7 @@ from contracts.errors import JsonObject, JsonValue
 from contracts.work import WorkType
 from domain.jobs import Job
 from domain.work import Dispatch, WorkInHand
+from handlers.content import scripts_for_work
 from handlers.effects import Context
 from handlers.job_views import scene_view
 from handlers.work import Order, hand_out
@@ -33,6 +34,8 @@ def hand_out_for_jobs(dispatches: Sequence[JobDispatch], uow: UnitOfWork, contex
     approved = [key for job in rendered if (key := _approved_version(job)) is not None]
     versions = uow.instructions.versions(sorted(approved))
     scenes = uow.artifacts.scenes(sorted(job.job_id for job in rendered))
+    processed = [each.job for each in dispatches if each.dispatch.type is not WorkType.JOB_RENDER]
+    scripts = scripts_for_work([job.script_id for job in processed], uow)
     orders: list[Order] = []
     for each in dispatches:
         job = each.job
@@ -40,7 +43,7 @@ def hand_out_for_jobs(dispatches: Sequence[JobDispatch], uow: UnitOfWork, contex
             key = _approved_version(job)
             needs = _to_render(job, None if key is None else versions.get(key), scenes.get(job.job_id, ()))
         else:
-            needs = _to_process(job)
+            needs = _to_process(job, scripts.get(job.script_id))
         orders.append(
             Order(SubjectKind.JOB, job.job_id, each.dispatch, _in_hand(job, each.dispatch), needs, each.trace_id)
         )
@@ -59,9 +62,10 @@ def _approved_version(job: Job) -> VersionKey | None:
     return VersionKey(job.instruction_id, job.approval.version)
 
 
-def _to_process(job: Job) -> JsonObject:
+def _to_process(job: Job, script: JsonObject | None) -> JsonObject:
     return {
         "video_uri": job.video_uri,
+        "script": script,
         "prompt": job.prompt,
         "checkpoint": job.checkpoint,
         "objective": job.objective,

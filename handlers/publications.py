@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from contracts.delivery import Accepted
-from contracts.errors import JsonValue, Problem
+from contracts.errors import JsonObject, JsonValue, Problem
 from contracts.payloads.callbacks import PublishOutcome, PublishResult
 from contracts.payloads.schedule import ContentSchedule
 from contracts.principals import SYSTEM
@@ -18,6 +18,7 @@ from domain.access import NOT_FOUND
 from domain.publications import PublicationDecision, PublicationRuling, RetryTerms
 from domain.work import GAVE_UP, UNEXPLAINED, By, Failure, Overdue
 from handlers.callbacks import Report, decide_in_order, reports_of
+from handlers.content import scripts_for_work
 from handlers.effects import Context, Effects
 from handlers.work import Order, finish, give_up, hand_out, in_hand, start
 from storage.failure_text import failure_text, read_failure
@@ -202,9 +203,11 @@ class PublicationDesk:
     def _orders(self) -> list[Order]:
         rows = [self._rows[decision.publication.post_id] for decision in self._dispatched]
         videos = self._uow.publications.video_urls(sorted({row.job_id for row in rows if row.job_id is not None}))
+        scripts = scripts_for_work([row.script_id for row in rows], self._uow)
+        needs = [_needs(row, videos.get(row.job_id or ""), scripts.get(row.script_id)) for row in rows]
         return [
-            Order(SubjectKind.PUBLICATION, row.post_id, decision.dispatch, work, _needs(row, videos), row.trace_id)
-            for decision, row in zip(self._dispatched, rows, strict=True)
+            Order(SubjectKind.PUBLICATION, row.post_id, decision.dispatch, work, told, row.trace_id)
+            for decision, row, told in zip(self._dispatched, rows, needs, strict=True)
             if decision.dispatch is not None and (work := decision.publication.work) is not None
         ]
 
@@ -258,12 +261,13 @@ def _standing(row: Publication, work: Mapping[str, WorkRow]) -> rules.Publicatio
     )
 
 
-def _needs(row: Publication, videos: Mapping[str, str]) -> dict[str, JsonValue]:
+def _needs(row: Publication, video_url: str | None, script: JsonObject | None) -> dict[str, JsonValue]:
     return {
         "platform": row.platform,
         "publish_at": format_micros(row.publish_at),
         "caption": row.caption,
         "hashtags": orjson.loads(row.hashtags),
         "topic": row.topic,
-        "video_url": videos.get(row.job_id or ""),
+        "video_url": video_url,
+        "script": script,
     }
