@@ -11,7 +11,7 @@ from contracts.times import format_micros
 from domain.differences import Change, differences
 from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.effects import Context
-from handlers.pages import cursor, page, read_cursor
+from handlers.pages import cursor, page, read_cursor, read_place
 from storage.dead_letter_catalog import Letter, LetterFilter, LetterGroup
 from storage.replays import Replay
 from storage.unit_of_work import UnitOfWork
@@ -35,8 +35,7 @@ def list_letters(command: Command, uow: UnitOfWork, context: Context) -> Reply:
 def list_groups(command: Command, uow: UnitOfWork, context: Context) -> Reply:
     """``dead-letters groups``: what failed alike, the most first; what nobody need look at only where asked for."""
     wanted = payload_of(command, asked.DeadLetters)
-    mark = read_cursor("groups", wanted.cursor, int)
-    offset = 0 if mark is None else int(mark[0])
+    offset = read_place("groups", wanted.cursor)
     rows = uow.dead_letter_catalog.groups(_filter(wanted, states=_OPEN), offset=offset, limit=wanted.limit + 1)
     places = {group: number for number, group in enumerate(rows, start=offset + 1)}
     return ok(page(rows, wanted.limit, group_view, lambda group: cursor("groups", places[group]), context))
@@ -48,8 +47,7 @@ def show_letter(command: Command, uow: UnitOfWork, context: Context) -> Reply:
     letter = uow.dead_letter_catalog.get(wanted.dead_letter_id or "")
     if letter is None:
         return refuse(NOT_FOUND)
-    mark = read_cursor("body", wanted.cursor, int)
-    body = _body_view(letter, uow, context, offset=0 if mark is None else int(mark[0]))
+    body = _body_view(letter, uow, context, offset=read_place("body", wanted.cursor))
     return ok(letter_view(letter) | body | {"replays": _replays(letter, uow, context)})
 
 

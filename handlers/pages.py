@@ -36,7 +36,26 @@ def read_cursor(kind: str, given: str | None, *types: type[str] | type[int]) -> 
         raise Refusal(BAD_CURSOR) from None
     if not isinstance(mark, list) or [type(part) for part in mark] != [str, *types] or mark[0] != kind:
         raise Refusal(BAD_CURSOR)
+    if not all(map(_can_be_looked_for, mark)):
+        raise Refusal(BAD_CURSOR)
     return tuple(mark[1:])
+
+
+def read_place(kind: str, given: str | None) -> int:
+    """How much of a counted list came before, by a cursor of that one number; 0 where none was given.
+
+    Raises as :func:`read_cursor` does.
+    """
+    mark = read_cursor(kind, given, int)
+    place = 0 if mark is None else int(mark[0])
+    if not 0 <= place < _MOST_PLACES:
+        raise Refusal(BAD_CURSOR)
+    return place
+
+
+def _can_be_looked_for(part: str | int) -> bool:
+    """Whether a database bears the part: no list gave one that it does not."""
+    return "\0" not in part if isinstance(part, str) else _LEAST <= part <= _GREATEST
 
 
 def page(
@@ -77,4 +96,7 @@ def _shortened(item: JsonObject, room: int) -> JsonObject:
 
 
 _MOST_BYTES_OF_CHARACTER: Final = 6
+_MOST_PLACES: Final = 2**31 - 1
+_LEAST: Final = -(2**63)
+_GREATEST: Final = 2**63 - 1
 BAD_CURSOR: Final[Problem] = invalid_field("payload.cursor", "cursor", "Cursor should be one that this list gave")

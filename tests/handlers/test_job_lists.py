@@ -7,7 +7,7 @@ import pytest
 
 from contracts.errors import JsonObject, Refusal
 from handlers.commands import answer
-from handlers.pages import cursor, page, read_cursor
+from handlers.pages import cursor, page, read_cursor, read_place
 from handlers.query_table import QUERIES
 from storage.database import Database
 from tests.handlers.owners import SEGMENTS, House, Json, command, result
@@ -114,6 +114,31 @@ def test_one_item_that_is_too_large_comes_alone_and_cut() -> None:
     assert item["truncated"] is True
     assert len(orjson.dumps(item)) <= 1_000
     assert read_cursor("texts", str(whole["next_cursor"]), str) == ("é",)
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1])
+async def test_a_cursor_with_a_number_that_no_database_bears_is_refused(database: Database, number: int) -> None:
+    house = House(database)
+    job_id = await house.drafted()
+
+    history = await house.ask("job.history", {"job_id": job_id, "cursor": cursor("history", number)})
+    transcript = await house.ask("job.transcript", {"job_id": job_id, "cursor": cursor("transcript", 1, number, 1, 1)})
+
+    assert (history.status, transcript.status) == (400, 400)
+
+
+async def test_a_cursor_with_a_character_that_no_database_bears_is_refused(database: Database) -> None:
+    reply = await House(database).ask("project.list", {"cursor": cursor("projects", "a\0b")})
+
+    assert reply.status == 400
+
+
+def test_a_place_that_is_counted_is_neither_negative_nor_beyond_every_list() -> None:
+    assert read_place("things", cursor("things", 7)) == 7
+    assert read_place("things", None) == 0
+    for place in (-1, 2**31, 2**63 - 1):
+        with pytest.raises(Refusal):
+            read_place("things", cursor("things", place))
 
 
 def test_a_cursor_is_read_as_it_was_made() -> None:
