@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
+from storage.answers import Answer
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
 from storage.failures import StorageConflict
 from storage.tables.work import callback_events
@@ -36,7 +37,7 @@ class CallbackEvents:
         if not event_ids:
             return {}
         asked = as_parameter([(event_id,) for event_id in event_ids]) | {"in_family": family}
-        return {row.event_id: row.event_hash for row in self._connection.execute(_known(self._dialect), asked)}
+        return {row.event_id: row.event_hash for row in _known(self._dialect).rows(self._connection, asked)}
 
     def add(self, events: Sequence[CallbackEvent]) -> None:
         """Keep *events*, none of which is known. Raises :class:`StorageConflict` where another daemon took one of them
@@ -51,11 +52,10 @@ _KEY: Final = ("event_id",)
 
 
 @cache
-def _known(dialect: str) -> Select[str, str]:
+def _known(dialect: str) -> Answer:
     these = BatchRows(dialect, callback_events, _KEY).contains
-    return select(callback_events.c.event_id, callback_events.c.event_hash).where(
-        callback_events.c.family == bindparam("in_family"), these
-    )
+    known = select(callback_events.c.event_id, callback_events.c.event_hash)
+    return Answer(dialect, known.where(callback_events.c.family == bindparam("in_family"), these))
 
 
 @cache

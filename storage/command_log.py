@@ -6,9 +6,10 @@ from typing import Final, NamedTuple
 
 import orjson
 from msgspec import Struct
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, select
 
 from contracts.errors import JsonValue
+from storage.answers import Answer
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
 from storage.failures import StorageConflict
 from storage.tables.journal import command_log
@@ -45,7 +46,7 @@ class CommandLog:
         """The first answers to those of *keys* that took effect before."""
         if not keys:
             return {}
-        rows = self._connection.execute(_find(self._dialect), as_parameter(keys))
+        rows = _find(self._dialect).rows(self._connection, as_parameter(keys))
         return {
             CommandKey(row.caller, row.command, row.message_id): FirstAnswer(
                 row.payload_hash, row.status, orjson.loads(row.result)
@@ -74,12 +75,11 @@ _KEY: Final = CommandKey._fields
 
 
 @cache
-def _find(dialect: str) -> Select[str, str, str, str, int, str]:
+def _find(dialect: str) -> Answer:
     batch = BatchRows(dialect, command_log, _KEY)
     log = command_log.c
-    return select(log.caller, log.command, log.message_id, log.payload_hash, log.status, log.result).select_from(
-        batch.source.join(command_log, batch.same)
-    )
+    found = select(log.caller, log.command, log.message_id, log.payload_hash, log.status, log.result)
+    return Answer(dialect, found.select_from(batch.source.join(command_log, batch.same)))
 
 
 @cache

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, TypeAlias
 
-from sqlalchemy import Connection, Delete, Select, delete, select
+from sqlalchemy import Connection, Delete, delete, select
 
+from storage.answers import Answer
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
 from storage.failures import StorageConflict
 from storage.tables.journal import inbox
@@ -70,8 +71,8 @@ class Inbox:
         """The payload hash of each of *keys* that was taken."""
         if not keys:
             return {}
-        result = self._connection.execute(_known(self._dialect), as_parameter(keys))
-        return {(row.kind, row.message_id): row.payload_hash for row in result}
+        rows = _known(self._dialect).rows(self._connection, as_parameter(keys))
+        return {(row.kind, row.message_id): row.payload_hash for row in rows}
 
     def keep(self, keys: Sequence[Key]) -> None:
         """Have *keys* outlive the others: they are those of imports, which are repeated at any time."""
@@ -90,11 +91,10 @@ def _insert(dialect: str) -> UpsertInsert:
 
 
 @cache
-def _known(dialect: str) -> Select[str, str, str]:
+def _known(dialect: str) -> Answer:
     batch = BatchRows(dialect, inbox, _KEY)
-    return select(inbox.c.kind, inbox.c.message_id, inbox.c.payload_hash).select_from(
-        batch.source.join(inbox, batch.same)
-    )
+    known = select(inbox.c.kind, inbox.c.message_id, inbox.c.payload_hash)
+    return Answer(dialect, known.select_from(batch.source.join(inbox, batch.same)))
 
 
 @cache

@@ -4,7 +4,7 @@ Whoever changes a job loads it locked, so that two daemons decide on one job one
 has to see to it that a version never goes back.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from contracts.states import JobState
 from contracts.work import WorkType
 from domain.jobs import Approval, AuditEvent, Job
 from domain.work import WorkInHand
+from storage.answers import Answer, AnswerRow
 from storage.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
 from storage.failure_text import failure_text, read_failure
 from storage.failures import StorageConflict
@@ -36,21 +37,18 @@ class SqlJobRepository:
     def locked(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
         return self._locked(_by_id(self._dialect), [(job_id,) for job_id in job_ids])
 
-    def _locked(self, statement: Select[*tuple[Any, ...]], wanted: Sequence[tuple[str, ...]]) -> Mapping[str, Job]:
+    def _locked(self, answer: Answer, wanted: Sequence[tuple[str, ...]]) -> Mapping[str, Job]:
+        """The work is asked for once the jobs are locked: before that it may still change."""
         if not wanted:
             return {}
-        return self._with_work(self._connection.execute(statement, as_parameter(wanted)))
-
-    def _with_work(self, rows: Iterable[Row[*tuple[Any, ...]]]) -> Mapping[str, Job]:
-        """The work is asked for once the jobs are locked: before that it may still change."""
-        found = list(rows)
+        found = answer.rows(self._connection, as_parameter(wanted))
         work = Work(self._connection).of([row.work_id for row in found if row.work_id is not None])
         return {row.job_id: _job(row, work.get(row.work_id)) for row in found}
 
     def retries_of(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
         if not job_ids:
             return {}
-        rows = self._connection.execute(_retries(self._dialect), as_parameter([(job_id,) for job_id in job_ids]))
+        rows = _retries(self._dialect).rows(self._connection, as_parameter([(job_id,) for job_id in job_ids]))
         return {row.retry_of: _job(row, None) for row in rows}
 
     def get(self, job_id: str, *, owner: str) -> Job | None:
@@ -120,7 +118,7 @@ def _changing(job: Job) -> tuple[Scalar, ...]:
     )  # fmt: skip
 
 
-def _job(row: Row[*tuple[Any, ...]], work: WorkRow | None) -> Job:
+def _job(row: AnswerRow, work: WorkRow | None) -> Job:
     approval = None
     if row.approved_version is not None:
         approval = Approval(row.approved_by, row.approved_at, row.approved_version, row.approval_note)
@@ -183,27 +181,27 @@ def _event(row: Row[*tuple[Any, ...]]) -> AuditEvent:
     )
 
 
-def _locking(dialect: str, *names: str) -> Select[*tuple[Any, ...]]:
+def _locking(dialect: str, *names: str) -> Answer:
     """Jobs by *names*, locked in the order of their ids, so that two daemons do not wait for each other in a circle."""
     batch = BatchRows(dialect, jobs, names)
     found = select(*_ALL).select_from(batch.source.join(jobs, batch.same)).order_by(jobs.c.job_id)
-    return found.with_for_update(of=jobs)
+    return Answer(dialect, found.with_for_update(of=jobs))
 
 
 @cache
-def _owned(dialect: str) -> Select[*tuple[Any, ...]]:
+def _owned(dialect: str) -> Answer:
     return _locking(dialect, "job_id", "owner")
 
 
 @cache
-def _by_id(dialect: str) -> Select[*tuple[Any, ...]]:
+def _by_id(dialect: str) -> Answer:
     return _locking(dialect, "job_id")
 
 
 @cache
-def _retries(dialect: str) -> Select[*tuple[Any, ...]]:
+def _retries(dialect: str) -> Answer:
     batch = BatchRows(dialect, jobs, ("retry_of",))
-    return select(*_ALL).select_from(batch.source.join(jobs, batch.same))
+    return Answer(dialect, select(*_ALL).select_from(batch.source.join(jobs, batch.same)))
 
 
 @cache

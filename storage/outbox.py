@@ -6,7 +6,7 @@ when its stream confirmed it; one that the server will never take is set aside a
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from msgspec import Struct, field
@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 
+from storage.answers import Answer
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_rows, with_blobs
 from storage.tables.journal import outbox
 
@@ -88,7 +89,7 @@ class Outbox:
     def waiting(self, *, owner: str, lane: str, limit: int, max_bytes: int) -> list[OutboxRow]:
         """The next rows of *lane* in order: at most *limit*, and at most *max_bytes* of bodies, but one at least."""
         wanted = {"owner": owner, "lane": lane, "limit": limit, "max_bytes": max_bytes}
-        return [_outbox_row(*row) for row in self._connection.execute(_waiting(), wanted)]
+        return [_outbox_row(*row) for row in _waiting(self._dialect).rows(self._connection, wanted)]
 
     def lanes(self, *, owner: str) -> set[str]:
         """The lanes in which *owner* has something waiting."""
@@ -195,7 +196,7 @@ _DEPTH: Final = select(
 
 
 @cache
-def _waiting() -> Select[*tuple[Any, ...]]:
+def _waiting(dialect: str) -> Answer:
     """Sizes first, so that no body is read that will not be sent."""
     lengths = (
         select(outbox.c.position, func.length(outbox.c.body).label("length"))
@@ -208,7 +209,7 @@ def _waiting() -> Select[*tuple[Any, ...]]:
     sizes = select(lengths.c.position, lengths.c.length, through.label("through")).subquery()
     fits = or_(sizes.c.through <= bindparam("max_bytes"), sizes.c.through == sizes.c.length)
     row = outbox.c
-    return (
+    waiting = (
         select(
             row.position,
             row.message_id,
@@ -225,6 +226,7 @@ def _waiting() -> Select[*tuple[Any, ...]]:
         .where(fits)
         .order_by(row.position)
     )
+    return Answer(dialect, waiting)
 
 
 @cache

@@ -7,10 +7,12 @@ all of them. Here the transaction's function runs whole in the writer's thread: 
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
@@ -19,6 +21,9 @@ from storage.failures import DataRefused, StorageAway, of_driver, translate_erro
 from storage.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+_MOST_TOGETHER: Final = 16
 
 WRITE: Final = "BEGIN IMMEDIATE"
 """Takes the write lock at once: a reader that turns writer later would meet "database is locked" without waiting."""
@@ -82,6 +87,45 @@ class _Lane:
         self._open: set[Connection] = set()
         self._closed = False
 
+    async def run(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run *work* in a transaction of its own."""
+        return await asyncio.wrap_future(self.submit(self.transaction, partial(_alone, work)))
+
+    def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have a thread of the lane call *function*."""
+        if self._closed:
+            raise StorageAway("the database is closed")
+        return self._pool.submit(function, *args, **kwargs)
+
+    def transaction(self, body: Callable[[Connection], T]) -> T:
+        """In a thread of the lane: run *body* in one transaction."""
+        try:
+            with self._connect().begin() as transaction:
+                return body(transaction.connection)
+        except StorageAway:
+            self._discard()
+            raise
+        except DataRefused as refused:
+            raise _fit_to_tell(refused) from None
+        except MemoryError as error:
+            self._discard()
+            raise StorageAway("MemoryError") from error
+
+    async def close(self) -> None:
+        self._closed = True
+        await asyncio.to_thread(self._pool.shutdown, wait=True)
+        while self._open:
+            self._open.pop().close()
+
+    def _connect(self) -> Connection:
+        try:
+            return self._connection()
+        except Exception as error:
+            failure = of_driver(error)
+            if failure is None or failure is error:
+                raise
+            raise failure from error
+
     def _connection(self) -> Connection:
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is None:
@@ -98,38 +142,86 @@ class _Lane:
             self._open.discard(connection)
             connection.close()
 
-    def _transaction(self, work: Callable[[UnitOfWork], T]) -> T:
-        try:
-            with self._connect().begin() as transaction:
-                return work(UnitOfWork(transaction.connection))
-        except StorageAway:
-            self._discard()
-            raise
-        except DataRefused as refused:
-            raise refused from None  # the driver's own words may quote the data
-        except MemoryError as error:
-            self._discard()
-            raise StorageAway("MemoryError") from error
 
-    def _connect(self) -> Connection:
+class _Request(Generic[T]):
+    """A unit of work that waits for the writer, with the future of whoever waits for it."""
+
+    def __init__(self, work: Callable[[UnitOfWork], T]) -> None:
+        self.done: Future[T] = Future()
+        self._work = work
+        self._conclude: Callable[[], None] | None = None
+
+    def carry_out(self, connection: Connection) -> None:
+        """Run the work, alone in its transaction."""
+        self._conclude = partial(self.done.set_result, self._work(UnitOfWork(connection)))
+
+    def carry_out_among_others(self, connection: Connection) -> None:
+        """Run the work so that what it changed is gone where it fails. Raises what ends the whole transaction."""
+        connection.exec_driver_sql("SAVEPOINT unit")
         try:
-            return self._connection()
-        except Exception as error:
-            failure = of_driver(error)
-            if failure is None or failure is error:
-                raise
-            raise failure from error
+            self.carry_out(connection)
+        except (StorageAway, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - told to whoever asked for the work
+            connection.exec_driver_sql("ROLLBACK TO unit")
+            self._conclude = partial(self.done.set_exception, _fit_to_tell(error))
+        connection.exec_driver_sql("RELEASE unit")
+
+    def committed(self) -> None:
+        """Tell what the work came to, now that the transaction is durable."""
+        assert self._conclude is not None  # noqa: S101 - set by either way of carrying it out
+        self._conclude()
+
+
+class _Writer:
+    """Group commit: units of work that queued while the last transaction ran share the next one, and its sync.
+
+    Each is a savepoint of its own: one that fails leaves no trace and does not touch its neighbours.
+    """
+
+    def __init__(self, lane: _Lane) -> None:
+        self._lane = lane
+        self._queue: deque[_Request[Any]] = deque()
 
     async def run(self, work: Callable[[UnitOfWork], T]) -> T:
-        if self._closed:
-            raise StorageAway("the database is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._transaction, work)
+        request = _Request(work)
+        self._queue.append(request)
+        self._lane.submit(self._work_off)
+        return await asyncio.wrap_future(request.done)
 
-    async def close(self) -> None:
-        self._closed = True
-        await asyncio.to_thread(self._pool.shutdown, wait=True)
-        while self._open:
-            self._open.pop().close()
+    def _work_off(self) -> None:
+        queued = [self._queue.popleft() for _ in range(min(_MOST_TOGETHER, len(self._queue)))]
+        group = [request for request in queued if request.done.set_running_or_notify_cancel()]
+        if not group:
+            return
+        try:
+            self._lane.transaction(partial(_carry_out, group))
+        except Exception as error:  # noqa: BLE001 - told to all who wait for the transaction
+            for request in group:
+                request.done.set_exception(error)
+        else:
+            for request in group:
+                request.committed()
+
+
+def _carry_out(group: Sequence[_Request[Any]], connection: Connection) -> None:
+    if len(group) == 1:
+        group[0].carry_out(connection)
+        return
+    for request in group:
+        request.carry_out_among_others(connection)
+
+
+def _alone(work: Callable[[UnitOfWork], T], connection: Connection) -> T:
+    return work(UnitOfWork(connection))
+
+
+def _fit_to_tell(error: Exception) -> Exception:
+    """Without the driver's own words, which may quote the data."""
+    if isinstance(error, DataRefused):
+        error.__cause__ = None
+        error.__suppress_context__ = True
+    return error
 
 
 class SqliteDatabase:
@@ -142,7 +234,8 @@ class SqliteDatabase:
     dialect: Final = "sqlite"
 
     def __init__(self, path: Path, *, busy_timeout_ms: int = 5_000, readers: int = 2) -> None:
-        self._writer = _Lane(sqlite_engine(path, busy_timeout_ms=busy_timeout_ms), threads=1, name="db-writer")
+        self._writing = _Lane(sqlite_engine(path, busy_timeout_ms=busy_timeout_ms), threads=1, name="db-writer")
+        self._writer = _Writer(self._writing)
         self._readers = _Lane(
             sqlite_engine(path, busy_timeout_ms=busy_timeout_ms, begin=READ), threads=readers, name="db-reader"
         )
@@ -155,4 +248,4 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         await self._readers.close()
-        await self._writer.close()
+        await self._writing.close()

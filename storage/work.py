@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from contracts.times import MICROS_PER_SECOND
+from storage.answers import Answer
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_into, insert_rows
 from storage.outbox import PENDING
 from storage.tables.journal import outbox
@@ -125,7 +126,7 @@ class Work:
         """The rows of *work_ids*, in hand or not."""
         if not work_ids:
             return {}
-        rows = self._connection.execute(_by_id(self._dialect), as_parameter(_alone(work_ids)))
+        rows = _by_id(self._dialect).rows(self._connection, as_parameter(_alone(work_ids)))
         return {row.work_id: WorkRow(*row) for row in rows}
 
     def overdue(self, *, now: int, limit: int, kinds: Sequence[str]) -> list[WorkRow]:
@@ -270,8 +271,8 @@ def _keep_alive(dialect: str) -> Update:
 
 
 @cache
-def _by_id(dialect: str) -> Select[*tuple[Any, ...]]:
-    return select(*_ALL).where(_these(dialect))
+def _by_id(dialect: str) -> Answer:
+    return Answer(dialect, select(*_ALL).where(_these(dialect)))
 
 
 @cache
