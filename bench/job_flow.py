@@ -1,8 +1,8 @@
-"""Jobs from their creation to their end: created and run by owners, taken by a worker and ended by one callback.
+"""Jobs from their creation to the end of their work: created and run by owners, worked on and reported by a worker.
 
-Each job is two commands, a work message, a callback, and the events and views that follow from them, with all promises
-kept: validated, idempotent, in the database with fsync, told through the outbox. The one callback that ends a job at
-once is that of its failure; a success would be three, which is no more what a no-op of a task queue is.
+Each job is two commands, a work message, three callbacks (a success passes three states), and all the events and views
+that follow from them, with all promises kept: validated, idempotent, in the database with fsync, told through the
+outbox.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from contracts.delivery import Delivery
 from contracts.subjects import Family, Subjects
 
 _NAMES: Final = Subjects()
-_ENDED: Final = "FAILED"
+_STEPS: Final = ("TRANSCRIBING", "DRAFTING", "AWAITING_APPROVAL")
 _AT_ONCE: Final = 500
 _TIMEOUT_S: Final = 120.0
 _CONSUMER: Final = "bench-worker"
@@ -53,7 +53,7 @@ async def _flow(client: Client, caller: Caller, project_id: str, jobs: int) -> f
 
     async def on_transition(event: Msg) -> None:
         nonlocal ended
-        ended += orjson.loads(event.data)["payload"]["to"] == _ENDED
+        ended += orjson.loads(event.data)["payload"]["to"] == _STEPS[-1]
         if ended == jobs:
             finished.set()
 
@@ -103,13 +103,15 @@ async def _worker(url: str) -> AsyncIterator[None]:
 
 async def _work(pull: ContinuousPull, publisher: StreamPublisher) -> None:
     while taken := await pull.take(_AT_ONCE):
-        reports = [_report(delivery) for delivery in taken]
+        reports = [
+            _report(delivery, sequence, status) for sequence, status in enumerate(_STEPS, 1) for delivery in taken
+        ]
         await publisher.publish(_NAMES.stream(Family.CALLBACK), reports)
         await pull.ack(taken)
 
 
-def _report(delivery: Delivery) -> Outgoing:
+def _report(delivery: Delivery, sequence: int, status: str) -> Outgoing:
     order = orjson.loads(delivery.body)["payload"]
-    event_id = f"{order['work_id']}:1"
-    said: dict[str, str | int] = {"event_id": event_id, "attempt": 1, "sequence": 1, "status": _ENDED}
+    event_id = f"{order['work_id']}:{sequence}"
+    said: dict[str, str | int] = {"event_id": event_id, "attempt": 1, "sequence": sequence, "status": status}
     return Outgoing(f"hg.callback.job.{order['job_id']}", envelope("job.status", said, event_id), event_id)

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 _MOST_BYTES: Final = 4 * 2**20
 _IDLE_CHECK_S: Final = 5.0
-_PACE_S: Final = 0.02
+PACE_S: Final = 0.02
 _MICROS: Final = 1_000_000
 
 FindMessages: TypeAlias = Callable[[str, str, frozenset[str], int], Awaitable[Mapping[str, int]]]
@@ -96,7 +96,10 @@ class _Round:
 
 
 class Relay:
-    """Publishes the outbox rows of one daemon."""
+    """Publishes the outbox rows of one daemon.
+
+    ``paces_s`` has the lanes whose rounds under load keep another pace than :data:`PACE_S`.
+    """
 
     def __init__(
         self,
@@ -110,11 +113,13 @@ class Relay:
         metrics: Metrics,
         clock: Callable[[], int],
         keepers: Mapping[str, LaneKeeper] | None = None,
+        paces_s: Mapping[str, float] | None = None,
     ) -> None:
         self._database = database
         self._publisher = publisher
         self._find_messages = find_messages
         self._keepers = dict(keepers or {})
+        self._paces_s = dict(paces_s or {})
         self._owner = owner
         self._limits = limits
         self._metrics = metrics
@@ -171,8 +176,9 @@ class Relay:
 
         Rounds keep a pace: what is committed meanwhile shares the next one, which costs hardly more than one message.
         """
+        pace_s = self._paces_s.get(lane, PACE_S)
         while True:
-            next_round = asyncio.get_running_loop().time() + _PACE_S
+            next_round = asyncio.get_running_loop().time() + pace_s
             rows = await self._database.read(
                 lambda uow: uow.outbox.waiting(
                     owner=self._owner, lane=lane, limit=self._limits.most_rows, max_bytes=_MOST_BYTES
