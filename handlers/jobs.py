@@ -56,8 +56,9 @@ class JobBoard:
         return job if job is not None and job.owner == owner else None
 
     def retry_of(self, job: Job) -> Job | None:
-        """The job that was made by retrying this one."""
-        return self._retries.get(job.job_id)
+        """The job that was made by retrying this one, as the last decision left it."""
+        retried = self._retries.get(job.job_id)
+        return None if retried is None else self._jobs.get(retried.job_id, retried)
 
     def instruction_is_valid(self, job: Job) -> bool:
         key = _newest(job)

@@ -219,6 +219,19 @@ async def test_commands_on_one_job_in_one_batch_are_decided_in_their_order(datab
     assert (await house.view(job_id))["version"] == 4
 
 
+async def test_a_retry_that_is_met_shows_what_the_commands_before_it_left(database: Database) -> None:
+    house = House(database)
+    failed = await house.running()
+    await house.report(failed, 1, "FAILED")
+    again = result(await house.give("job.retry", {"job_id": failed}))["job_id"]
+
+    done = await house.carry_out([command("job.cancel", {"job_id": again}), command("job.retry", {"job_id": failed})])
+
+    cancelled, met = map(result, done.replies)
+    assert (cancelled["job_id"], cancelled["status"]) == (again, "CANCELLED")
+    assert met == cancelled
+
+
 def _break(given: Command, desk: Desk) -> Reply:
     raise RuntimeError("a mistake of ours")
 
