@@ -7,6 +7,7 @@ from sqlalchemy import text as sql
 
 from storage.tables.base import integer, metadata, real, text
 
+_HAS_FAILED: Final = sql("status = 'FAILED'")
 _IS_RETRY: Final = sql("retry_of IS NOT NULL")
 _IS_KEYED: Final = sql("request_key IS NOT NULL")
 
@@ -58,7 +59,7 @@ jobs: Final = Table(
     text("prompt", nullable=True),
     Index("ix_jobs_project_id", "project_id", "job_id"),
     Index("ix_jobs_project_id_status", "project_id", "status", "job_id"),
-    Index("ix_jobs_status", "status", "updated_at"),
+    Index("ix_jobs_failed", "job_id", sqlite_where=_HAS_FAILED, postgresql_where=_HAS_FAILED),
     # A failed job is retried by one new job, whoever asks at the same time.
     Index("uq_jobs_retry_of", "retry_of", unique=True, sqlite_where=_IS_RETRY, postgresql_where=_IS_RETRY),
     sqlite_strict=True,
@@ -77,8 +78,6 @@ job_events: Final = Table(
     text("to_state"),
     text("details"),
     text("trace_id"),
-    Index("ix_job_events_at", "at"),
-    Index("ix_job_events_trace_id", "trace_id"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

@@ -32,10 +32,8 @@ work: Final = Table(
     integer("created_at"),
     integer("updated_at"),
     UniqueConstraint("message_id"),
-    Index("ix_work_subject", "subject_kind", "subject_id", "created_at"),
     Index("ix_work_deadline_at", "deadline_at", sqlite_where=_DISPATCHED, postgresql_where=_DISPATCHED),
     Index("ix_work_counted_from", "type", "counted_from", sqlite_where=_DISPATCHED, postgresql_where=_DISPATCHED),
-    Index("ix_work_state_updated_at", "state", "updated_at"),
     sqlite_strict=True,
 )
 
@@ -82,7 +80,6 @@ callback_events: Final = Table(
     integer("sequence", nullable=True),
     text("trace_id"),
     integer("received_at"),
-    Index("ix_callback_events_subject", "family", "subject_id", "received_at"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
