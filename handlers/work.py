@@ -128,12 +128,24 @@ def _payload(order: Order, context: Context) -> JsonObject:
 
 
 def finish(work_ids: Sequence[str], uow: UnitOfWork, context: Context, *, failure: Failure | None = None) -> None:
-    """A report ended this work: done, or failed for *failure*. What went out more than once may still lie in the queue
-    for somebody to do in vain: it is removed."""
+    """A report ended this work: done, or failed for *failure*. What may still lie in the queue for somebody to do in
+    vain, or a second time, is removed."""
     ids = sorted(work_ids)
-    uow.work.supersede([row.work_id for row in uow.work.of(ids).values() if row.redispatches])
+    uow.work.supersede([row.work_id for row in uow.work.of(ids).values() if _may_be_done_again(row)])
     state = WorkState.DONE if failure is None else WorkState.FAILED
     uow.work.end(ids, state, now=context.now, failure=failure_text(failure))
+
+
+def _may_be_done_again(row: WorkRow) -> bool:
+    """Whether it does harm when a worker that reported died before it acknowledged, and another gets the message.
+
+    A post must not go out twice, and a failed publication or task is handed out again under a new message. The others
+    are left to the worker's acknowledgement, for a removal costs two requests: what is reported of them is refused.
+    """
+    return row.redispatches > 0 or row.subject_kind in _HANDED_OUT_ANEW
+
+
+_HANDED_OUT_ANEW: Final = frozenset({SubjectKind.PUBLICATION, SubjectKind.TASK})
 
 
 def withdraw(work_ids: Sequence[str], uow: UnitOfWork, context: Context) -> None:

@@ -4,6 +4,8 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.work.conftest import Pipeline, soon, until
 
 Json = dict[str, Any]
@@ -147,6 +149,30 @@ async def test_a_retryable_failure_is_tried_again_later_and_a_final_one_is_not(p
     )
     assert pipeline.one("SELECT status FROM publications") == "failed"
     assert json.loads(pipeline.one("SELECT failure FROM publications"))["code"] == "GONE"
+
+
+@pytest.mark.parametrize(
+    ("failure", "waiting"),
+    [(None, 0), ({"code": "BUSY", "message": "later", "retryable": True}, 1)],
+    ids=["published", "to be tried again"],
+)
+async def test_a_worker_that_dies_between_report_and_acknowledgement_leaves_no_post_to_go_out_twice(
+    pipeline: Pipeline, failure: Json | None, waiting: int
+) -> None:
+    await pipeline.send("content.schedule", schedule(publish_at=soon()))
+    await pipeline.take_work("publish")
+    outcome = {"outcome": "published"} if failure is None else {"outcome": "failed", "failure": failure}
+    await pipeline.report("publish", "post-1", "publish.result", {"event_id": "e1", **outcome})
+    await pipeline.becomes(1 + waiting, "SELECT attempt FROM publications")
+
+    async def the_reported_one_is_gone() -> bool:
+        return await pipeline.waiting_work() == waiting
+
+    await until(the_reported_one_is_gone)
+    if waiting:
+        message, work = await pipeline.take_work("publish")
+        assert work["attempt"] == 2
+        await message.ack()
 
 
 async def test_what_is_due_while_the_daemon_is_dead_goes_out_when_it_is_back(pipeline: Pipeline) -> None:
