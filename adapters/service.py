@@ -4,6 +4,7 @@ nats-py serves an endpoint one request at a time, and counts as its duration wha
 only takes the request in and returns; who answers it, and when, is decided elsewhere.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,6 +15,7 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.micro.request import Request
+from nats.micro.service import Endpoint as ServedEndpoint
 from nats.micro.service import Service
 
 log = structlog.get_logger(__name__)
@@ -49,10 +51,14 @@ class CommandService:
         self._service = service
 
     async def stop(self) -> None:
-        """Take no more requests. What was taken may still be answered."""
+        """Take no more requests. What the server had sent is handed on first, and may still be answered."""
         try:
+            # The library itself would drop what lies in its queues or is on the wire.
+            endpoints = self._service._endpoints  # noqa: SLF001 - it has no way to drain an endpoint
+            await asyncio.gather(*(_drain(endpoint) for endpoint in endpoints))
+            endpoints.clear()
             await self._service.stop()
-        except (NatsError, TimeoutError) as error:
+        except (NatsError, OSError, TimeoutError) as error:
             log.warning("service_not_drained", reason=str(error) or type(error).__name__)
 
     async def reply(self, subject: str, body: bytes, *, error: str | None, status: int) -> None:
@@ -85,6 +91,11 @@ async def serve(
         )
     await nc.flush()  # the server knows all of them: whoever asks from now on is answered
     return CommandService(nc, service)
+
+
+async def _drain(endpoint: ServedEndpoint) -> None:
+    if (subscription := endpoint._subscription) is not None:  # noqa: SLF001 - as above
+        await subscription.drain()  # type: ignore[no-untyped-call] # the library's annotations leave it out
 
 
 def _taker(endpoint: str, take: Callable[[IncomingRequest], Awaitable[None]]) -> Callable[[Request], Awaitable[None]]:

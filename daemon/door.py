@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias, cast
 
+import anyio
 import structlog
 from anyio.abc import TaskGroup
 from pydantic import BaseModel
@@ -126,6 +127,9 @@ class Door:
         self._replies = replies
         self._queries: deque[_Asked] = deque()
         self._asked = asyncio.Event()
+        self._unanswered = 0
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
         self._changing: ChangeQueue[_Call] = ChangeQueue(
             database=database,
             changes=changes,
@@ -146,8 +150,10 @@ class Door:
         tasks.start_soon(self._changing.run)
 
     async def finish(self) -> None:
-        """Return when every change that was asked for is answered."""
+        """Return when every question and every change that was taken in is answered; operations are waited for by
+        nobody."""
         await self._changing.finish()
+        await self._all_answered.wait()
 
     async def take(self, request: IncomingRequest) -> None:
         """Take one request in; it is answered here where it is refused, else later."""
@@ -164,8 +170,7 @@ class Door:
         if isinstance(command, Problem):
             await self._turn_away(request, started, route, command)
         elif isinstance(route, QueryRoute):
-            self._queries.append(_Asked(request, started, command, route.answer))
-            self._asked.set()
+            self._ask(_Asked(request, started, command, route.answer))
         elif isinstance(route, ChangeRoute):
             self._changing.put(_Call(request, started, command))
         elif self._tasks is not None:
@@ -204,6 +209,12 @@ class Door:
         payload = cast(BaseModel, proven.payload)  # the quick proof is for ingest alone
         return Command(proven.kind, proven.message_id, proven.trace_id, payload, proven.payload_hash, principal)
 
+    def _ask(self, call: _Asked) -> None:
+        self._queries.append(call)
+        self._unanswered += 1
+        self._all_answered.clear()
+        self._asked.set()
+
     async def _answer_queries(self) -> None:
         while True:
             await self._asked.wait()
@@ -229,10 +240,17 @@ class Door:
             replies = [self._broken(group[0].command, error)]
         for call, reply in zip(group, replies, strict=True):
             await self._answer(call, reply)
+            self._unanswered -= 1
+        if not self._unanswered:
+            self._all_answered.set()
 
     async def _operate(self, call: _Call, operate: Operation) -> None:
         try:
             reply = await operate(call.command)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await self._answer(call, refuse(STOPPING))
+            raise
         except StorageAway:
             reply = refuse(UNAVAILABLE)
         except Exception as error:  # noqa: BLE001 - a reply always comes; the cause is logged
@@ -279,5 +297,6 @@ def _failure(reply: Reply) -> str | None:
 
 
 UNAVAILABLE: Final = problem(ErrorCode.UNAVAILABLE, "storage is away; try again")
+STOPPING: Final = problem(ErrorCode.UNAVAILABLE, "the daemon is stopping; try again")
 TOO_LARGE: Final = problem(ErrorCode.INTERNAL_ERROR, "the answer is larger than the server's max_payload")
 INTERNAL: Final = problem(ErrorCode.INTERNAL_ERROR, "the command could not be carried out")

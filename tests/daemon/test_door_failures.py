@@ -1,6 +1,7 @@
 """The door where something breaks behind it: a reply comes all the same, and tells nothing of the cause."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -78,6 +79,7 @@ async def door(
         )
         yield subject
         await service.stop()
+        await made.finish()
         tasks.cancel_scope.cancel()
 
 
@@ -151,3 +153,35 @@ async def test_an_answer_too_large_to_be_sent_is_an_error_and_no_silence(line: P
         answer = await ask(line.nc, subject, {"session_id": "a"})
 
     assert (answer.status, answer.error["code"]) == (500, "INTERNAL_ERROR")
+
+
+async def test_every_question_that_was_taken_in_is_answered_before_the_door_is_shut(line: Pipeline) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(command: Command, uow: UnitOfWork, context: Context) -> Reply:
+        begun.set()
+        return ok({"waited": go_on.wait(10), "dialect": uow.connection.dialect.name, "of": f"{command} {context}"})
+
+    async with door(line, query(slow)) as subject:
+        asked = [asyncio.create_task(ask(line.nc, subject, {"session_id": str(number)})) for number in range(100)]
+        await asyncio.to_thread(begun.wait, 10)
+        await line.nc.flush()
+        asyncio.get_running_loop().call_later(0.05, go_on.set)
+
+    assert [answer.status for answer in await asyncio.gather(*asked)] == [200] * 100
+
+
+async def test_an_operation_that_a_stop_cuts_short_is_answered(line: Pipeline) -> None:
+    begun = asyncio.Event()
+
+    async def endless(command: Command) -> Reply:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError(command)
+
+    async with door(line, OperationRoute(CONTRACT, endless)) as subject:
+        asked = asyncio.create_task(ask(line.nc, subject, {"session_id": "a"}))
+        await begun.wait()
+
+    answer = await asked
+    assert (answer.status, answer.error["code"]) == (503, "UNAVAILABLE")
