@@ -9,6 +9,7 @@ from daemon.door import ChangeRoute, Operation, OperationRoute, QueryRoute, Rout
 from daemon.health import HealthCheck
 from daemon.operating import Operating
 from daemon.operations.audit import OpsAudit
+from daemon.operations.audited import Audited
 from daemon.operations.health_check import HealthCheckOperation
 from daemon.operations.self_heal import SelfHealOperation
 from daemon.self_heal import SelfHeal
@@ -52,5 +53,5 @@ def operations(
     return {
         **operating.operations(),
         "health-check": HealthCheckOperation(health, audit),
-        "self-heal": SelfHealOperation(healing, audit, database),
+        "self-heal": Audited(SelfHealOperation(healing), audit, database),
     }

@@ -3,8 +3,10 @@
 import json
 from typing import Any, Final
 
+import orjson
 import pytest
 
+from tests.support.commands import ask, command
 from tests.work.conftest import SECRET, Pipeline, soon, until
 
 Json = dict[str, Any]
@@ -260,3 +262,17 @@ async def test_a_killed_daemon_leaves_one_message_of_each_work(pipeline: Pipelin
         message, work = await pipeline.take_work("item.analyse")
         assert work["attempt"] == attempt
         await message.nak()
+
+
+async def test_a_round_that_is_asked_for_again_is_answered_with_the_first_ones_result(pipeline: Pipeline) -> None:
+    asked = orjson.dumps(command("self-heal", {}, message_id="round-1"))
+    first = await ask(pipeline.nc, "hg.ops.self-heal", body=asked)
+    last_round = pipeline.one("SELECT started_at FROM self_heal_rounds")
+    again = await ask(pipeline.nc, "hg.ops.self-heal", body=asked)
+    changed = orjson.dumps(command("self-heal", {"dry_run": True}, message_id="round-1"))
+    conflict = await ask(pipeline.nc, "hg.ops.self-heal", body=changed)
+
+    assert first.status == again.status == 200
+    assert (again.payload["replayed"], again.result) == (True, first.result)
+    assert conflict.error["code"] == "IDEMPOTENCY_CONFLICT"
+    assert pipeline.one("SELECT started_at FROM self_heal_rounds") == last_round
