@@ -61,8 +61,11 @@ class Desk:
             self._boards[kind].load()
 
     def write(self) -> None:
+        """Have the boards write. They are let go of: a desk and its boards know each other, and all that is on them
+        would wait for the collector."""
         for board in self._boards.values():
             board.write()
+        self._boards.clear()
 
 
 @dataclass(frozen=True, slots=True)

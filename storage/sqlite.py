@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -35,11 +35,14 @@ _PRAGMAS: Final = (
     "foreign_keys=on",
     # A checkpoint every 16 MiB of log instead of 4: fewer random writes under load, still a small file.
     "wal_autocheckpoint=4000",
-    "cache_size=-32768",
     "temp_store=memory",
     # Some builds overwrite what is deleted with zeros, at the cost of writing pages that would only be freed.
     "secure_delete=fast",
 )
+
+
+_CACHE_KIB: Final[Mapping[str, int]] = {WRITE: 32_768, READ: 4_096}
+"""Of each connection. There are several readers, and what they ask for, the system has in memory anyway."""
 
 
 def sqlite_engine(path: Path, *, busy_timeout_ms: int, begin: str = WRITE) -> Engine:
@@ -64,6 +67,7 @@ def sqlite_engine(path: Path, *, busy_timeout_ms: int, begin: str = WRITE) -> En
                 dbapi.execute("PRAGMA journal_mode=wal")
             for pragma in _PRAGMAS:
                 dbapi.execute(f"PRAGMA {pragma}")
+            dbapi.execute(f"PRAGMA cache_size=-{_CACHE_KIB[begin]}")
             if begin == READ:
                 dbapi.execute("PRAGMA query_only=on")
         except sqlite3.Error:
