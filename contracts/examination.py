@@ -18,8 +18,8 @@ from contracts.envelope import (
     Proven1,
     Proven2,
 )
-from contracts.errors import Detail, ErrorCode, JsonObject, JsonValue, Problem, invalid_field, problem
-from contracts.json_strict import NUMBER_OUT_OF_RANGE, numbers_in_range
+from contracts.errors import Detail, ErrorCode, JsonObject, JsonValue, Problem, Refusal, invalid_field, problem
+from contracts.json_strict import NUMBER_OUT_OF_RANGE, numbers_in_range, read
 from contracts.problems import details_of, dotted, refused
 from contracts.receipts import receipt_subject
 from contracts.registry import Contract, Door
@@ -125,6 +125,18 @@ def _reading(delivery: Delivery, value: JsonValue, contract: Contract | None, ru
         return _NO_OBJECT
     compat = rules.compat_at(delivery.stored_at) and "envelope_version" not in value
     return _adapted(delivery, contract, value) if compat else _Reading(delivery, contract, value)
+
+
+def refused_unread(delivery: Delivery, contract: Contract | None, rules: GateRules, why: Problem) -> Refused:
+    """*why*, under the ids that the body gives itself where it can be read: nobody vouches for them, as for
+    those of any refused message, but by them it is found again."""
+    try:
+        reading = _reading(delivery, read(delivery.body), contract, rules)
+    except Refusal as refusal:
+        reading = refusal.problem
+    if isinstance(reading, Problem):
+        return Refused(why, _kind_of(contract), None, None, delivery)
+    return _refuse(reading, why)
 
 
 def _adapted(delivery: Delivery, contract: Contract | None, value: JsonObject) -> _Reading:

@@ -14,7 +14,7 @@ from contracts.canonical import payload_hash
 from contracts.delivery import Accepted, Delivery, Judged, Refused
 from contracts.envelope import CURRENT_ENVELOPE, Proven2
 from contracts.errors import ErrorCode, JsonValue, Problem, Refusal, problem
-from contracts.examination import UNKNOWN_KIND, examine
+from contracts.examination import UNKNOWN_KIND, examine, refused_unread
 from contracts.json_strict import read
 from contracts.payloads.session_quick import QuickEnvelope
 from contracts.receipts import RECEIPT_HEADER
@@ -23,7 +23,7 @@ from contracts.rules import GateRules
 from contracts.subjects import Family
 
 Screen: TypeAlias = Callable[[Delivery], Problem | None]
-"""What a family demands before its bodies are read at all: None, or why it refuses."""
+"""What a family demands before anything that its bodies say is judged: None, or why it refuses."""
 
 Finish: TypeAlias = Callable[[Accepted], Judged]
 """What a family makes of a message that is proven in all other respects."""
@@ -58,7 +58,7 @@ class Gate:
         if contract is not None and contract.family in self._screens:
             objection = self._screens[contract.family](delivery)
             if objection is not None:
-                return _unread(delivery, contract, objection)
+                return refused_unread(delivery, contract, self._rules, objection)
         try:
             value = read(body)
         except Refusal as refusal:

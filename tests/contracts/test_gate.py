@@ -240,7 +240,7 @@ def test_a_receipt_subject_under_an_allowed_prefix_is_taken_and_any_other_refuse
     assert where(judged) == {("headers.Headgate-Receipt", "receipt_subject"), ("payload.status", "enum")}
 
 
-def test_a_family_s_own_screen_stands_before_the_body_is_read() -> None:
+def test_a_family_s_own_screen_stands_before_what_the_body_says() -> None:
     unsigned = problem(ErrorCode.CALLBACK_SIGNATURE_INVALID, "the signature does not hold")
 
     def screen(asked: Delivery) -> Problem | None:
@@ -249,7 +249,24 @@ def test_a_family_s_own_screen_stands_before_the_body_is_read() -> None:
     gate = Gate(REGISTRY, GateRules(), {Family.INGEST: screen})
 
     assert samples.problem(gate.judge(delivery(b"not json"))) == unsigned
+    assert samples.problem(gate.judge(delivery({"envelope_version": 9}))) == unsigned
     assert only(gate.judge(delivery(b"not json", headers={"signed": "yes"}))).code == "json_invalid"
+
+
+@pytest.mark.parametrize(
+    ("payload", "readable"),
+    [(b"{}", True), (b"null", True), (b'{"beyond": 1e999}', False), (b'{"a": 1, "a": 1}', False)],
+)
+def test_what_a_screen_refuses_is_found_by_the_ids_that_it_gives_itself(payload: bytes, readable: bool) -> None:
+    unsigned = problem(ErrorCode.CALLBACK_SIGNATURE_INVALID, "the signature does not hold")
+    gate = Gate(REGISTRY, GateRules(), {Family.INGEST: lambda _: unsigned})
+
+    body = orjson.dumps({**envelope(usage()), "payload": "here"}).replace(b'"here"', payload)
+    judged = gate.judge(delivery(body))
+
+    assert isinstance(judged, Refused)
+    assert judged.problem == unsigned.traced(TRACE if readable else None)
+    assert (judged.kind, judged.message_id) == ("session.usage", "planner-7:000123" if readable else None)
 
 
 def test_unknown_fields_are_named_shortened_and_without_control_characters() -> None:
