@@ -7,6 +7,8 @@ from typing import Final
 MICROS_PER_DOLLAR: Final = 1_000_000
 MONEY_PATTERN: Final = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
 MAX_DOLLARS: Final = 10**12
+MAX_MICROS: Final = MAX_DOLLARS * MICROS_PER_DOLLAR - 1
+"""The largest amount that can be written: sums that pass it could neither be told nor, soon, be stored."""
 
 _MONEY: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,6}))?")
 

@@ -13,7 +13,8 @@ from typing import Final, Protocol, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, problem
+from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, invalid_field, problem
+from contracts.money import MAX_MICROS
 from contracts.states import JobState
 from contracts.work import WorkType
 from domain.access import NOT_FOUND
@@ -34,6 +35,8 @@ from domain.work import (
 )
 
 _NO_CONTENT: Final = 204
+
+COST_TOO_LARGE: Final = invalid_field("payload.cost_usd", "total_too_large", "the job's costs add up to too much")
 
 
 class SegmentFacts(Protocol):
@@ -159,7 +162,11 @@ def decide_report(
     overtook = isinstance(signal, Problem) or skips(job.fence, report.sequence)
     if overtook and _older_could_help(job, report) and (held := arrival.hold()) is not None:
         return held
-    return signal if isinstance(signal, Problem) else _accept(job, report, signal, by, terms, newest)
+    if isinstance(signal, Problem):
+        return signal
+    if job.actual_cost_usd_micros + (report.cost_usd_micros or 0) > MAX_MICROS:
+        return COST_TOO_LARGE
+    return _accept(job, report, signal, by, terms, newest)
 
 
 class Incoming(Struct, frozen=True):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from contracts.money import MICROS_PER_DOLLAR
+from contracts.money import MAX_MICROS
 from domain.backoff import delay_s
 
 FIRST_WAIT_S: Final = 1.0
@@ -134,10 +134,8 @@ def cost_usd_micros(
         parts.append(round(per_second_usd_micros * runtime_s))
     if per_run_usd_micros is not None:
         parts.append(per_run_usd_micros if succeeded else 0)
-    return min(sum(parts), _MOST_COST) if parts else None
+    return min(sum(parts), MAX_MICROS) if parts else None
 
-
-_MOST_COST: Final = 10**12 * MICROS_PER_DOLLAR - 1
 
 _QUERY: Final = re.compile(r"(https?://[^\s?#'\"<>]+)[?#][^\s'\"<>]*", re.IGNORECASE)
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")

@@ -13,6 +13,7 @@ from contracts.states import JobState
 from contracts.work import WorkType
 from domain.access import NOT_FOUND
 from domain.callbacks import (
+    COST_TOO_LARGE,
     AcceptedReport,
     Incoming,
     JobReport,
@@ -319,3 +320,13 @@ def test_jobs_of_one_batch_do_not_touch_each_other() -> None:
     outcomes = decide_reports(reports, {"job-1": a_job(JobState.QUEUED), "job-2": other}, {}, TERMS)
     assert accepted(outcomes[0]).decision.job.job_id == "job-1"
     refused(outcomes[1], ErrorCode.INVALID_TRANSITION)
+
+
+def test_costs_that_add_up_to_more_than_can_be_written_are_refused_and_change_nothing() -> None:
+    most = 10**18 - 1
+    job = replace(a_job(JobState.TRANSCRIBING), actual_cost_usd_micros=most - 5)
+    just_fits = accepted(decide(job, Report(JobState.TRANSCRIBING, 3, cost_usd_micros=5))).decision.job
+    assert just_fits.actual_cost_usd_micros == most
+    outcome = decide(job, Report(JobState.TRANSCRIBING, 3, cost_usd_micros=6))
+    refused(outcome, ErrorCode.VALIDATION_ERROR)
+    assert outcome == COST_TOO_LARGE
