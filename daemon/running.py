@@ -56,7 +56,7 @@ from storage.database import Database
 
 log = structlog.get_logger(__name__)
 
-_STATUS_PACE_S = 0.1
+_STATUS_PACE_S = 0.05
 """Rounds of the status bucket's lane under load: views that a newer one overtook meanwhile are never written."""
 
 
