@@ -119,9 +119,8 @@ def _roomy_memory() -> str | None:
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server of one's own."""
-    folder = Path(
-        tempfile.mkdtemp(prefix="hg-pg-", dir=_roomy_memory())
-    )  # short: a socket's path has 107 bytes at most
+    # A short name, for a socket's path is at most 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="hg-pg-", dir=_roomy_memory()))
     try:
         server = PostgresServer(folder)
         yield server
