@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig
 from standardwebhooks.webhooks import Webhook
 
@@ -128,6 +129,21 @@ class Pipeline:
     async def waiting_work(self) -> int:
         """How many messages lie in the work queue."""
         return int((await self.js.stream_info("HG_WORK")).state.messages)
+
+    async def kill_and_restart(self) -> None:
+        """Kill the daemon, its server with it, and start it again. The client library may notice the loss only when it
+        is next used, and lose what it is used for."""
+        self.daemon.kill9()
+        self.daemon.start()
+
+        async def answered() -> bool:
+            try:
+                await self.nc.flush(timeout=1)
+            except (NatsError, OSError):
+                return False
+            return True
+
+        await until(answered)
 
     def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """What the database says."""

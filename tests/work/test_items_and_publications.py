@@ -177,8 +177,7 @@ async def test_a_worker_that_dies_between_report_and_acknowledgement_leaves_no_p
 
 async def test_what_is_due_while_the_daemon_is_dead_goes_out_when_it_is_back(pipeline: Pipeline) -> None:
     await pipeline.send("content.schedule", schedule(publish_at=soon(seconds=0.8)))
-    pipeline.daemon.kill9()
-    pipeline.daemon.start()
+    await pipeline.kill_and_restart()
 
     await pipeline.becomes("dispatched", "SELECT status FROM publications")
 

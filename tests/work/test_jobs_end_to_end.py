@@ -169,16 +169,7 @@ async def test_commands_survive_a_killed_daemon_exactly_once(pipeline: Pipeline)
     asked: dict[str, Any] = {"message_id": "run-once"}
     first = await ask(pipeline, "job.run", {"job_id": job_id}, **asked)
 
-    pipeline.daemon.kill9()
-    pipeline.daemon.start()
-
-    async def answers() -> bool:
-        try:
-            return bool((await ask(pipeline, "job.get", {"job_id": job_id}, timeout_s=0.5))["status"] == 200)
-        except nats.errors.Error:
-            return False  # not connected again yet
-
-    await until(answers)
+    await pipeline.kill_and_restart()
     again = await ask(pipeline, "job.run", {"job_id": job_id}, **asked)
 
     assert (first["status"], again["status"], again["replayed"]) == (202, 200, True)

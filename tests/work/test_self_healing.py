@@ -250,8 +250,7 @@ async def test_a_killed_daemon_leaves_one_message_of_each_work(pipeline: Pipelin
     await pipeline.take_work("item.analyse")
     for attempt in (2, 3):
         await healed_once(pipeline)
-        pipeline.daemon.kill9()
-        pipeline.daemon.start()
+        await pipeline.kill_and_restart()
         await pipeline.becomes(0, "SELECT count(*) FROM work_removals")
         await pipeline.becomes(0, "SELECT count(*) FROM outbox")
 
