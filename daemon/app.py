@@ -72,6 +72,7 @@ async def _serve(settings: Settings) -> int:
             daemon = await _start(settings, stack)
             gc.collect()
             gc.freeze()
+            gc.enable()
             await daemon.run_until(stop)
     except* (AdapterError, StorageError) as failures:
         raise StartError(*(str(failure) for failure in _leaves(failures))) from None
