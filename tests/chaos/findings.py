@@ -14,7 +14,7 @@ class Findings:
         self._cases: defaultdict[str, list[str]] = defaultdict(list)
 
     def add(self, rule: str, case: object) -> None:
-        self._cases[rule].append(str(case)[:300])
+        self._cases[rule].append(str(case)[-600:])
 
     def __bool__(self) -> bool:
         return bool(self._cases)

@@ -124,6 +124,8 @@ class Run:
             self.figures["starts that were refused"] += len(lives.refused_starts)
             for told in lives.ended_by_itself:
                 self.findings.add("a daemon that was ready ended by itself", told)
+            for printed in lives.tracebacks:
+                self.findings.add("a daemon ended with a traceback", printed)
             if lives.never_ended:
                 self.findings.add("SIGTERM did not end a daemon", (supervisor.name, lives.never_ended))
 

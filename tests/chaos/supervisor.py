@@ -29,6 +29,8 @@ class Lives:
     """Starts that failed, as they may while what the daemon stands on is away."""
     ended_by_itself: list[str] = field(default_factory=list)
     """Ends of a daemon that was ready and that nobody told to end."""
+    tracebacks: list[str] = field(default_factory=list)
+    """What was printed instead of one clear line."""
     never_ended: int = 0
     """Times that it had to be killed because SIGTERM did not end it."""
 
@@ -43,6 +45,7 @@ class Supervisor:
         self.lives = Lives()
         self._down_s: float | None = None
         self._told_at = 0.0
+        self._lines_before = 0
         self._is_ready = False
         self._wanted = False
         self._task: asyncio.Task[None] | None = None
@@ -86,6 +89,7 @@ class Supervisor:
         await asyncio.to_thread(self.daemon.end)
 
     def _launch(self) -> None:
+        self._lines_before = len(self.daemon.logs)
         self.daemon.start(wait=False)
         self.lives.starts += 1
         self._is_ready = False
@@ -119,6 +123,9 @@ class Supervisor:
 
     def _account_for_end(self, code: int) -> float:
         """How long it stays down."""
+        printed = [str(line["text"]) for line in self.daemon.logs[self._lines_before :] if "text" in line]
+        if any("Traceback" in line for line in printed):
+            self.lives.tracebacks.append(f"{self.name}: {' / '.join(printed[-12:])}")
         if self._down_s is not None:
             return self._down_s
         told = f"{self.name} ended with {code} after {str(self.daemon.logs[-1:])[:300]}"
