@@ -28,13 +28,14 @@ class OrderAgain:
 
 @dataclass(frozen=True)
 class NextWords:
-    """What a well-behaved worker says next, or, where it comes too early, after that."""
+    """What a worker says next: well-behaved where it names the newest attempt, and nothing is ahead of its turn."""
 
     job: int
     more: Json
-    names_attempt: bool = True
+    attempt: int | None = 0
     fails: bool = False
     ahead: bool = False
+    stays: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class AnyWords:
 
 @dataclass(frozen=True)
 class EarlierWords:
-    """An event that was reported before: changed, of another job, under another message id, or just the same."""
+    """An event that was reported before: changed, of another job, under another id, or just the same."""
 
     which: int
     twist: str
@@ -71,7 +72,10 @@ NAMES: Final = [
     "job.create", "job.confirm-upload", "job.run", "job.run", "job.approve", "job.approve", "job.approve",
     "job.render", "job.render", "job.render", "job.cancel", "job.retry", "job.retry",
 ]  # fmt: skip
+ATTEMPTS: Final = st.sampled_from([None, 0, 0, 0, -1, 1])
+"""Which attempt a report names, counted from the newest, if any."""
 SELDOM: Final = st.sampled_from([False] * 7 + [True])
+OFTEN: Final = st.sampled_from([True, True, False])
 ANY_JOB: Final = st.integers(0, 3)
 ORDERS: Final = st.builds(
     Order,
@@ -128,21 +132,22 @@ MORE: Final = st.fixed_dictionaries(
     },
 )
 NEXT_WORDS: Final = st.builds(
-    NextWords, job=ANY_JOB, more=MORE, names_attempt=st.booleans(), fails=SELDOM, ahead=SELDOM
+    NextWords, job=ANY_JOB, more=MORE, attempt=ATTEMPTS, fails=SELDOM, ahead=SELDOM, stays=SELDOM
 )
 ANY_WORDS: Final = st.builds(
     AnyWords,
     job=st.integers(0, 4),
     status=st.sampled_from([*WAY, "FAILED", "CANCELLED"]),
     sequence=st.sampled_from([1, 1, 1, 2, 3, 0, -1]),
-    attempt=st.sampled_from([None, 0, 0, 0, -1, 1]),
+    attempt=ATTEMPTS,
     late=st.booleans(),
     more=MORE,
 )
+TWISTS: Final = ["same", "changed", "elsewhere", "other message", "changed, other message", "other event"]
 EARLIER_WORDS: Final = st.builds(
     EarlierWords,
     which=st.integers(0, 99),
-    twist=st.sampled_from(["same", "changed", "elsewhere", "other message", "changed, other message"]),
+    twist=st.sampled_from(TWISTS),
 )
 REDELIVERIES: Final = st.builds(Redelivery, which=st.integers(0, 99), held=st.booleans())
 WORDS: Final = NEXT_WORDS | ANY_WORDS | EARLIER_WORDS | REDELIVERIES
