@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 _MOST_BYTES: Final = 4 * 2**20
 _IDLE_CHECK_S: Final = 5.0
-PACE_S: Final = 0.02
+_PACE_S: Final = 0.05
 _MICROS: Final = 1_000_000
 
 FindMessages: TypeAlias = Callable[[str, str, frozenset[str], int], Awaitable[Mapping[str, int]]]
@@ -96,10 +96,7 @@ class _Round:
 
 
 class Relay:
-    """Publishes the outbox rows of one daemon.
-
-    ``paces_s`` has the lanes whose rounds under load keep another pace than :data:`PACE_S`.
-    """
+    """Publishes the outbox rows of one daemon."""
 
     def __init__(
         self,
@@ -113,13 +110,11 @@ class Relay:
         metrics: Metrics,
         clock: Callable[[], int],
         keepers: Mapping[str, LaneKeeper] | None = None,
-        paces_s: Mapping[str, float] | None = None,
     ) -> None:
         self._database = database
         self._publisher = publisher
         self._find_messages = find_messages
         self._keepers = dict(keepers or {})
-        self._paces_s = dict(paces_s or {})
         self._owner = owner
         self._limits = limits
         self._metrics = metrics
@@ -174,11 +169,11 @@ class Relay:
     async def _drain(self, lane: str) -> str | None:
         """Publish until the lane is empty; the reason where it has to stop before.
 
-        Rounds keep a pace: what is committed meanwhile shares the next one, which costs hardly more than one message.
+        Rounds keep a pace: what is committed meanwhile shares the next one, which costs hardly more than one message,
+        and of views for the status bucket those that were overtaken meanwhile are never written.
         """
-        pace_s = self._paces_s.get(lane, PACE_S)
         while True:
-            next_round = asyncio.get_running_loop().time() + pace_s
+            next_round = asyncio.get_running_loop().time() + _PACE_S
             rows = await self._database.read(
                 lambda uow: uow.outbox.waiting(
                     owner=self._owner, lane=lane, limit=self._limits.most_rows, max_bytes=_MOST_BYTES

@@ -56,9 +56,6 @@ from storage.database import Database
 
 log = structlog.get_logger(__name__)
 
-_STATUS_PACE_S = 0.05
-"""Rounds of the status bucket's lane under load: views that a newer one overtook meanwhile are never written."""
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -273,7 +270,6 @@ class Daemon:
                     parts.nats.client, parts.database, parts.subjects, now_micros
                 )
             },
-            paces_s={status: _STATUS_PACE_S},
         )
 
     def _make_work_watch(self) -> WorkWatch:

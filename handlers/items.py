@@ -158,7 +158,7 @@ class ItemDesk:
     def write(self) -> list[OutboxMessage]:
         """Write what was decided; answers the messages of what goes out."""
         self._uow.items.store(list(self._changed.values()))
-        finish(self._finished, self._uow, self._context)
+        finish(self._uow.work.of(sorted(self._finished)).values(), self._uow, self._context)
         give_up(self._given_up, GAVE_UP, self._uow, self._context)
         return hand_out(self._orders, self._uow, self._context)
 

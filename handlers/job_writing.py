@@ -25,6 +25,7 @@ from handlers.status_bucket import told
 from storage.job_ports import InstructionVersion, StoredEvent, VersionKey
 from storage.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
+from storage.work import WorkRow
 
 F = TypeVar("F", bound=Failure | None)
 _MICROS = 1_000_000
@@ -119,18 +120,19 @@ class JobWriter:
     def _end_work(self) -> None:
         uow, context = self._uow, self._context
         work.keep_alive([work_id for work_id in self._alive if work_id not in self._ended], uow, context)
-        self._observe_ended()
+        rows = uow.work.of(sorted({*self._ended, *self._given_up}))
+        self._observe_ended(rows.values())
         for failure, ids in _by_failure(self._ended.items()):
-            work.finish(ids, uow, context, failure=failure)
+            work.finish([rows[work_id] for work_id in ids if work_id in rows], uow, context, failure=failure)
         for why, ids in _by_failure(self._given_up.items()):
             work.give_up(ids, why, uow, context)
         if self._withdrawn:
             work.withdraw(list(self._withdrawn), uow, context)
             self.lanes.add(context.subjects.stream(Family.WORK))
 
-    def _observe_ended(self) -> None:
+    def _observe_ended(self, rows: Iterable[WorkRow]) -> None:
         ended: dict[str, Failure | None] = {**self._ended, **self._given_up}
-        for row in self._uow.work.of(sorted(ended)).values():
+        for row in rows:
             failure = ended[row.work_id]
             labels = {"work": row.type, "status": "done" if failure is None else "failed"}
             seconds = (self._context.now - row.created_at) / _MICROS

@@ -169,10 +169,10 @@ class PublicationDesk:
         """Write what was decided; answers the messages of what goes out."""
         rows = [self._stored(post_id) for post_id in self._changed]
         self._uow.publications.store(rows)
-        finish([work_id for work_id, why in self._finished if why is None], self._uow, self._context)
-        for work_id, why in self._finished:
-            if why is not None:
-                finish([work_id], self._uow, self._context, failure=why)
+        work = self._uow.work.of(sorted(work_id for work_id, _ in self._finished))
+        for failure in {why for _, why in self._finished}:
+            ended = [work[work_id] for work_id, why in self._finished if why == failure and work_id in work]
+            finish(ended, self._uow, self._context, failure=failure)
         give_up(self._given_up, GAVE_UP, self._uow, self._context)
         return hand_out(self._orders(), self._uow, self._context)
 

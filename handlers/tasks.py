@@ -78,7 +78,8 @@ class TaskWriter:
         uow.tasks.put(list(self._records.values()))
         work.keep_alive([work_id for work_id in self._alive if work_id not in self._ended], uow, context)
         for failure in dict.fromkeys(self._ended.values()):
-            work.finish([each for each, why in self._ended.items() if why == failure], uow, context, failure=failure)
+            rows = uow.work.of(sorted(each for each, why in self._ended.items() if why == failure))
+            work.finish(rows.values(), uow, context, failure=failure)
         for reason in dict.fromkeys(self._given_up.values()):
             work.give_up([each for each, why in self._given_up.items() if why == reason], reason, uow, context)
         messages = work.hand_out(list(self._orders.values()), uow, context)

@@ -5,7 +5,7 @@ worker needs, read anew, and puts the answered messages among its own effects. W
 its earlier message is taken out of the queue before the new one goes in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -127,13 +127,13 @@ def _payload(order: Order, context: Context) -> JsonObject:
     }
 
 
-def finish(work_ids: Sequence[str], uow: UnitOfWork, context: Context, *, failure: Failure | None = None) -> None:
+def finish(rows: Iterable[WorkRow], uow: UnitOfWork, context: Context, *, failure: Failure | None = None) -> None:
     """A report ended this work: done, or failed for *failure*. What may still lie in the queue for somebody to do in
     vain, or a second time, is removed."""
-    ids = sorted(work_ids)
-    uow.work.supersede([row.work_id for row in uow.work.of(ids).values() if _may_be_done_again(row)])
+    ended = sorted(rows)
+    uow.work.supersede([row.work_id for row in ended if _may_be_done_again(row)])
     state = WorkState.DONE if failure is None else WorkState.FAILED
-    uow.work.end(ids, state, now=context.now, failure=failure_text(failure))
+    uow.work.end([row.work_id for row in ended], state, now=context.now, failure=failure_text(failure))
 
 
 def _may_be_done_again(row: WorkRow) -> bool:
