@@ -106,13 +106,16 @@ async def test_from_its_third_delivery_on_a_message_is_worked_on_alone(line: Pip
     await line.publish_usage(*names)
     pull = line.make_pull()
     await pull.start()
-    for _ in range(2):
+    for delivered in (1, 2):
         taken: list[Delivery] = []
         while len(taken) < 3:
             taken += await pull.take(10)
+        if delivered == 2:
+            # What is given back while this pull still asks could be on its way to it when it stops asking, and would
+            # come again only after the time for an acknowledgement.
+            await pull.drain()
         for delivery in taken:
             await pull.give_back(delivery)
-    await pull.drain()
     await line.publish_usage("d", "e")
 
     async with line.intake() as watched:
