@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from contracts.delivery import Delivery
+from contracts.gate.delivery import Delivery
 
 ACK_PREFIX: Final = "$JS.ACK."
 _TOKENS_WITHOUT_DOMAIN: Final = 9

@@ -24,8 +24,8 @@ from fnmatch import translate
 from pathlib import Path
 from typing import Final
 
-from contracts.money import NotMoney, parse_usd
-from contracts.prices import UnitPrices
+from contracts.values.money import NotMoney, parse_usd
+from contracts.values.prices import UnitPrices
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

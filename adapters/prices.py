@@ -34,7 +34,7 @@ from genai_prices.types import (
 )
 
 from adapters.price_lists import PriceEntry, PriceList, PriceListError, read_price_list
-from contracts.prices import UnitPrices
+from contracts.values.prices import UnitPrices
 
 KNOWN_NAMES: Final = 4096
 """How many model names are remembered, unknown ones included."""

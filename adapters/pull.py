@@ -27,7 +27,7 @@ from nats.js.errors import NotFoundError
 from adapters.acks import ACK_PREFIX, Acks, delivery_of
 from adapters.errors import AdapterError, ConsumerGoneError
 from adapters.window import Verdict, Window
-from contracts.delivery import Delivery
+from contracts.gate.delivery import Delivery
 
 Recreate = Callable[[], Awaitable[None]]
 

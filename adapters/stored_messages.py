@@ -9,7 +9,7 @@ from nats.aio.client import Client
 
 from adapters.errors import JetStreamError
 from adapters.jetstream_api import NOT_FOUND, Json, api_request, integer, section
-from contracts.times import MICROS_PER_SECOND, parse_micros
+from contracts.values.times import MICROS_PER_SECOND, parse_micros
 
 _CLOCKS_APART: Final = 60 * MICROS_PER_SECOND
 

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.principals import Principal, Scope
-from contracts.times import MICROS_PER_SECOND
+from contracts.values.principals import Principal, Scope
+from contracts.values.times import MICROS_PER_SECOND
 
 AUTHORIZATION: Final = "Authorization"
 LEAST_SECRET_BYTES: Final = 32

@@ -7,7 +7,7 @@ from nats.aio.client import Client
 
 from adapters.jetstream_api import Json, api_request, integer, section
 from contracts.errors import JsonValue
-from contracts.times import parse_micros
+from contracts.values.times import parse_micros
 
 
 @dataclass(frozen=True, slots=True)

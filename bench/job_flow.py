@@ -25,7 +25,7 @@ from bench.commands import IN_FLIGHT, Caller, envelope
 from bench.daemon_process import Home, daemon
 from bench.server import connected
 from bench.streams import BenchError
-from contracts.delivery import Delivery
+from contracts.gate.delivery import Delivery
 from contracts.subjects import Family, Subjects
 
 _NAMES: Final = Subjects()

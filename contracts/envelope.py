@@ -5,7 +5,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from contracts.payloads.base import Payload
-from contracts.types import MessageId, Producer, SchemaVersion, Timestamp, TraceId
+from contracts.values.types import MessageId, Producer, SchemaVersion, Timestamp, TraceId
 
 ENVELOPE_VERSIONS: Final = (1, 2)
 CURRENT_ENVELOPE: Final = 2

@@ -9,11 +9,11 @@ from typing import Final
 
 import orjson
 
-from contracts.delivery import Delivery, Judged
 from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import JsonObject, JsonValue, Problem
+from contracts.gate.delivery import Delivery, Judged
 from contracts.payloads.outgoing import BodyEncoding
-from contracts.times import format_micros
+from contracts.values.times import format_micros
 
 PRODUCER: Final = "headgate"
 RECEIPT_KIND: Final = "receipt"

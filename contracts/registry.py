@@ -12,6 +12,7 @@ from pydantic import create_model
 
 from contracts.envelope import Proven1, Proven2
 from contracts.errors import JsonObject, JsonValue
+from contracts.gate.session_quick import QuickEnvelope, prove_usage
 from contracts.outgoing import DEAD_LETTER_KIND, RECEIPT_KIND, REPLY_KIND
 from contracts.payloads import (
     callbacks,
@@ -27,7 +28,6 @@ from contracts.payloads import (
     work,
 )
 from contracts.payloads.base import Payload
-from contracts.payloads.session_quick import QuickEnvelope, prove_usage
 from contracts.subjects import DURABLE, Family, parse_callback
 
 Old = TypeVar("Old", bound=Payload)

@@ -7,9 +7,9 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from contracts import outgoing
-from contracts.delivery import Judged, Refused
-from contracts.receipts import RECEIPT_HEADER, receipt_subject
-from contracts.rules import GateRules
+from contracts.gate.delivery import Judged, Refused
+from contracts.gate.receipts import RECEIPT_HEADER, receipt_subject
+from contracts.gate.rules import GateRules
 from contracts.subjects import Subjects
 from daemon.metrics import Metrics
 from daemon.readiness import Readiness

@@ -19,12 +19,12 @@ from adapters.errors import AdapterError
 from adapters.price_lists import PriceListError
 from adapters.prices import LayeredPrices, load_price_book
 from adapters.probe import probe
-from contracts.asyncapi import asyncapi
 from contracts.errors import JsonObject
+from contracts.gate.rules import GateRules, Mode
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules, Mode
+from contracts.schemas.asyncapi import asyncapi
 from contracts.subjects import Subjects
-from contracts.work import WorkType
+from contracts.values.work import WorkType
 from daemon import checks
 from daemon.clock import new_id, now_micros
 from daemon.errors import StartError

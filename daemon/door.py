@@ -19,12 +19,12 @@ from pydantic import BaseModel
 
 from adapters.service import IncomingRequest
 from contracts import outgoing
-from contracts.commands import open_command, prove_command
-from contracts.delivery import Delivery
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.receipts import may_receive
+from contracts.gate.commands import open_command, prove_command
+from contracts.gate.delivery import Delivery
+from contracts.gate.receipts import may_receive
+from contracts.gate.rules import GateRules
 from contracts.registry import Contract
-from contracts.rules import GateRules
 from daemon.changing import ChangeQueue
 from daemon.guard import Guard
 from daemon.metrics import Metrics

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from contracts.callback_checks import CallbackChecks
-from contracts.gate import Gate
+from contracts.gate.callback_checks import CallbackChecks
+from contracts.gate.gate import Gate
+from contracts.gate.rules import GateRules, Mode
+from contracts.gate.webhooks import WebhookVerifier
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules, Mode
 from contracts.subjects import Family
-from contracts.webhooks import WebhookVerifier
 from daemon.settings import Settings
 
 

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from adapters.advisories import GivenUp, parse_given_up
 from adapters.errors import AdapterError
 from adapters.stored_messages import StoredMessage, message_at
-from contracts.delivery import Delivery
+from contracts.gate.delivery import Delivery
 from contracts.subjects import Family, Subjects
 from daemon.intake import ALONE_FROM_DELIVERY, Gatekeeper
 from daemon.metrics import Metrics

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from adapters.tokens import TokenAuthenticator, TokenKeys, UnusableKey
 from contracts.errors import JsonObject, Problem
-from contracts.principals import LOCAL, Principal
+from contracts.values.principals import LOCAL, Principal
 from daemon.errors import StartError
 from daemon.settings import Settings
 from domain.access import may, required_scope

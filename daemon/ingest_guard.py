@@ -3,11 +3,11 @@
 A token is judged as of the moment the stream stored the message: what waited out an outage stays valid.
 """
 
-from contracts.delivery import Accepted, Delivery, Judged, Refused
 from contracts.errors import Problem
-from contracts.gate import Gate
-from contracts.principals import Principal
+from contracts.gate.delivery import Accepted, Delivery, Judged, Refused
+from contracts.gate.gate import Gate
 from contracts.subjects import Family, family_of
+from contracts.values.principals import Principal
 from daemon.guard import Authenticator
 from domain.access import may_ingest
 

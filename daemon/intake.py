@@ -20,8 +20,8 @@ from typing import Final, Protocol
 import anyio
 import structlog
 
-from contracts.delivery import Delivery, Judged, Refused
-from contracts.examination import UNKNOWN_KIND
+from contracts.gate.delivery import Delivery, Judged, Refused
+from contracts.gate.examination import UNKNOWN_KIND
 from daemon.reordering import WaitingRoom
 from domain.backoff import Backoff
 from handlers.effects import Context, Families, Outcome, Settled, Verdict

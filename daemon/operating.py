@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 from nats.aio.client import Client
 
-from contracts.rules import GateRules
+from contracts.gate.rules import GateRules
 from contracts.subjects import Subjects
 from daemon.door import Operation
 from daemon.gatekeeping import import_rules, make_gate

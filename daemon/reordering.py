@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from adapters.errors import JetStreamError
 from adapters.trim import ack_floor
-from contracts.delivery import Delivery, Judged
+from contracts.gate.delivery import Delivery, Judged
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from contracts.delivery import Delivery, Judged
+from contracts.gate.delivery import Delivery, Judged
 from daemon.intake import Gatekeeper, Source
 from daemon.metrics import Metrics
 from domain.backoff import Backoff

@@ -17,9 +17,9 @@ from adapters.service import CommandService, serve
 from adapters.status_bucket import LanePublisher, StatusBucket
 from adapters.stored_messages import sequences_of_messages
 from adapters.topology import ADVISORY_CONSUMER
-from contracts.rules import GateRules
+from contracts.gate.rules import GateRules
 from contracts.subjects import DURABLE, Family, Subjects
-from contracts.times import format_micros
+from contracts.values.times import format_micros
 from daemon.after_commit import AfterCommit
 from daemon.clock import new_id, now_micros
 from daemon.door import Door

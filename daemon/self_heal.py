@@ -15,7 +15,7 @@ import structlog
 
 from adapters.errors import AdapterError
 from contracts.errors import ErrorCode, JsonObject, JsonValue, problem
-from contracts.principals import SYSTEM
+from contracts.values.principals import SYSTEM
 from daemon.metrics import Metrics
 from daemon.relay import Relay
 from daemon.settings_pipeline import SelfHealSettings

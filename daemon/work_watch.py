@@ -9,7 +9,7 @@ from adapters.stored_messages import settled_until
 from adapters.work_takers import takings
 from contracts import subjects
 from contracts.subjects import Family, Subjects
-from contracts.work import WorkType
+from contracts.values.work import WorkType
 from daemon.metrics import Metrics
 from daemon.relay import Relay
 from handlers.effects import Context

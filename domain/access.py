@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.principals import Principal, Scope
+from contracts.values.principals import Principal, Scope
 
 _JOBS_READ: Final = (
     *("project.get", "project.list"),

@@ -14,9 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, invalid_field, problem
-from contracts.money import MAX_MICROS
-from contracts.states import JobState
-from contracts.work import WorkType
+from contracts.values.money import MAX_MICROS
+from contracts.values.states import JobState
+from contracts.values.work import WorkType
 from domain.access import NOT_FOUND
 from domain.instructions import BlockFacts, same_blocks
 from domain.job_states import PROGRESS_STATES, SIGNAL_OF_REPORT, Signal, next_state

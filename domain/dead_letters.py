@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.states import LetterState
+from contracts.values.states import LetterState
 
 
 class LetterSignal(StrEnum):

@@ -6,8 +6,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.states import ItemState
-from contracts.work import WorkType
+from contracts.values.states import ItemState
+from contracts.values.work import WorkType
 from domain.work import By, Dispatch, Overdue, Start, WorkInHand, judge_deadline
 
 

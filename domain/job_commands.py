@@ -6,8 +6,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, JsonObject, Problem, problem
-from contracts.principals import SYSTEM
-from contracts.states import JobState
+from contracts.values.principals import SYSTEM
+from contracts.values.states import JobState
 from domain.job_states import TERMINAL, Signal
 from domain.jobs import (
     Approval,

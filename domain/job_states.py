@@ -5,7 +5,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from contracts.states import JobState
+from contracts.values.states import JobState
 
 
 class Signal(StrEnum):

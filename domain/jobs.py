@@ -13,8 +13,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, JsonValue, Problem, problem
-from contracts.states import JobState
-from contracts.work import WorkType
+from contracts.values.states import JobState
+from contracts.values.work import WorkType
 from domain.job_states import TERMINAL, Signal, next_state
 from domain.work import By, Dispatch, Failure, Fence, Start, WorkInHand
 

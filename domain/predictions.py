@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from contracts.money import MAX_MICROS
+from contracts.values.money import MAX_MICROS
 from domain.backoff import delay_s
 
 FIRST_WAIT_S: Final = 1.0

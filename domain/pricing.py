@@ -6,8 +6,8 @@ point, and nothing is paid for arbitrary precision on the way of every message.
 
 from typing import Final, Protocol
 
-from contracts.money import MAX_DOLLARS, MICROS_PER_DOLLAR
-from contracts.prices import UnitPrices
+from contracts.values.money import MAX_DOLLARS, MICROS_PER_DOLLAR
+from contracts.values.prices import UnitPrices
 
 __all__ = ["MAX_COST_USD_MICROS", "PriceBook", "UnitPrices", "derive_cost"]
 

@@ -9,9 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.principals import SYSTEM
-from contracts.states import PublicationState
-from contracts.work import WorkType
+from contracts.values.principals import SYSTEM
+from contracts.values.states import PublicationState
+from contracts.values.work import WorkType
 from domain.backoff import delay_s
 from domain.work import GAVE_UP, UNEXPLAINED, By, Dispatch, Failure, Overdue, Start, WorkInHand, judge_deadline
 

@@ -9,9 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.principals import SYSTEM
-from contracts.states import TaskState
-from contracts.work import WorkType
+from contracts.values.principals import SYSTEM
+from contracts.values.states import TaskState
+from contracts.values.work import WorkType
 from domain.callbacks import FailureFacts
 from domain.work import (
     GAVE_UP,

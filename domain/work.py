@@ -12,8 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.times import MICROS_PER_SECOND
-from contracts.work import WorkType
+from contracts.values.times import MICROS_PER_SECOND
+from contracts.values.work import WorkType
 
 _FIRST_HOLD_S: Final = 0.1
 _HOLD_GROWTH: Final = 0.5

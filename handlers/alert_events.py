@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from contracts import outgoing, subjects
 from contracts.errors import JsonValue
-from contracts.times import format_micros
+from contracts.values.times import format_micros
 from handlers.effects import Context
 from storage.outbox import OutboxMessage
 

@@ -5,8 +5,8 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from contracts.delivery import Accepted
 from contracts.errors import Problem
+from contracts.gate.delivery import Accepted
 from contracts.payloads.callbacks import Callback
 from contracts.subjects import parse_callback
 from domain.work import Duplicate, known_event

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from pydantic import BaseModel
 
 from contracts.errors import JsonValue, Problem, Refusal
-from contracts.principals import Principal
+from contracts.values.principals import Principal
 from domain.access import NOT_FOUND
 from handlers.effects import Context, Fact
 from storage.outbox import OutboxMessage

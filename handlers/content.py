@@ -5,8 +5,8 @@ from typing import Final
 
 import orjson
 
-from contracts.delivery import Accepted
 from contracts.errors import JsonObject
+from contracts.gate.delivery import Accepted
 from contracts.payloads.content import ContentIdea, ContentScript
 from handlers.effects import Context, Effects
 from storage.content_ports import Idea, Script

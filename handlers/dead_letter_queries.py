@@ -7,7 +7,7 @@ import orjson
 from contracts import outgoing
 from contracts.errors import JsonObject, JsonValue
 from contracts.payloads import operations as asked
-from contracts.times import format_micros
+from contracts.values.times import format_micros
 from domain.differences import Change, differences
 from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.effects import Context

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from contracts import outgoing, subjects
-from contracts.delivery import Refused
+from contracts.gate.delivery import Refused
 from handlers.effects import Context
 from storage.dead_letters import DeadLetter
 from storage.outbox import OutboxMessage

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
-from contracts.delivery import Accepted
 from contracts.errors import JsonObject, Problem
+from contracts.gate.delivery import Accepted
 from contracts.subjects import Subjects
-from contracts.work import WorkType
+from contracts.values.work import WorkType
 from domain.pricing import PriceBook
 from storage.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from contracts.delivery import Accepted, Delivery, Judged, Lineage, Refused
 from contracts.errors import ErrorCode, Problem, problem
+from contracts.gate.delivery import Accepted, Delivery, Judged, Lineage, Refused
 from handlers.dead_letters import bury
 from handlers.effects import Context, Effects, Fact, Families, Handler, Outcome, Settled, Verdict
 from handlers.replays import close, superseded

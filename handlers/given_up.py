@@ -1,8 +1,8 @@
 """Messages that the server delivered as often as it may, and gave up on: kept as refused ones are; none is lost."""
 
-from contracts.delivery import Accepted, Delivery, Judged, Lineage, Refused
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.examination import UNKNOWN_KIND
+from contracts.gate.delivery import Accepted, Delivery, Judged, Lineage, Refused
+from contracts.gate.examination import UNKNOWN_KIND
 from handlers.dead_letters import bury
 from handlers.effects import Context
 from handlers.replays import open_again

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 from contracts.errors import JsonObject
-from contracts.times import MICROS_PER_SECOND
-from contracts.work import WorkType
+from contracts.values.times import MICROS_PER_SECOND
+from contracts.values.work import WorkType
 from domain import job_commands
 from domain.work import GAVE_UP, Overdue
 from handlers.alert_events import Severity, alert_event

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from contracts import subjects
-from contracts.delivery import Accepted, Delivery, Judged
 from contracts.errors import JsonObject, JsonValue, Problem
+from contracts.gate.delivery import Accepted, Delivery, Judged
 from handlers.dead_letters import IMPORT_STREAM
 from handlers.effects import Context, Fact, Families, Outcome, Verdict
 from handlers.gate import bury_alone, settle

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from contracts.delivery import Accepted
 from contracts.errors import Problem
+from contracts.gate.delivery import Accepted
 from contracts.payloads.callbacks import ItemResult, Sentiment
 from contracts.payloads.feed import FeedItem as FeedPayload
-from contracts.principals import SYSTEM
-from contracts.states import ItemState
-from contracts.times import MICROS_PER_SECOND, format_micros
-from contracts.work import WorkType
+from contracts.values.principals import SYSTEM
+from contracts.values.states import ItemState
+from contracts.values.times import MICROS_PER_SECOND, format_micros
+from contracts.values.work import WorkType
 from domain import items as rules
 from domain.access import NOT_FOUND
 from domain.items import Item, ItemDecision

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from contracts.delivery import Accepted
 from contracts.errors import JsonObject
+from contracts.gate.delivery import Accepted
 from contracts.payloads.callbacks import Block, BlockType, JobStatus
 from domain.callbacks import AcceptedReport, Draft, Incoming, SceneFacts, Terms, Transcript, decide_reports
 from domain.instructions import BlockFacts, validate

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from contracts.errors import Problem
-from contracts.states import JobState
-from contracts.work import WorkType
+from contracts.values.states import JobState
+from contracts.values.work import WorkType
 from domain import job_commands
 from domain.job_commands import RetryIds
 from domain.work import By

@@ -1,8 +1,8 @@
 """Jobs, projects and tasks as their owners see them."""
 
 from contracts.errors import JsonObject
-from contracts.money import format_usd
-from contracts.times import format_micros
+from contracts.values.money import format_usd
+from contracts.values.times import format_micros
 from domain.jobs import AuditEvent, Job
 from domain.work import Failure
 from storage.job_ports import Project, Scene, TaskRecord

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.errors import JsonObject, JsonValue
-from contracts.work import WorkType
+from contracts.values.work import WorkType
 from domain.jobs import Job
 from domain.work import Dispatch, WorkInHand
 from handlers.content import scripts_for_work

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from contracts import outgoing, subjects
 from contracts.errors import JsonObject
-from contracts.states import JobState
 from contracts.subjects import Family
-from contracts.times import format_micros
+from contracts.values.states import JobState
+from contracts.values.times import format_micros
 from domain.jobs import Decision, Job, JobEvent
 from domain.work import Failure
 from handlers import work

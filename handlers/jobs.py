@@ -6,7 +6,7 @@ from typing import Final
 
 from contracts.errors import Problem, Refusal
 from contracts.payloads import jobs as asked
-from contracts.work import WorkType
+from contracts.values.work import WorkType
 from domain import job_commands
 from domain.instructions import ValidationStatus
 from domain.job_commands import NewJob, RetryIds, Ruling

@@ -3,9 +3,9 @@
 import orjson
 
 from contracts.errors import JsonObject
-from contracts.money import format_usd
 from contracts.payloads.ledger import LedgerGet
-from contracts.times import format_micros
+from contracts.values.money import format_usd
+from contracts.values.times import format_micros
 from handlers.commands import NOT_FOUND, Command, Reply, ok, refuse
 from handlers.effects import Context
 from storage.ports import Session, SessionEvent

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from contracts.delivery import Accepted
 from contracts.errors import JsonObject, JsonValue, Problem
+from contracts.gate.delivery import Accepted
 from contracts.payloads.callbacks import PublishOutcome, PublishResult
 from contracts.payloads.schedule import ContentSchedule
-from contracts.principals import SYSTEM
-from contracts.states import PublicationState
-from contracts.times import format_micros
-from contracts.work import WorkType
+from contracts.values.principals import SYSTEM
+from contracts.values.states import PublicationState
+from contracts.values.times import format_micros
+from contracts.values.work import WorkType
 from domain import publications as rules
 from domain.access import NOT_FOUND
 from domain.publications import PublicationDecision, PublicationRuling, RetryTerms

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from contracts.payloads.operations import ReplayFailed, Target
-from contracts.states import ItemState, JobState, LetterState, PublicationState
-from contracts.work import WorkType
+from contracts.values.states import ItemState, JobState, LetterState, PublicationState
+from contracts.values.work import WorkType
 from domain.dead_letters import ReplayOutcome, Skipped, skipped_because
 from handlers.effects import Context
 from handlers.items import ItemDesk

@@ -10,10 +10,10 @@ from typing import Final
 import orjson
 
 from contracts import subjects
-from contracts.delivery import Delivery, Lineage
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.receipts import RECEIPT_HEADER
-from contracts.states import LetterState
+from contracts.gate.delivery import Delivery, Lineage
+from contracts.gate.receipts import RECEIPT_HEADER
+from contracts.values.states import LetterState
 from domain.dead_letters import LetterSignal, ReplayOutcome, target
 from handlers.effects import Context, Outcome, Verdict
 from storage.dead_letters import paths_of

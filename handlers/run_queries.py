@@ -4,7 +4,7 @@ import orjson
 
 from contracts.errors import JsonObject
 from contracts.payloads import operations as asked
-from contracts.times import format_micros
+from contracts.values.times import format_micros
 from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.effects import Context
 from handlers.pages import cursor, page, read_cursor

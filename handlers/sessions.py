@@ -3,11 +3,11 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from contracts.canonical import canonical_bytes
-from contracts.delivery import Accepted
+from contracts.gate.canonical import canonical_bytes
+from contracts.gate.delivery import Accepted
+from contracts.gate.session_quick import QuickUsage
 from contracts.payloads.session import SessionEvent as EventPayload
 from contracts.payloads.session import SessionUsage
-from contracts.payloads.session_quick import QuickUsage
 from domain.ledger import fold
 from domain.usage import UsageRecord, decide_usage
 from handlers.effects import Context, Effects, Fact

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from contracts.work import WorkType
+from contracts.values.work import WorkType
 from handlers.tasks import Finish
 
 FINISHERS: Final[Mapping[WorkType, Finish]] = MappingProxyType({})

@@ -10,11 +10,11 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from contracts.delivery import Accepted
 from contracts.errors import JsonValue, Problem
+from contracts.gate.delivery import Accepted
 from contracts.payloads.callbacks import TaskStatus
-from contracts.states import TaskState
-from contracts.work import WorkType
+from contracts.values.states import TaskState
+from contracts.values.work import WorkType
 from domain import tasks as rules
 from domain.access import NOT_FOUND
 from domain.tasks import TaskDecision, TaskRuling

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from contracts import outgoing, subjects
 from contracts.errors import JsonObject, JsonValue
-from contracts.times import format_micros
-from contracts.work import WorkType
+from contracts.values.times import format_micros
+from contracts.values.work import WorkType
 from domain.work import Dispatch, Failure, Start, WorkInHand
 from handlers.effects import Context
 from storage.failure_text import failure_text

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from contracts.errors import JsonObject
-from contracts.times import MICROS_PER_SECOND, format_micros
-from contracts.work import WorkType
+from contracts.values.times import MICROS_PER_SECOND, format_micros
+from contracts.values.work import WorkType
 from domain.work_time import Seen, Watch, read_clock
 from handlers.alert_events import Severity, alert_event
 from handlers.effects import Context

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, literal_column, not_, select
 
-from contracts.states import ItemState, JobState, PublicationState
+from contracts.values.states import ItemState, JobState, PublicationState
 from storage.tables.content import feed_items, publications
 from storage.tables.jobs import jobs
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from msgspec import Struct
 
 from contracts.errors import JsonObject, JsonValue
-from contracts.states import JobState
+from contracts.values.states import JobState
 from domain.callbacks import SceneFacts, Transcript
 from domain.jobs import AuditEvent, Job
 from domain.tasks import Task

@@ -11,8 +11,8 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, Row, Select, Update, bindparam, select, update
 
-from contracts.states import JobState
-from contracts.work import WorkType
+from contracts.values.states import JobState
+from contracts.values.work import WorkType
 from domain.jobs import Approval, AuditEvent, Job
 from domain.work import WorkInHand
 from storage.answers import Answer, AnswerRow

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, Update, bindparam, func, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
-from contracts.states import PublicationState
+from contracts.values.states import PublicationState
 from storage.batches import BatchRows, as_parameter, insert_rows
 from storage.ports import Publication
 from storage.tables.content import publications

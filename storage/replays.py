@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from sqlalchemy import Connection, Select, Update, bindparam, case, func, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from contracts.states import LetterState
+from contracts.values.states import LetterState
 from domain.dead_letters import LetterSignal, source
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_rows, with_blobs
 from storage.nul_text import from_stored

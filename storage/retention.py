@@ -23,7 +23,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from contracts.states import ItemState, LetterState, RunStatus, TaskState
+from contracts.values.states import ItemState, LetterState, RunStatus, TaskState
 from storage.outbox import FAILED
 from storage.tables.base import metadata
 from storage.tables.content import feed_items

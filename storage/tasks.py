@@ -8,8 +8,8 @@ import orjson
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from contracts.errors import JsonValue
-from contracts.states import TaskState
-from contracts.work import WorkType
+from contracts.values.states import TaskState
+from contracts.values.work import WorkType
 from domain.tasks import Task
 from storage.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
 from storage.failure_text import failure_text, read_failure

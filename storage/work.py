@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from contracts.times import MICROS_PER_SECOND
+from contracts.values.times import MICROS_PER_SECOND
 from storage.answers import Answer
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_into, insert_rows
 from storage.outbox import PENDING

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from adapters.providers.base import Prediction, PredictionRequest, PredictionStatus, ProviderError, Reason
 from adapters.providers.http import PinnedClient
 from contracts.errors import JsonObject, JsonValue
-from contracts.times import MICROS_PER_SECOND, NotAnInstant, format_micros, parse_micros
+from contracts.values.times import MICROS_PER_SECOND, NotAnInstant, format_micros, parse_micros
 
 _VERSION_PATH: Final = "/v1"
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")

@@ -8,11 +8,11 @@ from pydantic import Field, GetPydanticSchema, StringConstraints, WithJsonSchema
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 
-from contracts import canonical, json_strict
 from contracts.errors import JsonObject, JsonValue, Problem, invalid_field
+from contracts.gate import canonical, json_strict
 from contracts.payloads.base import CLOSED, BrokenRule, Payload, RuledPayload
-from contracts.states import JobState, TaskState
-from contracts.types import MAX_COUNT, Count, Identifier, MessageId, Money, Name, Text
+from contracts.values.states import JobState, TaskState
+from contracts.values.types import MAX_COUNT, Count, Identifier, MessageId, Money, Name, Text
 
 MAX_CHECKPOINT_BYTES: Final = 16 * 1024
 

@@ -6,7 +6,7 @@ from pydantic.dataclasses import dataclass
 from contracts.payloads.base import CLOSED, Payload
 from contracts.payloads.jobs import Page
 from contracts.payloads.schedule import Objective
-from contracts.types import Count, Identifier, Text, Timestamp
+from contracts.values.types import Count, Identifier, Text, Timestamp
 
 
 class ContentIdea(Payload):

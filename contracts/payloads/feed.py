@@ -2,7 +2,7 @@
 
 from contracts.payloads.base import Payload
 from contracts.payloads.callbacks import Uri
-from contracts.types import Identifier, Text, Timestamp
+from contracts.values.types import Identifier, Text, Timestamp
 
 
 class FeedItem(Payload):

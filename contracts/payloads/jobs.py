@@ -8,8 +8,8 @@ from pydantic import Field, StringConstraints
 from contracts.errors import JsonObject
 from contracts.payloads.base import BrokenRule, Payload, RuledPayload
 from contracts.payloads.callbacks import Ordinal, Uri
-from contracts.states import JobState
-from contracts.types import Identifier, Money, Name, Text, Timestamp
+from contracts.values.states import JobState
+from contracts.values.types import Identifier, Money, Name, Text, Timestamp
 
 MAX_LIMIT: Final = 500
 DEFAULT_LIMIT: Final = 50

@@ -1,7 +1,7 @@
 """What is asked of the ledger."""
 
 from contracts.payloads.base import Payload
-from contracts.types import Identifier
+from contracts.values.types import Identifier
 
 
 class LedgerGet(Payload):

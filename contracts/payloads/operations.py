@@ -8,9 +8,9 @@ from pydantic import Field, PlainSerializer
 from contracts.errors import JsonObject
 from contracts.payloads.base import BrokenRule, Payload, RuledPayload
 from contracts.payloads.jobs import Page
-from contracts.states import LetterState, RunStatus
-from contracts.times import format_micros
-from contracts.types import Flag, Name, Timestamp
+from contracts.values.states import LetterState, RunStatus
+from contracts.values.times import format_micros
+from contracts.values.types import Flag, Name, Timestamp
 
 Instant: TypeAlias = Annotated[Timestamp, PlainSerializer(format_micros, return_type=str, when_used="json")]
 """A moment that is written as it was read: parameters of operations are kept."""

@@ -1,7 +1,7 @@
 """What operators ask."""
 
 from contracts.payloads.base import Payload
-from contracts.types import Flag
+from contracts.values.types import Flag
 
 
 class HealthCheck(Payload):

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from contracts.errors import ErrorCode, JsonObject
 from contracts.payloads.base import BrokenRule, Payload, RuledPayload
-from contracts.types import Count, MessageId, Timestamp, TraceId
+from contracts.values.types import Count, MessageId, Timestamp, TraceId
 
 Status: TypeAlias = Annotated[int, Field(strict=True, ge=200, le=599)]
 

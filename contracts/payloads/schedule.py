@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from contracts.payloads.base import Payload
-from contracts.types import Identifier, Text, Timestamp
+from contracts.values.types import Identifier, Text, Timestamp
 
 
 class Objective(StrEnum):

@@ -8,9 +8,9 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from contracts.errors import JsonObject, JsonValue
-from contracts.money import usd_from_number
 from contracts.payloads.base import CLOSED, BrokenRule, Payload, RuledPayload
-from contracts.types import Count, Data, DollarNumber, Identifier, Money, Name, Text, Timestamp
+from contracts.values.money import usd_from_number
+from contracts.values.types import Count, Data, DollarNumber, Identifier, Money, Name, Text, Timestamp
 
 
 class SessionEventType(StrEnum):

@@ -7,7 +7,7 @@ from pydantic.dataclasses import dataclass
 
 from contracts.payloads.base import CLOSED, Payload
 from contracts.payloads.callbacks import Block, Checkpoint, Ordinal, Scene, Seconds, Uri
-from contracts.types import Count, Identifier, MessageId, Name, Text, Timestamp
+from contracts.values.types import Count, Identifier, MessageId, Name, Text, Timestamp
 
 
 class WorkOrder(Payload):

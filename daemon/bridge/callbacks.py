@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import JsonObject
-from contracts.money import format_usd
+from contracts.gate.webhooks import ID_HEADER, TIMESTAMP_HEADER, signed_headers
 from contracts.payloads.callbacks import JobStatus
-from contracts.times import MICROS_PER_SECOND, format_micros
-from contracts.webhooks import ID_HEADER, TIMESTAMP_HEADER, signed_headers
+from contracts.values.money import format_usd
+from contracts.values.times import MICROS_PER_SECOND, format_micros
 from daemon.bridge.journal import Callback
 from daemon.bridge.work import Work
 

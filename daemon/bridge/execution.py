@@ -18,7 +18,7 @@ from nats.errors import Error as NatsError
 
 from adapters.providers import Prediction, PredictionRequest, PredictionStatus, ProviderError, Reason
 from contracts.errors import JsonObject
-from contracts.times import MICROS_PER_SECOND
+from contracts.values.times import MICROS_PER_SECOND
 from daemon.bridge.callbacks import UnfitCallbackError
 from daemon.bridge.job_views import is_over
 from daemon.bridge.journal import Callback, Entry, FencedError, Phase, Stored

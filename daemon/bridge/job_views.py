@@ -16,7 +16,7 @@ from contracts import subjects as subject_of
 from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import JsonObject, JsonValue
 from contracts.subjects import Subjects
-from contracts.times import format_micros
+from contracts.values.times import format_micros
 from daemon.bridge.work import Work
 from domain.job_states import TERMINAL
 from domain.prediction_inputs import urls_in, with_replaced

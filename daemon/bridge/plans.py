@@ -5,8 +5,8 @@ from typing import Final
 
 from adapters.providers import Provider
 from adapters.providers.replicate import Replicate
-from contracts.money import parse_usd
-from contracts.work import WorkType
+from contracts.values.money import parse_usd
+from contracts.values.work import WorkType
 from daemon.bridge.reports import REPORTS
 from daemon.bridge.tools import Plan
 from daemon.errors import StartError

@@ -19,7 +19,7 @@ from adapters.errors import AdapterError
 from adapters.providers import Provider
 from contracts import subjects as subject_of
 from contracts.subjects import Family, Subjects
-from contracts.work import WorkType
+from contracts.values.work import WorkType
 from daemon.bridge.callbacks import Callbacks
 from daemon.bridge.endpoints import bridge_app
 from daemon.bridge.job_views import FreshInputs, JobViews

@@ -11,7 +11,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from contracts import subjects as subject_of
 from contracts.subjects import Family, Subjects
-from contracts.work import WorkType
+from contracts.values.work import WorkType
 from daemon.errors import StartError
 
 log = structlog.get_logger(__name__)

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from contracts.errors import JsonObject, JsonValue
-from contracts.states import JobState
-from contracts.work import WorkType
+from contracts.values.states import JobState
+from contracts.values.work import WorkType
 
 Payloads: TypeAlias = Sequence[JsonObject]
 _MOST_BLOCK: Final = 20_000

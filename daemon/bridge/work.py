@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from contracts import json_strict
 from contracts.errors import JsonObject, Refusal
+from contracts.gate import json_strict
 from contracts.subjects import Subjects, parse_callback
-from contracts.types import UUID_PATTERN
-from contracts.work import WorkType
+from contracts.values.types import UUID_PATTERN
+from contracts.values.work import WorkType
 
 # Together with an attempt and a sequence it becomes an event id of at most 200 characters.
 _WORK_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,150}")

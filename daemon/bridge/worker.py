@@ -15,7 +15,7 @@ from faststream.nats import NatsMessage
 from nats.errors import Error as NatsError
 
 from contracts.subjects import Subjects, parse_event
-from contracts.work import WorkType
+from contracts.values.work import WorkType
 from daemon.bridge.execution import Execution, Interrupt, Outcome
 from daemon.bridge.job_views import is_over
 from daemon.bridge.tools import Plan, Tools, withdraw

@@ -24,7 +24,7 @@ def export(
 ) -> None:
     """Write a JSON Schema for every kind and version, and asyncapi.yaml, to DIR."""
     settings = settings_or_fail(config, as_json=as_json)
-    from contracts.export import export as write_contracts
+    from contracts.schemas.export import export as write_contracts
 
     try:
         written = write_contracts(folder, prefix=settings.nats.prefix)

@@ -8,11 +8,11 @@ from typing import Final, TypeAlias
 
 import orjson
 
-from contracts.canonical import payload_hash
 from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import JsonValue
+from contracts.gate.canonical import payload_hash
 from contracts.registry import REGISTRY
-from contracts.times import format_micros
+from contracts.values.times import format_micros
 from daemon.cli.records import Record
 
 _ID_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-")

@@ -17,7 +17,7 @@ from nats.aio.client import Client
 
 from adapters.outgoing import Outcome, Outgoing, Published
 from adapters.publisher import StreamPublisher
-from contracts.receipts import RECEIPT_HEADER
+from contracts.gate.receipts import RECEIPT_HEADER
 from contracts.subjects import Family, Subjects, ingest
 from daemon.cli.letters import Letter, Open, Unaddressable
 from daemon.cli.link import Link, Unreachable

@@ -13,7 +13,7 @@ from nats.errors import TimeoutError as NatsTimeoutError
 
 from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import JsonObject, JsonValue
-from contracts.times import format_micros
+from contracts.values.times import format_micros
 from daemon.cli.link import Link, Unreachable
 
 PRODUCER: Final = "headgate-cli"

@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 
 from contracts.errors import JsonObject
-from contracts.times import format_micros
+from contracts.values.times import format_micros
 from daemon.cli.watch_figures import Figures, Metrics, figures
 from daemon.runtime_file import NoDaemonError, find_daemon
 

@@ -10,7 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, Refusal, problem
-from contracts.principals import Scope
+from contracts.values.principals import Scope
 from daemon.operations.audit import OpsAudit
 from domain.access import required_scope
 from handlers.commands import Command, Query, Reply, answer, refuse

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.engine import make_url
 
 from contracts.errors import ErrorCode, JsonObject, problem
-from contracts.times import MICROS_PER_SECOND
+from contracts.values.times import MICROS_PER_SECOND
 from daemon.operations.audited import GOES_ON
 from daemon.patience import patiently
 from daemon.runs import RunFailed, Runs, hold

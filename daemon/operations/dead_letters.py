@@ -6,7 +6,7 @@ from typing import Final
 
 from contracts.errors import JsonObject
 from contracts.payloads.operations import DeadLetters, LetterAction
-from contracts.states import LetterState
+from contracts.values.states import LetterState
 from daemon.operations.audited import GOES_ON
 from daemon.patience import patiently
 from daemon.runs import Runs

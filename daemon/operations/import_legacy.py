@@ -15,8 +15,8 @@ from nats.aio.client import Client
 
 from adapters.errors import AdapterError
 from adapters.objects import fetch_object, has_object
-from contracts.delivery import Judged
 from contracts.errors import ErrorCode, JsonObject, Problem, invalid_field, problem
+from contracts.gate.delivery import Judged
 from contracts.payloads.operations import ImportLegacy
 from contracts.registry import REGISTRY
 from daemon.cli.records import Layout, Portion, Record, Source, Unreadable, read_records

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from contracts.errors import JsonObject
-from contracts.times import MICROS_PER_DAY
+from contracts.values.times import MICROS_PER_DAY
 from daemon.operations.audited import GOES_ON
 from daemon.patience import patiently
 from daemon.runs import Runs, hold

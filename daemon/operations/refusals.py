@@ -5,12 +5,12 @@ from typing import Final
 
 import orjson
 
-from contracts.commands import open_command
-from contracts.delivery import Delivery
 from contracts.errors import JsonObject, Problem
-from contracts.principals import Principal
+from contracts.gate.commands import open_command
+from contracts.gate.delivery import Delivery
+from contracts.gate.rules import GateRules
 from contracts.registry import Contract
-from contracts.rules import GateRules
+from contracts.values.principals import Principal
 from daemon.guard import Authenticator
 from daemon.operations.audit import OpsAudit
 

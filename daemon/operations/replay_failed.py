@@ -7,7 +7,7 @@ import anyio
 
 from contracts.errors import ErrorCode, JsonObject, problem
 from contracts.payloads.operations import ReplayAbort, ReplayFailed
-from contracts.states import RunStatus
+from contracts.values.states import RunStatus
 from daemon.operations.audited import GOES_ON
 from daemon.operations.replaying import Replaying, summary
 from daemon.runs import Runs

@@ -18,7 +18,7 @@ from genai_prices.types import (
 
 from adapters.price_lists import PriceListError
 from adapters.prices import KNOWN_NAMES, PACKAGE_VERSION, LayeredPrices, load_price_book
-from contracts.prices import UnitPrices
+from contracts.values.prices import UnitPrices
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WriteList = Callable[..., Path]

@@ -15,7 +15,7 @@ from adapters.nats_server import EmbeddedServer
 from adapters.pull import ContinuousPull
 from adapters.streams import provision
 from adapters.topology import Limits, topology
-from contracts.delivery import Delivery
+from contracts.gate.delivery import Delivery
 from contracts.subjects import Subjects
 from tests.adapters.waiting import eventually, eventually_awaited
 

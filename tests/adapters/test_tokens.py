@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from adapters.tokens import UNAUTHENTICATED, TokenAuthenticator, TokenKeys, UnusableKey
-from contracts.principals import Principal, Scope
+from contracts.values.principals import Principal, Scope
 
 SECRET: Final = "a secret of thirty-two bytes, or more"
 NOW_S: Final = int(time.time())

@@ -10,7 +10,7 @@ from adapters.stored_messages import message_at
 from adapters.streams import provision
 from adapters.topology import ADVISORY_CONSUMER, Limits, topology
 from adapters.trim import ack_floor, fullness, trim
-from contracts.delivery import Delivery
+from contracts.gate.delivery import Delivery
 from contracts.subjects import Subjects
 from tests.adapters.waiting import eventually_awaited
 

@@ -3,10 +3,10 @@
 import orjson
 
 from bench.messages import Load
-from contracts.delivery import Accepted, Delivery
-from contracts.gate import Gate
+from contracts.gate.delivery import Accepted, Delivery
+from contracts.gate.gate import Gate
+from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules
 
 
 def test_every_message_passes_the_gate() -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import orjson
 
-from contracts.delivery import Accepted, Delivery, Judged, Refused
 from contracts.errors import Detail, Problem
-from contracts.gate import Gate
+from contracts.gate.delivery import Accepted, Delivery, Judged, Refused
+from contracts.gate.gate import Gate
+from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules
 
 TRACE = "5f0c1d0e-6c1f-4b53-9a44-0d8b7a2f7c11"
 STORED_AT = 1_795_169_730_500_000  # 2026-11-20T10:15:30.5Z

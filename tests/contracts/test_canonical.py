@@ -8,8 +8,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.canonical import canonical_bytes, payload_hash
-from contracts.json_strict import parse
+from contracts.gate.canonical import canonical_bytes, payload_hash
+from contracts.gate.json_strict import parse
 from tests.contracts.samples import Json
 
 canonical_json = st.recursive(

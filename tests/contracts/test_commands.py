@@ -6,12 +6,12 @@ from typing import Final
 import orjson
 import pytest
 
-from contracts.canonical import payload_hash
-from contracts.commands import OpenedCommand, open_command, prove_command
-from contracts.delivery import Accepted, Delivery
 from contracts.errors import ErrorCode, Problem
+from contracts.gate.canonical import payload_hash
+from contracts.gate.commands import OpenedCommand, open_command, prove_command
+from contracts.gate.delivery import Accepted, Delivery
+from contracts.gate.rules import GateRules, Mode
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules, Mode
 from contracts.subjects import Family
 from tests.contracts.samples import STORED_AT, TRACE, Json
 from tests.support.commands import command

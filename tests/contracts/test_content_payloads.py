@@ -3,9 +3,9 @@
 import pytest
 from jsonschema import Draft202012Validator
 
-from contracts.export import schema_of
 from contracts.payloads.content import ContentIdea, ContentScript, IdeaList
 from contracts.registry import REGISTRY
+from contracts.schemas.export import schema_of
 from contracts.subjects import Family
 from tests.contracts.samples import Json, accepted, envelope, idea, judge, script, where, without
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from contracts.export import export, schema_of
 from contracts.registry import REGISTRY
+from contracts.schemas.export import export, schema_of
 from tests.contracts.samples import Json, envelope, envelope_1, event, usage, usage_1, without
 
 ASYNCAPI_PARSER: Final = "HEADGATE_ASYNCAPI_PARSER"

@@ -3,14 +3,14 @@
 import orjson
 import pytest
 
-from contracts.canonical import payload_hash
-from contracts.delivery import Delivery, Refused
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.gate import Gate
+from contracts.gate.canonical import payload_hash
+from contracts.gate.delivery import Delivery, Refused
+from contracts.gate.gate import Gate
+from contracts.gate.rules import GateRules
+from contracts.gate.session_quick import QuickUsage
 from contracts.payloads.session import SessionEvent
-from contracts.payloads.session_quick import QuickUsage
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules
 from contracts.subjects import Family
 from tests.contracts import samples
 from tests.contracts.samples import (

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.delivery import Accepted, Refused
 from contracts.errors import ErrorCode, Refusal
-from contracts.gate import Gate
-from contracts.json_strict import numbers_in_range, parse
+from contracts.gate.delivery import Accepted, Refused
+from contracts.gate.gate import Gate
+from contracts.gate.json_strict import numbers_in_range, parse
+from contracts.gate.rules import GateRules, Mode
 from contracts.payloads.session import SessionEvent, SessionUsage
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules, Mode
 from tests.contracts import samples
 from tests.contracts.samples import Json, accepted, delivery, envelope, event, event_envelope, judge, only, usage, where
 

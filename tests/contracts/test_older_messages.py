@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.canonical import payload_hash
-from contracts.delivery import Accepted, Refused
-from contracts.gate import Gate
-from contracts.money import usd_from_number
+from contracts.gate.canonical import payload_hash
+from contracts.gate.delivery import Accepted, Refused
+from contracts.gate.gate import Gate
+from contracts.gate.rules import GateRules, Mode
 from contracts.payloads.session import Confidence, SessionEvent, SessionUsage, Source
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules, Mode
+from contracts.values.money import usd_from_number
 from tests.contracts.samples import (
     TRACE,
     Json,

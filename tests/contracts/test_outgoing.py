@@ -7,11 +7,11 @@ import orjson
 import pytest
 
 from contracts import outgoing
-from contracts.delivery import Delivery
 from contracts.errors import Detail, ErrorCode, Problem, problem
-from contracts.receipts import may_receive, receipt_subject
+from contracts.gate.delivery import Delivery
+from contracts.gate.receipts import may_receive, receipt_subject
+from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules
 from contracts.subjects import Family
 from tests.contracts.samples import STORED_AT, TRACE, Json, delivery, envelope, judge, usage
 

@@ -5,14 +5,14 @@ from typing import Final
 import orjson
 import pytest
 
-from contracts.asyncapi import asyncapi
-from contracts.export import documents
-from contracts.gate import Gate
+from contracts.gate.gate import Gate
+from contracts.gate.rules import GateRules
 from contracts.payloads.base import Payload
 from contracts.registry import REGISTRY, Registry, Schema, contract, older
-from contracts.rules import GateRules
+from contracts.schemas.asyncapi import asyncapi
+from contracts.schemas.export import documents
 from contracts.subjects import Family, Subjects
-from contracts.types import Count, Identifier
+from contracts.values.types import Count, Identifier
 from tests.contracts.samples import accepted, delivery, envelope, where
 
 

@@ -3,13 +3,13 @@
 import orjson
 import pytest
 
-from contracts.callback_checks import CallbackChecks
-from contracts.delivery import Accepted, Delivery, Lineage, Refused
-from contracts.gate import Gate
+from contracts.gate.callback_checks import CallbackChecks
+from contracts.gate.delivery import Accepted, Delivery, Lineage, Refused
+from contracts.gate.gate import Gate
+from contracts.gate.rules import GateRules
+from contracts.gate.webhooks import WebhookVerifier, signed_headers
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules
 from contracts.subjects import Family
-from contracts.webhooks import WebhookVerifier, signed_headers
 from tests.contracts.samples import STORED_AT, envelope
 
 SECRET = "whsec_" + "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import JsonValue
-from contracts.payloads.session_quick import QuickEnvelope, prove_usage
+from contracts.gate.session_quick import QuickEnvelope, prove_usage
 from contracts.registry import REGISTRY
 from contracts.subjects import Family
 from tests.contracts.samples import envelope, usage

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.money import NotMoney, format_usd, parse_usd
-from contracts.times import NotAnInstant, OffsetMissing, format_micros, parse_micros
+from contracts.values.money import NotMoney, format_usd, parse_usd
+from contracts.values.times import NotAnInstant, OffsetMissing, format_micros, parse_micros
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 micros_of_years_1_to_9999 = st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from contracts.delivery import Delivery
 from contracts.errors import ErrorCode, Problem
-from contracts.webhooks import NotASecret, WebhookVerifier, event_hash, matching_event, read_secret, signed_headers
+from contracts.gate.delivery import Delivery
+from contracts.gate.webhooks import NotASecret, WebhookVerifier, event_hash, matching_event, read_secret, signed_headers
 
 # Published with the specification's reference libraries: key, id, time, body and the signature they give.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -17,10 +17,10 @@ from adapters.pull import ContinuousPull
 from adapters.stored_messages import sequences_of_messages
 from adapters.streams import provision
 from adapters.topology import Limits, topology
-from contracts.delivery import Judged
-from contracts.gate import Gate
+from contracts.gate.delivery import Judged
+from contracts.gate.gate import Gate
+from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules
 from contracts.subjects import Family, Subjects
 from daemon.after_commit import AfterCommit
 from daemon.clock import new_id, now_micros

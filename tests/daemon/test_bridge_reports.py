@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from contracts.errors import JsonValue
-from contracts.work import WorkType
+from contracts.values.work import WorkType
 from daemon.bridge.plans import plans_of
 from daemon.bridge.reports import REPORTS, OutputUnusableError
 from daemon.errors import StartError

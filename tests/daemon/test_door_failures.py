@@ -12,9 +12,9 @@ import pytest_asyncio
 from adapters.nats_server import EmbeddedServer
 from adapters.service import Endpoint, serve
 from contracts.errors import JsonObject, Problem
-from contracts.principals import LOCAL, Principal
 from contracts.registry import REGISTRY
 from contracts.subjects import Family
+from contracts.values.principals import LOCAL, Principal
 from daemon.door import Door, OperationRoute, QueryRoute, Route
 from daemon.guard import Anyone, Guard
 from domain.rate_limits import Rate, RateLimits

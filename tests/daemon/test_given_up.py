@@ -11,10 +11,10 @@ from sqlalchemy import select
 from adapters.nats_server import EmbeddedServer
 from adapters.pull import ContinuousPull
 from adapters.topology import ADVISORY_CONSUMER, Limits
-from contracts.delivery import Delivery, Judged
-from contracts.gate import Gate
+from contracts.gate.delivery import Delivery, Judged
+from contracts.gate.gate import Gate
+from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules
 from contracts.subjects import Family
 from daemon.given_up import GivenUpMessages
 from daemon.intake import Gatekeeper

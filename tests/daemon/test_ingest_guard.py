@@ -5,11 +5,11 @@ import orjson
 import pytest
 
 from adapters.tokens import TokenAuthenticator, TokenKeys
-from contracts.delivery import Accepted, Delivery, Refused
 from contracts.errors import ErrorCode
-from contracts.gate import Gate
+from contracts.gate.delivery import Accepted, Delivery, Refused
+from contracts.gate.gate import Gate
+from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules
 from daemon.ingest_guard import IngestGuard
 from tests.contracts.samples import STORED_AT, envelope, usage
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from adapters.nats_server import EmbeddedServer
 from adapters.topology import Limits
-from contracts.delivery import Accepted, Delivery, Judged
+from contracts.gate.delivery import Accepted, Delivery, Judged
 from handlers.effects import Context, Effects, Families, Settled, Verdict
 from handlers.sessions import take_sessions
 from storage.database import Database

@@ -10,8 +10,8 @@ from adapters.nats_server import EmbeddedServer
 from adapters.pull import ContinuousPull
 from adapters.streams import provision
 from adapters.topology import Limits, topology
-from contracts.delivery import Delivery, Judged, Refused
 from contracts.errors import ErrorCode, problem
+from contracts.gate.delivery import Delivery, Judged, Refused
 from contracts.subjects import Family, Subjects
 from daemon.reordering import KEEP_S, TRY_AGAIN_S, OlderMessages, WaitingRoom, nothing_older
 

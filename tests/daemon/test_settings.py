@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import BaseModel
 
-from contracts.work import WorkType
+from contracts.values.work import WorkType
 from daemon.errors import StartError
 from daemon.settings import Settings, load_settings
 from daemon.settings_errors import all_keys, dotted

@@ -7,8 +7,8 @@ from itertools import count
 from msgspec.structs import replace
 
 from contracts.errors import JsonValue
-from contracts.states import JobState
-from contracts.work import WorkType
+from contracts.values.states import JobState
+from contracts.values.work import WorkType
 from domain.callbacks import Terms
 from domain.jobs import WORK_OF_STATE, Approval, Job
 from domain.work import Arrival, By, Start, WorkInHand

@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.errors import ErrorCode
-from contracts.principals import LOCAL, Principal, Scope
+from contracts.values.principals import LOCAL, Principal, Scope
 from domain.access import NOT_FOUND, SCOPE_OF_COMMAND, WRITING_ACTIONS, may, may_ingest, required_scope
 
 OWNED = {"project", "job", "task", "instruction", "screenshot", "anchor", "asset", "export"}

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from contracts.states import LetterState
+from contracts.values.states import LetterState
 from domain.dead_letters import (
     TRANSITIONS,
     LetterSignal,

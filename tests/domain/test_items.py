@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem
-from contracts.states import ItemState
-from contracts.work import WorkType
+from contracts.values.states import ItemState
+from contracts.values.work import WorkType
 from domain import items
 from domain.items import Item, ItemDecision
 from domain.work import By

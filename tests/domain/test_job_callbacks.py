@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem
 from contracts.payloads.callbacks import JobStatus
-from contracts.states import JobState
-from contracts.work import WorkType
+from contracts.values.states import JobState
+from contracts.values.work import WorkType
 from domain.access import NOT_FOUND
 from domain.callbacks import (
     COST_TOO_LARGE,

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem
-from contracts.states import JobState
-from contracts.work import WorkType
+from contracts.values.states import JobState
+from contracts.values.work import WorkType
 from domain import job_commands
 from domain.job_commands import NewJob, RetryIds
 from domain.job_states import TERMINAL, Signal

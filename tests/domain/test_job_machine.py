@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from contracts.errors import ErrorCode, Problem
-from contracts.states import JobState
+from contracts.values.states import JobState
 from domain import job_commands
 from domain.callbacks import AcceptedReport, Incoming, ReportOutcome, decide_reports
 from domain.job_commands import NewJob, RetryIds

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.states import JobState
+from contracts.values.states import JobState
 from domain.job_states import (
     PROGRESS_STATES,
     SIGNAL_OF_REPORT,

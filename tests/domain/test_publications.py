@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem
-from contracts.states import PublicationState
-from contracts.work import WorkType
+from contracts.values.states import PublicationState
+from contracts.values.work import WorkType
 from domain import publications
 from domain.publications import Publication, PublicationDecision, PublicationRuling, RetryTerms
 from domain.work import By, Failure, WorkInHand

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, Problem
 from contracts.payloads.callbacks import TaskStatus
-from contracts.states import TaskState
-from contracts.work import WorkType
+from contracts.values.states import TaskState
+from contracts.values.work import WorkType
 from domain import tasks
 from domain.tasks import Task, TaskDecision, TaskRuling
 from domain.work import Arrival, Failure, Held, WorkInHand

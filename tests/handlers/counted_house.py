@@ -7,8 +7,8 @@ from typing import Final
 
 from sqlalchemy import delete
 
-from contracts.delivery import Delivery, Judged
-from contracts.work import WorkType
+from contracts.gate.delivery import Delivery, Judged
+from contracts.values.work import WorkType
 from handlers.effects import Context, WorkTerms
 from storage.database import Database
 from storage.tables import metadata

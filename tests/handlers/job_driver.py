@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
-from contracts.delivery import Judged
+from contracts.gate.delivery import Judged
 from domain import job_commands
 from domain.jobs import Decision
 from domain.work import By

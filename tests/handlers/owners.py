@@ -7,15 +7,15 @@ from typing import Any, Final
 
 import orjson
 
-from contracts.callback_checks import CallbackChecks
-from contracts.canonical import payload_hash
-from contracts.delivery import Delivery, Judged
 from contracts.errors import ErrorCode
-from contracts.gate import Gate
-from contracts.principals import Principal, Scope
+from contracts.gate.callback_checks import CallbackChecks
+from contracts.gate.canonical import payload_hash
+from contracts.gate.delivery import Delivery, Judged
+from contracts.gate.gate import Gate
+from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules
 from contracts.subjects import Family
+from contracts.values.principals import Principal, Scope
 from handlers.change_table import CHANGES
 from handlers.changes import CarriedOut, Changes, carry_out
 from handlers.commands import Command, Reply, answer

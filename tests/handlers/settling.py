@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 from sqlalchemy import RowMapping, Select, select
 
-from contracts.delivery import Delivery, Judged
-from contracts.gate import Gate
-from contracts.prices import UnitPrices
+from contracts.gate.delivery import Delivery, Judged
+from contracts.gate.gate import Gate
+from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules
 from contracts.subjects import Subjects
+from contracts.values.prices import UnitPrices
 from daemon.clock import new_id
 from handlers.effects import Context, Families, Outcome, Settled
 from handlers.family_table import FAMILIES

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from contracts.delivery import Accepted, Judged
 from contracts.errors import ErrorCode, problem
+from contracts.gate.delivery import Accepted, Judged
 from handlers.effects import Context, Effects, Fact, Families, Verdict
 from handlers.sessions import take_sessions
 from storage.database import Database

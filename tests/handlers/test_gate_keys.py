@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from contracts.delivery import Judged
+from contracts.gate.delivery import Judged
 from handlers.effects import Outcome, Verdict
 from storage.database import Database
 from storage.tables.journal import dead_letters, inbox

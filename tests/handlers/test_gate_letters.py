@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import orjson
 import pytest
 
-from contracts.delivery import Accepted
+from contracts.gate.delivery import Accepted
 from handlers.effects import Context, Effects, Verdict
 from handlers.family_table import FAMILIES
 from handlers.gate import INTERNAL, bury_alone, settle

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import orjson
 import pytest
 
-from contracts.delivery import Delivery
 from contracts.errors import ErrorCode, problem
+from contracts.gate.delivery import Delivery
 from handlers.effects import Effects, Verdict
 from handlers.gate import INTERNAL, bury_alone
 from handlers.replays import (

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
-from contracts.delivery import Delivery
+from contracts.gate.delivery import Delivery
 from contracts.payloads.operations import ReplayFailed
 from daemon.clock import now_micros
 from daemon.operations.replaying import OPERATION, Replaying

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from contracts.payloads.operations import ReplayFailed, Target
-from contracts.states import ItemState, JobState, PublicationState
+from contracts.values.states import ItemState, JobState, PublicationState
 from domain.dead_letters import Skipped
 from domain.work import Failure
 from handlers.replay_targets import TARGETS, Holder, ReplayTarget, Sent

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import RowMapping, select
 
-from contracts.gate import Gate
+from contracts.gate.gate import Gate
+from contracts.gate.rules import GateRules, Mode
 from contracts.registry import REGISTRY
-from contracts.rules import GateRules, Mode
 from domain.percentiles import NO_RUNTIME, bucket_of
 from handlers.effects import Verdict
 from storage.database import Database

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from contracts.errors import ErrorCode
 from contracts.payloads.callbacks import TaskStatus
 from contracts.subjects import Family
-from contracts.work import WorkType
+from contracts.values.work import WorkType
 from domain import tasks as rules
 from domain.work import By, Failure, Start
 from handlers.effects import Context, Outcome, Verdict

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from contracts.errors import ErrorCode, problem
-from contracts.states import LetterState
+from contracts.values.states import LetterState
 from domain.dead_letters import ReplayOutcome
 from storage.database import Database
 from storage.dead_letter_catalog import LetterFilter

@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from sqlalchemy import text
 
 from adapters.nats_server import EmbeddedServer
-from contracts.webhooks import signed_headers
+from contracts.gate.webhooks import signed_headers
 from storage.unit_of_work import UnitOfWork
 from tests.support import databases
 from tests.support.daemons import DaemonProcess

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from contracts.delivery import Accepted, Delivery, Judged, Refused
 from contracts.errors import Problem
+from contracts.gate.delivery import Accepted, Delivery, Judged, Refused
+from contracts.gate.webhooks import WebhookVerifier, event_hash, matching_event
 from contracts.payloads.callbacks import Callback, on_its_subject
 from contracts.subjects import parse_callback
-from contracts.webhooks import WebhookVerifier, event_hash, matching_event
 
 
 class CallbackChecks:

@@ -10,10 +10,10 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import Field, GetPydanticSchema, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 
-from contracts import canonical, json_strict
 from contracts.errors import JsonObject
-from contracts.money import MAX_DOLLARS, MONEY_PATTERN, NotMoney, parse_usd
-from contracts.times import NotAnInstant, OffsetMissing, parse_micros
+from contracts.gate import canonical, json_strict
+from contracts.values.money import MAX_DOLLARS, MONEY_PATTERN, NotMoney, parse_usd
+from contracts.values.times import NotAnInstant, OffsetMissing, parse_micros
 
 MAX_COUNT: Final = 2**53 - 1
 MAX_DATA_BYTES: Final = 16 * 1024

@@ -9,9 +9,9 @@ from pydantic.json_schema import models_json_schema
 
 from contracts.envelope import Envelope2
 from contracts.errors import JsonObject, JsonValue
-from contracts.examination import MESSAGE_ID_HEADER
+from contracts.gate.examination import MESSAGE_ID_HEADER
+from contracts.gate.receipts import RECEIPT_HEADER
 from contracts.outgoing import RECEIPT_KIND, REPLY_KIND
-from contracts.receipts import RECEIPT_HEADER
 from contracts.registry import Contract, Registry
 from contracts.subjects import DURABLE, Family, Subjects
 

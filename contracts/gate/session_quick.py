@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from contracts.errors import JsonObject
-from contracts.money import NotMoney, parse_usd
-from contracts.times import NotAnInstant, parse_micros
-from contracts.types import MAX_COUNT
+from contracts.values.money import NotMoney, parse_usd
+from contracts.values.times import NotAnInstant, parse_micros
+from contracts.values.types import MAX_COUNT
 
 # Python's ``$`` also matches before a newline at the end: ``\Z`` does not.
 _MessageId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,200}\Z")]

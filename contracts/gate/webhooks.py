@@ -17,9 +17,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from contracts.delivery import Delivery
 from contracts.errors import Detail, ErrorCode, Problem, problem
-from contracts.times import MICROS_PER_SECOND
+from contracts.gate.delivery import Delivery
+from contracts.values.times import MICROS_PER_SECOND
 
 ID_HEADER: Final = "webhook-id"
 TIMESTAMP_HEADER: Final = "webhook-timestamp"

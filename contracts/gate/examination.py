@@ -7,8 +7,6 @@ from uuid import NAMESPACE_OID, uuid5
 
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.canonical import payload_hash
-from contracts.delivery import Accepted, Delivery, Judged, Refused
 from contracts.envelope import (
     ENVELOPE_FIELDS,
     ENVELOPE_VERSIONS,
@@ -19,13 +17,15 @@ from contracts.envelope import (
     Proven2,
 )
 from contracts.errors import Detail, ErrorCode, JsonObject, JsonValue, Problem, Refusal, invalid_field, problem
-from contracts.json_strict import NUMBER_OUT_OF_RANGE, numbers_in_range, read
-from contracts.problems import details_of, dotted, refused
-from contracts.receipts import receipt_subject
+from contracts.gate.canonical import payload_hash
+from contracts.gate.delivery import Accepted, Delivery, Judged, Refused
+from contracts.gate.json_strict import NUMBER_OUT_OF_RANGE, numbers_in_range, read
+from contracts.gate.problems import details_of, dotted, refused
+from contracts.gate.receipts import receipt_subject
+from contracts.gate.rules import GateRules
 from contracts.registry import Contract, Door
-from contracts.rules import GateRules
-from contracts.times import format_micros
-from contracts.types import MessageId, Producer, TraceId
+from contracts.values.times import format_micros
+from contracts.values.types import MessageId, Producer, TraceId
 
 UNKNOWN_KIND: Final = "unknown"
 """What refusals of kinds that nobody declared are listed and counted under."""

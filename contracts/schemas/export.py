@@ -9,10 +9,10 @@ import orjson
 import yaml
 from pydantic import BaseModel
 
-from contracts.asyncapi import asyncapi
 from contracts.envelope import Envelope1, Envelope2
 from contracts.errors import JsonObject
 from contracts.registry import REGISTRY, Contract, Registry
+from contracts.schemas.asyncapi import asyncapi
 from contracts.subjects import Subjects
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from pydantic import BaseModel
 
 from contracts.errors import Problem
-from contracts.payloads.session_quick import QuickUsage
+from contracts.gate.session_quick import QuickUsage
 
 
 class Lineage(NamedTuple):

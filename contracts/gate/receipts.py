@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from contracts.errors import Problem, invalid_field
-from contracts.rules import GateRules
+from contracts.gate.rules import GateRules
 
 RECEIPT_HEADER: Final = "Headgate-Receipt"
 RECEIPT_PATH: Final = f"headers.{RECEIPT_HEADER}"

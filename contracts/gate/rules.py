@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
 
-from contracts.times import MICROS_PER_DAY, MICROS_PER_SECOND
+from contracts.values.times import MICROS_PER_DAY, MICROS_PER_SECOND
 
 
 class Mode(StrEnum):

@@ -2,7 +2,7 @@
 
 Checks go in the order size, family's own (a signature), UTF-8 and JSON, envelope version, envelope, schema version,
 payload. A message that is plainly in order takes one pass: read, validate envelope and payload together, hash. Whatever
-is not (older envelopes, compat mode, anything wrong) is examined step by step in :mod:`contracts.examination`.
+is not (older envelopes, compat mode, anything wrong) is examined step by step in :mod:`contracts.gate.examination`.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,16 +10,16 @@ from typing import Final, TypeAlias
 
 from pydantic import ValidationError
 
-from contracts.canonical import payload_hash
-from contracts.delivery import Accepted, Delivery, Judged, Refused
 from contracts.envelope import CURRENT_ENVELOPE, Proven2
 from contracts.errors import ErrorCode, JsonValue, Problem, Refusal, problem
-from contracts.examination import UNKNOWN_KIND, examine, refused_unread
-from contracts.json_strict import read
-from contracts.payloads.session_quick import QuickEnvelope
-from contracts.receipts import RECEIPT_HEADER
+from contracts.gate.canonical import payload_hash
+from contracts.gate.delivery import Accepted, Delivery, Judged, Refused
+from contracts.gate.examination import UNKNOWN_KIND, examine, refused_unread
+from contracts.gate.json_strict import read
+from contracts.gate.receipts import RECEIPT_HEADER
+from contracts.gate.rules import GateRules
+from contracts.gate.session_quick import QuickEnvelope
 from contracts.registry import Contract, Registry
-from contracts.rules import GateRules
 from contracts.subjects import Family
 
 Screen: TypeAlias = Callable[[Delivery], Problem | None]

@@ -1,0 +1,1 @@
+"""The gate: what arrives becomes an accepted envelope or a refusal. Pure."""

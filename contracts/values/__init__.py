@@ -1,0 +1,1 @@
+"""The value types that every layer shares: money, times, states, prices, principals."""
