@@ -12,7 +12,7 @@ from typing import Final
 from bench.daemon_process import Home, daemon
 from bench.intake import Headgate, Results, Say, race_once
 from bench.messages import AGENTS, KIND, MESSAGES_PER_SESSION, MODELS, PRODUCERS, Load
-from domain.percentiles import NO_RUNTIME, bucket_of
+from domain.ledger.percentiles import NO_RUNTIME, bucket_of
 
 FRESH: Final = "headgate"
 FULL: Final = "headgate, stored"

@@ -9,7 +9,7 @@ from contracts.errors import Problem
 from contracts.gate.delivery import Accepted
 from contracts.payloads.callbacks import Callback
 from contracts.subjects import parse_callback
-from domain.work import Duplicate, known_event
+from domain.work.work import Duplicate, known_event
 from handlers.effects import Context, Effects
 from storage.callback_events import CallbackEvent
 from storage.unit_of_work import UnitOfWork

@@ -8,7 +8,7 @@ from contracts import outgoing
 from contracts.errors import JsonObject, JsonValue
 from contracts.payloads import operations as asked
 from contracts.values.times import format_micros
-from domain.differences import Change, differences
+from domain.dead_letters.differences import Change, differences
 from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.effects import Context
 from handlers.pages import cursor, page, read_cursor, read_place

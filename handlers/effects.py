@@ -9,7 +9,7 @@ from contracts.errors import JsonObject, Problem
 from contracts.gate.delivery import Accepted
 from contracts.subjects import Subjects
 from contracts.values.work import WorkType
-from domain.pricing import PriceBook
+from domain.ledger.pricing import PriceBook
 from storage.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 

@@ -11,8 +11,8 @@ from typing import Final, Protocol, TypeAlias
 from contracts.errors import JsonObject
 from contracts.values.times import MICROS_PER_SECOND
 from contracts.values.work import WorkType
-from domain import job_commands
-from domain.work import GAVE_UP, Overdue
+from domain.jobs import job_commands
+from domain.work.work import GAVE_UP, Overdue
 from handlers.alert_events import Severity, alert_event
 from handlers.effects import Context, Fact
 from handlers.items import ItemDesk

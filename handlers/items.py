@@ -12,10 +12,10 @@ from contracts.values.principals import SYSTEM
 from contracts.values.states import ItemState
 from contracts.values.times import MICROS_PER_SECOND, format_micros
 from contracts.values.work import WorkType
-from domain import items as rules
 from domain.access import NOT_FOUND
-from domain.items import Item, ItemDecision
-from domain.work import GAVE_UP, By, Failure, Overdue
+from domain.content import items as rules
+from domain.content.items import Item, ItemDecision
+from domain.work.work import GAVE_UP, By, Failure, Overdue
 from handlers.callbacks import Report, decide_in_order, reports_of
 from handlers.effects import Context, Effects
 from handlers.work import Order, finish, give_up, hand_out, in_hand, start

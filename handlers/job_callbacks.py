@@ -7,10 +7,10 @@ from typing import Final
 from contracts.errors import JsonObject
 from contracts.gate.delivery import Accepted
 from contracts.payloads.callbacks import Block, BlockType, JobStatus
-from domain.callbacks import AcceptedReport, Draft, Incoming, SceneFacts, Terms, Transcript, decide_reports
-from domain.instructions import BlockFacts, validate
-from domain.jobs import Job
-from domain.work import Arrival, By, Duplicate, Held
+from domain.documents.instructions import BlockFacts, validate
+from domain.jobs.job import Job
+from domain.jobs.job_callbacks import AcceptedReport, Draft, Incoming, SceneFacts, Terms, Transcript, decide_reports
+from domain.work.work import Arrival, By, Duplicate, Held
 from handlers.callbacks import Report, reports_of
 from handlers.effects import Context, Effects, Fact
 from handlers.job_writing import JobWriter

@@ -2,8 +2,8 @@
 
 from contracts.errors import JsonObject
 from contracts.payloads import jobs as asked
-from domain.job_commands import readable
-from domain.jobs import AuditEvent, Job
+from domain.jobs.job import AuditEvent, Job
+from domain.jobs.job_commands import readable
 from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.effects import Context
 from handlers.job_views import audit_view, job_view, project_view, scene_view, task_view

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from contracts.errors import Problem
 from contracts.values.states import JobState
 from contracts.values.work import WorkType
-from domain import job_commands
-from domain.job_commands import RetryIds
-from domain.work import By
+from domain.jobs import job_commands
+from domain.jobs.job_commands import RetryIds
+from domain.work.work import By
 from handlers import work
 from handlers.changes import Desk
 from handlers.effects import Context

@@ -3,8 +3,8 @@
 from contracts.errors import JsonObject
 from contracts.values.money import format_usd
 from contracts.values.times import format_micros
-from domain.jobs import AuditEvent, Job
-from domain.work import Failure
+from domain.jobs.job import AuditEvent, Job
+from domain.work.work import Failure
 from storage.job_ports import Project, Scene, TaskRecord
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from contracts.errors import JsonObject, JsonValue
 from contracts.values.work import WorkType
-from domain.jobs import Job
-from domain.work import Dispatch, WorkInHand
+from domain.jobs.job import Job
+from domain.work.work import Dispatch, WorkInHand
 from handlers.content import scripts_for_work
 from handlers.effects import Context
 from handlers.job_views import scene_view

@@ -15,8 +15,8 @@ from contracts.errors import JsonObject
 from contracts.subjects import Family
 from contracts.values.states import JobState
 from contracts.values.times import format_micros
-from domain.jobs import Decision, Job, JobEvent
-from domain.work import Failure
+from domain.jobs.job import Decision, Job, JobEvent
+from domain.work.work import Failure
 from handlers import work
 from handlers.effects import Context, Fact
 from handlers.job_views import job_view

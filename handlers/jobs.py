@@ -7,11 +7,11 @@ from typing import Final
 from contracts.errors import Problem, Refusal
 from contracts.payloads import jobs as asked
 from contracts.values.work import WorkType
-from domain import job_commands
-from domain.instructions import ValidationStatus
-from domain.job_commands import NewJob, RetryIds, Ruling
-from domain.jobs import Decision, Job
-from domain.work import By
+from domain.documents.instructions import ValidationStatus
+from domain.jobs import job_commands
+from domain.jobs.job import Decision, Job
+from domain.jobs.job_commands import NewJob, RetryIds, Ruling
+from domain.work.work import By
 from handlers import work
 from handlers.changes import Change, Desk
 from handlers.commands import NOT_FOUND, Command, Reply, payload_of, refuse

@@ -13,10 +13,10 @@ from contracts.values.principals import SYSTEM
 from contracts.values.states import PublicationState
 from contracts.values.times import format_micros
 from contracts.values.work import WorkType
-from domain import publications as rules
 from domain.access import NOT_FOUND
-from domain.publications import PublicationDecision, PublicationRuling, RetryTerms
-from domain.work import GAVE_UP, UNEXPLAINED, By, Failure, Overdue
+from domain.content import publications as rules
+from domain.content.publications import PublicationDecision, PublicationRuling, RetryTerms
+from domain.work.work import GAVE_UP, UNEXPLAINED, By, Failure, Overdue
 from handlers.callbacks import Report, decide_in_order, reports_of
 from handlers.content import scripts_for_work
 from handlers.effects import Context, Effects

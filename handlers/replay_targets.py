@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 from contracts.payloads.operations import ReplayFailed, Target
 from contracts.values.states import ItemState, JobState, LetterState, PublicationState
 from contracts.values.work import WorkType
-from domain.dead_letters import ReplayOutcome, Skipped, skipped_because
+from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, skipped_because
 from handlers.effects import Context
 from handlers.items import ItemDesk
 from handlers.job_replays import JobRetries

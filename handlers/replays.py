@@ -14,7 +14,7 @@ from contracts.errors import ErrorCode, Problem, problem
 from contracts.gate.delivery import Delivery, Lineage
 from contracts.gate.receipts import RECEIPT_HEADER
 from contracts.values.states import LetterState
-from domain.dead_letters import LetterSignal, ReplayOutcome, target
+from domain.dead_letters.dead_letters import LetterSignal, ReplayOutcome, target
 from handlers.effects import Context, Outcome, Verdict
 from storage.dead_letters import paths_of
 from storage.outbox import OutboxMessage

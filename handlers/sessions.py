@@ -8,8 +8,8 @@ from contracts.gate.delivery import Accepted
 from contracts.gate.session_quick import QuickUsage
 from contracts.payloads.session import SessionEvent as EventPayload
 from contracts.payloads.session import SessionUsage
-from domain.ledger import fold
-from domain.usage import UsageRecord, decide_usage
+from domain.ledger.ledger import fold
+from domain.ledger.usage import UsageRecord, decide_usage
 from handlers.effects import Context, Effects, Fact
 from storage.ports import SessionEvent
 from storage.unit_of_work import UnitOfWork

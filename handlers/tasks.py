@@ -15,10 +15,10 @@ from contracts.gate.delivery import Accepted
 from contracts.payloads.callbacks import TaskStatus
 from contracts.values.states import TaskState
 from contracts.values.work import WorkType
-from domain import tasks as rules
 from domain.access import NOT_FOUND
-from domain.tasks import TaskDecision, TaskRuling
-from domain.work import Arrival, By, Duplicate, Failure, Held, known_event
+from domain.work import tasks as rules
+from domain.work.tasks import TaskDecision, TaskRuling
+from domain.work.work import Arrival, By, Duplicate, Failure, Held, known_event
 from handlers import work
 from handlers.callbacks import Report, reports_of
 from handlers.effects import Context, Effects

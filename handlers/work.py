@@ -15,7 +15,7 @@ from contracts import outgoing, subjects
 from contracts.errors import JsonObject, JsonValue
 from contracts.values.times import format_micros
 from contracts.values.work import WorkType
-from domain.work import Dispatch, Failure, Start, WorkInHand
+from domain.work.work import Dispatch, Failure, Start, WorkInHand
 from handlers.effects import Context
 from storage.failure_text import failure_text
 from storage.outbox import OutboxMessage

@@ -7,7 +7,7 @@ from typing import Final
 from contracts.errors import JsonObject
 from contracts.values.times import MICROS_PER_SECOND, format_micros
 from contracts.values.work import WorkType
-from domain.work_time import Seen, Watch, read_clock
+from domain.work.work_time import Seen, Watch, read_clock
 from handlers.alert_events import Severity, alert_event
 from handlers.effects import Context
 from storage.outbox import OutboxMessage

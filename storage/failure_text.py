@@ -2,7 +2,7 @@
 
 import orjson
 
-from domain.work import Failure
+from domain.work.work import Failure
 
 
 def failure_text(failure: Failure | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Delete, Select, Table, and_, bindparam, delete, select, tuple_
 
-from domain.callbacks import SceneFacts, Transcript
+from domain.jobs.job_callbacks import SceneFacts, Transcript
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_into, insert_rows
 from storage.job_ports import Scene, Segment, SegmentKey
 from storage.tables.jobs import jobs, storyboard_scenes, transcript_segments

@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from contracts.errors import JsonObject, JsonValue
 from contracts.values.states import JobState
-from domain.callbacks import SceneFacts, Transcript
-from domain.jobs import AuditEvent, Job
-from domain.tasks import Task
+from domain.jobs.job import AuditEvent, Job
+from domain.jobs.job_callbacks import SceneFacts, Transcript
+from domain.work.tasks import Task
 
 Owned: TypeAlias = tuple[str, str]
 """(id, owner): a thing among its owner's."""

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, Select, Update, bindparam, select, updat
 
 from contracts.values.states import JobState
 from contracts.values.work import WorkType
-from domain.jobs import Approval, AuditEvent, Job
-from domain.work import WorkInHand
+from domain.jobs.job import Approval, AuditEvent, Job
+from domain.work.work import WorkInHand
 from storage.answers import Answer, AnswerRow
 from storage.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
 from storage.failure_text import failure_text, read_failure

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, literal_column, or_, select
 
-from domain.ledger import TERMINAL, SessionChange
+from domain.ledger.ledger import TERMINAL, SessionChange
 from storage.batches import UpsertInsert, as_parameter, insert_rows
 from storage.nul_text import from_stored, to_stored
 from storage.ports import Session, SessionEvent

@@ -5,7 +5,7 @@ from functools import cache
 
 from sqlalchemy import Connection
 
-from domain.ledger import PerformanceCount
+from domain.ledger.ledger import PerformanceCount
 from storage.batches import UpsertInsert, as_parameter
 from storage.tables.usage import model_perf_agg
 from storage.upserts import adding

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from domain.ledger import DailyTotals, PerformanceCount, SessionChange
-from domain.usage import UsageRecord
+from domain.ledger.ledger import DailyTotals, PerformanceCount, SessionChange
+from domain.ledger.usage import UsageRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from domain.dead_letters import ReplayOutcome
+from domain.dead_letters.dead_letters import ReplayOutcome
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
 from storage.tables.replays import replay_items, replay_runs
 

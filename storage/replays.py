@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, Update, bindparam, case, func, litera
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from contracts.values.states import LetterState
-from domain.dead_letters import LetterSignal, source
+from domain.dead_letters.dead_letters import LetterSignal, source
 from storage.batches import BatchRows, UpsertInsert, as_parameter, insert_rows, with_blobs
 from storage.nul_text import from_stored
 from storage.tables.journal import dead_letters

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, select
 from contracts.errors import JsonValue
 from contracts.values.states import TaskState
 from contracts.values.work import WorkType
-from domain.tasks import Task
+from domain.work.tasks import Task
 from storage.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
 from storage.failure_text import failure_text, read_failure
 from storage.job_ports import TaskRecord

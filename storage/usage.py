@@ -6,8 +6,8 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from domain.ledger import DailyTotals
-from domain.usage import UsageRecord
+from domain.ledger.ledger import DailyTotals
+from domain.ledger.usage import UsageRecord
 from storage.batches import UpsertInsert, as_parameter, insert_rows
 from storage.tables.usage import daily_usage_agg, session_usage
 from storage.upserts import adding

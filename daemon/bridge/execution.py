@@ -26,8 +26,8 @@ from daemon.bridge.reports import OutputUnusableError
 from daemon.bridge.tools import Plan, Tools, cancel_upstream, withdraw
 from daemon.bridge.work import Work
 from domain.backoff import Backoff
-from domain.prediction_inputs import fill
-from domain.predictions import Ending, GiveUp, TryAgain, Unfinished, after_try, cost_usd_micros, wait_s
+from domain.bridge.prediction_inputs import fill
+from domain.bridge.predictions import Ending, GiveUp, TryAgain, Unfinished, after_try, cost_usd_micros, wait_s
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")

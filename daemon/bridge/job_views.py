@@ -18,8 +18,8 @@ from contracts.errors import JsonObject, JsonValue
 from contracts.subjects import Subjects
 from contracts.values.times import format_micros
 from daemon.bridge.work import Work
-from domain.job_states import TERMINAL
-from domain.prediction_inputs import urls_in, with_replaced
+from domain.bridge.prediction_inputs import urls_in, with_replaced
+from domain.jobs.job_states import TERMINAL
 
 log = structlog.get_logger(__name__)
 

@@ -35,7 +35,7 @@ from daemon.http import serving
 from daemon.logs import configure_logs
 from daemon.readiness import Phase, Readiness
 from daemon.settings import Settings
-from domain.predictions import FIRST_WAIT_S
+from domain.bridge.predictions import FIRST_WAIT_S
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from daemon.bridge.job_views import FreshInputs, JobViews
 from daemon.bridge.journal import Entry, FencedError, Journal, Phase, Stored
 from daemon.bridge.metrics import BridgeMetrics
 from daemon.bridge.reports import Report
-from domain.predictions import FIRST_WAIT_S, wait_s
+from domain.bridge.predictions import FIRST_WAIT_S, wait_s
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from contracts.values.states import LetterState
 from daemon.operations.audited import GOES_ON
 from daemon.patience import patiently
 from daemon.runs import Runs
-from domain.dead_letters import refused_discard, refused_edit
+from domain.dead_letters.dead_letters import refused_discard, refused_edit
 from handlers.commands import NOT_FOUND, Command, Query, Reply, answer, ok, payload_of, refuse
 from handlers.dead_letter_queries import list_groups, list_letters, show_letter
 from handlers.effects import Context

@@ -11,7 +11,7 @@ from contracts.values.states import RunStatus
 from daemon.operations.audited import GOES_ON
 from daemon.operations.replaying import Replaying, summary
 from daemon.runs import Runs
-from domain.dead_letters import Skipped
+from domain.dead_letters.dead_letters import Skipped
 from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.replay_targets import AT_ONCE, TARGETS
 from handlers.run_queries import item_view

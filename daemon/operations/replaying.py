@@ -20,7 +20,7 @@ from contracts.errors import JsonObject
 from contracts.payloads.operations import ReplayFailed
 from daemon.patience import patiently
 from daemon.runs import hold
-from domain.dead_letters import ReplayOutcome, Skipped, portion, too_many_failed
+from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, portion, too_many_failed
 from handlers.effects import Context
 from handlers.replay_targets import AT_ONCE, BY_NAME, TARGETS, Holder, ReplayTarget, Selected
 from storage.database import Database

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from contracts.errors import JsonValue
 from contracts.values.states import JobState
 from contracts.values.work import WorkType
-from domain.callbacks import Terms
-from domain.jobs import WORK_OF_STATE, Approval, Job
-from domain.work import Arrival, By, Start, WorkInHand
+from domain.jobs.job import WORK_OF_STATE, Approval, Job
+from domain.jobs.job_callbacks import Terms
+from domain.work.work import Arrival, By, Start, WorkInHand
 
 NOW = 1_800_000_000_000_000
 SECOND = 1_000_000

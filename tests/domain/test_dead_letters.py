@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from contracts.values.states import LetterState
-from domain.dead_letters import (
+from domain.dead_letters.dead_letters import (
     TRANSITIONS,
     LetterSignal,
     Skipped,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import JsonValue
-from domain.differences import MOST, Change, differences
+from domain.dead_letters.differences import MOST, Change, differences
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),

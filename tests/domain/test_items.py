@@ -6,9 +6,9 @@ from msgspec.structs import replace
 from contracts.errors import ErrorCode, Problem
 from contracts.values.states import ItemState
 from contracts.values.work import WorkType
-from domain import items
-from domain.items import Item, ItemDecision
-from domain.work import By
+from domain.content import items
+from domain.content.items import Item, ItemDecision
+from domain.work.work import By
 from tests.domain.job_factory import NOW, OWNER, SECOND, START
 
 

@@ -12,7 +12,8 @@ from contracts.payloads.callbacks import JobStatus
 from contracts.values.states import JobState
 from contracts.values.work import WorkType
 from domain.access import NOT_FOUND
-from domain.callbacks import (
+from domain.jobs.job import Job, JobEventName
+from domain.jobs.job_callbacks import (
     COST_TOO_LARGE,
     AcceptedReport,
     Incoming,
@@ -21,9 +22,8 @@ from domain.callbacks import (
     decide_report,
     decide_reports,
 )
-from domain.job_states import PROGRESS_STATES, SIGNAL_OF_REPORT, TERMINAL, next_state
-from domain.jobs import Job, JobEventName
-from domain.work import Arrival, By, Duplicate, Failure, Held, WorkInHand
+from domain.jobs.job_states import PROGRESS_STATES, SIGNAL_OF_REPORT, TERMINAL, next_state
+from domain.work.work import Arrival, By, Duplicate, Failure, Held, WorkInHand
 from tests.domain.job_factory import (
     MAYBE_EARLY,
     NOW,

@@ -8,11 +8,11 @@ from msgspec.structs import replace
 from contracts.errors import ErrorCode, Problem
 from contracts.values.states import JobState
 from contracts.values.work import WorkType
-from domain import job_commands
-from domain.job_commands import NewJob, RetryIds
-from domain.job_states import TERMINAL, Signal
-from domain.jobs import Approval, Decision, Job, JobEventName
-from domain.work import By, Dispatch, Start
+from domain.jobs import job_commands
+from domain.jobs.job import Approval, Decision, Job, JobEventName
+from domain.jobs.job_commands import NewJob, RetryIds
+from domain.jobs.job_states import TERMINAL, Signal
+from domain.work.work import By, Dispatch, Start
 from tests.domain.job_factory import NOW, OWNER, SECOND, START, a_job
 
 LATER = By("system", NOW + 20 * SECOND)

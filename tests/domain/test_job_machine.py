@@ -10,11 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from contracts.errors import ErrorCode, Problem
 from contracts.values.states import JobState
-from domain import job_commands
-from domain.callbacks import AcceptedReport, Incoming, ReportOutcome, decide_reports
-from domain.job_commands import NewJob, RetryIds
-from domain.jobs import AuditEvent, Decision, Job, JobEvent, JobEventName
-from domain.work import Arrival, By, Dispatch, Duplicate, Held, Start
+from domain.jobs import job_commands
+from domain.jobs.job import AuditEvent, Decision, Job, JobEvent, JobEventName
+from domain.jobs.job_callbacks import AcceptedReport, Incoming, ReportOutcome, decide_reports
+from domain.jobs.job_commands import NewJob, RetryIds
+from domain.work.work import Arrival, By, Dispatch, Duplicate, Held, Start
 from tests.domain.job_factory import NOW, SECOND, TERMS, ABlock, ADraft, Artifacts, Report
 
 # Written out by hand from the contract, on purpose not taken from the table under test.

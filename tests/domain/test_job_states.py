@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from contracts.values.states import JobState
-from domain.job_states import (
+from domain.jobs.job_states import (
     PROGRESS_STATES,
     SIGNAL_OF_REPORT,
     TERMINAL,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.ledger import (
+from domain.ledger.ledger import (
     DailyTotals,
     LedgerChanges,
     PerformanceCount,
@@ -16,9 +16,9 @@ from domain.ledger import (
     fold,
     merge_sessions,
 )
-from domain.percentiles import NO_RUNTIME, bucket_of
-from domain.pricing import UnitPrices
-from domain.usage import UsageRecord, decide_usage
+from domain.ledger.percentiles import NO_RUNTIME, bucket_of
+from domain.ledger.pricing import UnitPrices
+from domain.ledger.usage import UsageRecord, decide_usage
 from tests.domain.usage_facts import Book, Event, Figure, Provenance, Usage
 
 NOON = 1_763_726_400_000_000  # 2025-11-21T12:00:00Z

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.percentiles import MAX_RUNTIME_MS, NO_RUNTIME, bucket_of, percentile, runtime_of
+from domain.ledger.percentiles import MAX_RUNTIME_MS, NO_RUNTIME, bucket_of, percentile, runtime_of
 
 RUNTIME = st.integers(0, MAX_RUNTIME_MS)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import JsonObject, JsonValue
-from domain.prediction_inputs import fill, urls_in, with_replaced
+from domain.bridge.prediction_inputs import fill, urls_in, with_replaced
 
 WORK: JsonObject = {
     "video_uri": "https://files.example/in.mp4",

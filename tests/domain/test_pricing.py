@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.pricing import UnitPrices, derive_cost
+from domain.ledger.pricing import UnitPrices, derive_cost
 
 TOKENS = st.integers(0, 2**53 - 1)
 PRICE = st.integers(0, 10**12)

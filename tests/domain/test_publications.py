@@ -6,9 +6,9 @@ from msgspec.structs import replace
 from contracts.errors import ErrorCode, Problem
 from contracts.values.states import PublicationState
 from contracts.values.work import WorkType
-from domain import publications
-from domain.publications import Publication, PublicationDecision, PublicationRuling, RetryTerms
-from domain.work import By, Failure, WorkInHand
+from domain.content import publications
+from domain.content.publications import Publication, PublicationDecision, PublicationRuling, RetryTerms
+from domain.work.work import By, Failure, WorkInHand
 from tests.domain.job_factory import NOW, SECOND, START
 
 SYSTEM = By("system", NOW)

@@ -10,9 +10,9 @@ from contracts.errors import ErrorCode, Problem
 from contracts.payloads.callbacks import TaskStatus
 from contracts.values.states import TaskState
 from contracts.values.work import WorkType
-from domain import tasks
-from domain.tasks import Task, TaskDecision, TaskRuling
-from domain.work import Arrival, Failure, Held, WorkInHand
+from domain.work import tasks
+from domain.work.tasks import Task, TaskDecision, TaskRuling
+from domain.work.work import Arrival, Failure, Held, WorkInHand
 from tests.domain.job_factory import MAYBE_EARLY, NOW, ON_TIME, OWNER, SECOND, START, WORKER, AFailure
 
 SCREENSHOTS = WorkType.SCREENSHOT_EXTRACT

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.pricing import MAX_COST_USD_MICROS, UnitPrices
-from domain.usage import UsageRecord, decide_usage
+from domain.ledger.pricing import MAX_COST_USD_MICROS, UnitPrices
+from domain.ledger.usage import UsageRecord, decide_usage
 from tests.domain.usage_facts import Book, Figure, Provenance, Usage
 
 PRICES = UnitPrices(2_500_000, 10_000_000, "list-1")

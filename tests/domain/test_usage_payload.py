@@ -1,9 +1,9 @@
 """The rules take the payloads of the wire as they are."""
 
 from contracts.payloads.session import SessionEvent, SessionUsage
-from domain.ledger import fold
-from domain.pricing import UnitPrices
-from domain.usage import decide_usage
+from domain.ledger.ledger import fold
+from domain.ledger.pricing import UnitPrices
+from domain.ledger.usage import decide_usage
 from tests.domain.usage_facts import Book
 
 AT = "2026-11-20T10:15:30Z"

@@ -1,6 +1,6 @@
 """Whose time runs: that of work which somebody takes, while somebody looks."""
 
-from domain.work_time import Lost, Reading, Seen, Watch, read_clock
+from domain.work.work_time import Lost, Reading, Seen, Watch, read_clock
 
 S = 1_000_000
 NOW = 1_000 * S

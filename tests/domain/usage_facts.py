@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from domain.pricing import UnitPrices
+from domain.ledger.pricing import UnitPrices
 
 
 @dataclass(frozen=True, slots=True)

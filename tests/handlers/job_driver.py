@@ -8,9 +8,9 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from contracts.gate.delivery import Judged
-from domain import job_commands
-from domain.jobs import Decision
-from domain.work import By
+from domain.jobs import job_commands
+from domain.jobs.job import Decision
+from domain.work.work import By
 from handlers.effects import Outcome, Verdict
 from handlers.healing import HEALERS, Healed, HealTerms
 from handlers.job_writing import JobWriter

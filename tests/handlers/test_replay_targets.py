@@ -9,8 +9,8 @@ from sqlalchemy import select, update
 
 from contracts.payloads.operations import ReplayFailed, Target
 from contracts.values.states import ItemState, JobState, PublicationState
-from domain.dead_letters import Skipped
-from domain.work import Failure
+from domain.dead_letters.dead_letters import Skipped
+from domain.work.work import Failure
 from handlers.replay_targets import TARGETS, Holder, ReplayTarget, Sent
 from storage.database import Database
 from storage.failure_text import failure_text

@@ -14,7 +14,7 @@ from sqlalchemy import RowMapping, select
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules, Mode
 from contracts.registry import REGISTRY
-from domain.percentiles import NO_RUNTIME, bucket_of
+from domain.ledger.percentiles import NO_RUNTIME, bucket_of
 from handlers.effects import Verdict
 from storage.database import Database
 from storage.tables.sessions import session_events, session_ledger

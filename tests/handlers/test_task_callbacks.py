@@ -10,8 +10,8 @@ from contracts.errors import ErrorCode
 from contracts.payloads.callbacks import TaskStatus
 from contracts.subjects import Family
 from contracts.values.work import WorkType
-from domain import tasks as rules
-from domain.work import By, Failure, Start
+from domain.work import tasks as rules
+from domain.work.work import By, Failure, Start
 from handlers.effects import Context, Outcome, Verdict
 from handlers.family_table import FAMILIES
 from handlers.gate import settle

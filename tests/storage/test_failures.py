@@ -13,7 +13,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.util import await_only
 
-from domain.ledger import PerformanceCount
+from domain.ledger.ledger import PerformanceCount
 from storage.batches import insert_rows
 from storage.database import Database
 from storage.failures import DataRefused, StorageAway, StorageConflict, StorageError

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from contracts.payloads.session import SessionEventType, Source, UsageStatus
-from domain.ledger import (
+from domain.ledger.ledger import (
     DailyTotals,
     LedgerChanges,
     PerformanceCount,
@@ -19,7 +19,7 @@ from domain.ledger import (
     fold,
     merge_sessions,
 )
-from domain.usage import UsageRecord
+from domain.ledger.usage import UsageRecord
 from storage.database import Database
 from storage.ports import SessionEvent
 from storage.tables.sessions import session_ledger

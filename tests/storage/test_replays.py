@@ -7,7 +7,7 @@ import pytest
 
 from contracts.errors import ErrorCode, problem
 from contracts.values.states import LetterState
-from domain.dead_letters import ReplayOutcome
+from domain.dead_letters.dead_letters import ReplayOutcome
 from storage.database import Database
 from storage.dead_letter_catalog import LetterFilter
 from storage.dead_letters import DeadLetter

@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, insert, select
 
 from contracts.errors import ErrorCode, problem
 from daemon.settings_process import RetentionSettings
-from domain.dead_letters import ReplayOutcome
+from domain.dead_letters.dead_letters import ReplayOutcome
 from storage.database import Database
 from storage.dead_letters import DeadLetter
 from storage.inbox import InboxKey

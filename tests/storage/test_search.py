@@ -5,7 +5,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.ledger import SessionChange, SessionStatus
+from domain.ledger.ledger import SessionChange, SessionStatus
 from storage.database import Database
 from storage.ports import SessionEvent
 from storage.unit_of_work import UnitOfWork

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from contracts.errors import ErrorCode, problem
-from domain.ledger import DailyTotals, PerformanceCount, SessionChange, SessionStatus
-from domain.usage import UsageRecord
+from domain.ledger.ledger import DailyTotals, PerformanceCount, SessionChange, SessionStatus
+from domain.ledger.usage import UsageRecord
 from storage.command_log import CommandKey, FirstAnswer
 from storage.database import Database
 from storage.dead_letters import DeadLetter

@@ -24,8 +24,8 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from contracts.payloads.session import SessionEventType, Source, UsageStatus
-from domain.percentiles import NO_RUNTIME, bucket_of
-from domain.usage import UsageRecord
+from domain.ledger.percentiles import NO_RUNTIME, bucket_of
+from domain.ledger.usage import UsageRecord
 
 DAY_MICROS: Final = 86_400_000_000
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()

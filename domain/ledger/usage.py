@@ -15,7 +15,7 @@ by accident. Where the price is unknown the cost stays empty, never zero, and th
 from typing import NamedTuple, Protocol
 
 from contracts.payloads.session import Confidence, Source
-from domain.pricing import MAX_COST_USD_MICROS, PriceBook, UnitPrices, derive_cost
+from domain.ledger.pricing import MAX_COST_USD_MICROS, PriceBook, UnitPrices, derive_cost
 
 
 class FigureProvenance(Protocol):

@@ -8,8 +8,7 @@ from msgspec.structs import replace
 from contracts.errors import ErrorCode, JsonObject, Problem, problem
 from contracts.values.principals import SYSTEM
 from contracts.values.states import JobState
-from domain.job_states import TERMINAL, Signal
-from domain.jobs import (
+from domain.jobs.job import (
     Approval,
     Decision,
     Job,
@@ -24,7 +23,8 @@ from domain.jobs import (
     touched,
     unchanged,
 )
-from domain.work import GAVE_UP, By, Overdue, Start, judge_deadline
+from domain.jobs.job_states import TERMINAL, Signal
+from domain.work.work import GAVE_UP, By, Overdue, Start, judge_deadline
 
 Ruling: TypeAlias = Decision | Problem
 _ACCEPTED: Final = 202

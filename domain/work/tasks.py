@@ -12,8 +12,8 @@ from contracts.errors import ErrorCode, Problem, problem
 from contracts.values.principals import SYSTEM
 from contracts.values.states import TaskState
 from contracts.values.work import WorkType
-from domain.callbacks import FailureFacts
-from domain.work import (
+from domain.jobs.job_callbacks import FailureFacts
+from domain.work.work import (
     GAVE_UP,
     UNEXPLAINED,
     Arrival,

@@ -13,7 +13,7 @@ from contracts.values.principals import SYSTEM
 from contracts.values.states import PublicationState
 from contracts.values.work import WorkType
 from domain.backoff import delay_s
-from domain.work import GAVE_UP, UNEXPLAINED, By, Dispatch, Failure, Overdue, Start, WorkInHand, judge_deadline
+from domain.work.work import GAVE_UP, UNEXPLAINED, By, Dispatch, Failure, Overdue, Start, WorkInHand, judge_deadline
 
 
 class PublicationSignal(StrEnum):

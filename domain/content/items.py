@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.values.states import ItemState
 from contracts.values.work import WorkType
-from domain.work import By, Dispatch, Overdue, Start, WorkInHand, judge_deadline
+from domain.work.work import By, Dispatch, Overdue, Start, WorkInHand, judge_deadline
 
 
 class Item(Struct, frozen=True):

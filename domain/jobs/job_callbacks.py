@@ -18,10 +18,10 @@ from contracts.values.money import MAX_MICROS
 from contracts.values.states import JobState
 from contracts.values.work import WorkType
 from domain.access import NOT_FOUND
-from domain.instructions import BlockFacts, same_blocks
-from domain.job_states import PROGRESS_STATES, SIGNAL_OF_REPORT, Signal, next_state
-from domain.jobs import Decision, Job, moved, touched, unchanged
-from domain.work import (
+from domain.documents.instructions import BlockFacts, same_blocks
+from domain.jobs.job import Decision, Job, moved, touched, unchanged
+from domain.jobs.job_states import PROGRESS_STATES, SIGNAL_OF_REPORT, Signal, next_state
+from domain.work.work import (
     UNEXPLAINED,
     Arrival,
     By,

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from contracts.errors import ErrorCode, JsonValue, Problem, problem
 from contracts.values.states import JobState
 from contracts.values.work import WorkType
-from domain.job_states import TERMINAL, Signal, next_state
-from domain.work import By, Dispatch, Failure, Fence, Start, WorkInHand
+from domain.jobs.job_states import TERMINAL, Signal, next_state
+from domain.work.work import By, Dispatch, Failure, Fence, Start, WorkInHand
 
 WORK_OF_STATE: Final[Mapping[JobState, WorkType]] = MappingProxyType(
     {

@@ -1,0 +1,1 @@
+"""Predictions of providers that must be polled."""

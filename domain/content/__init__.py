@@ -1,0 +1,1 @@
+"""Feed items and publications."""

@@ -1,0 +1,1 @@
+"""Instructions and what is made of them."""

@@ -1,0 +1,1 @@
+"""Jobs: their life, what owners may ask of them, and what workers report."""

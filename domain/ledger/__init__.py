@@ -1,0 +1,1 @@
+"""The ledger: usage, prices, and what a group of records changes."""
