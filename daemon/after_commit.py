@@ -15,7 +15,7 @@ from daemon.metrics import Metrics
 from daemon.readiness import Readiness
 from daemon.relay import Relay
 from handlers.effects import Outcome, Settled, Verdict
-from storage.failures import StorageAway
+from storage.engine.failures import StorageAway
 
 log = structlog.get_logger(__name__)
 

@@ -38,9 +38,9 @@ from daemon.running import Daemon, Parts
 from daemon.settings import Settings
 from daemon.state_lock import StateLock
 from handlers.effects import WorkTerms
-from storage.database import Database
-from storage.failures import StorageError
-from storage.pricing_versions import PricingVersion
+from storage.engine.database import Database
+from storage.engine.failures import StorageError
+from storage.ledger.pricing_versions import PricingVersion
 
 log = structlog.get_logger(__name__)
 

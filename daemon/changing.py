@@ -17,8 +17,8 @@ from domain.backoff import Backoff
 from handlers.changes import CarriedOut, Changes, carry_out
 from handlers.commands import Command, Reply
 from handlers.effects import Context, Fact
-from storage.database import Database
-from storage.failures import StorageAway, StorageConflict
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway, StorageConflict
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from adapters.probe import Probe
 from adapters.pull import ContinuousPull
 from contracts.subjects import Family
 from daemon.health import Check, Finding, Status
-from storage.database import Database
+from storage.engine.database import Database
 
 _HEALTHY: Final = Status.HEALTHY
 

@@ -31,8 +31,8 @@ from daemon.metrics import Metrics
 from handlers.changes import Changes
 from handlers.commands import Command, Query, Reply, answer, refuse
 from handlers.effects import Context
-from storage.database import Database
-from storage.failures import StorageAway
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway
 
 log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ import structlog
 from daemon.relay import Relay
 from handlers.effects import Context
 from handlers.publications import send_due
-from storage.database import Database
-from storage.failures import StorageAway, StorageConflict, StorageError
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway, StorageConflict, StorageError
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)

@@ -8,8 +8,8 @@ from adapters.jetstream_api import api_request, integer
 from adapters.pull import ContinuousPull
 from daemon.clock import now_micros
 from daemon.metrics import Metrics
-from storage.database import Database
-from storage.outbox import OutboxDepth
+from storage.engine.database import Database
+from storage.journal.outbox import OutboxDepth
 from storage.unit_of_work import UnitOfWork
 
 _MICROS = 1_000_000
@@ -25,7 +25,7 @@ class Gauges:
         self._metrics = metrics
 
     async def read_database(self) -> None:
-        """Raises the errors of :mod:`storage.failures`."""
+        """Raises the errors of :mod:`storage.engine.failures`."""
 
         def look(uow: UnitOfWork) -> tuple[OutboxDepth, int]:
             return uow.outbox.depth(), uow.dead_letters.count_open()

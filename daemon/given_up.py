@@ -24,8 +24,8 @@ from domain.backoff import Backoff
 from handlers.effects import Context
 from handlers.given_up import keep_given_up, open_given_up
 from handlers.replays import as_first_arrived, claimed_by
-from storage.database import Database
-from storage.outbox import OutboxMessage
+from storage.engine.database import Database
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)

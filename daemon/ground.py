@@ -18,10 +18,10 @@ from adapters.streams import provision
 from adapters.topology import Limits, topology
 from contracts.subjects import Family, Subjects
 from daemon.settings import Settings
-from storage import migration
-from storage.database import Database
-from storage.postgres import PostgresDatabase
-from storage.sqlite import SqliteDatabase
+from storage.engine import migration
+from storage.engine.database import Database
+from storage.engine.postgres import PostgresDatabase
+from storage.engine.sqlite import SqliteDatabase
 
 log = structlog.get_logger(__name__)
 

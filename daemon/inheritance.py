@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from storage.database import Database
+from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -21,7 +21,7 @@ _NAME: Final = "daemon-id"
 async def inherit_outbox(database: Database, state_dir: Path, daemon_id: str) -> None:
     """Adopt the rows of the daemon that ran here before, and leave our own id for the next one.
 
-    Raises :class:`storage.failures.StorageAway`, ``OSError``.
+    Raises :class:`storage.engine.failures.StorageAway`, ``OSError``.
     """
     file = state_dir / _NAME
     former = file.read_text(encoding="utf-8").strip() if file.exists() else ""

@@ -26,8 +26,8 @@ from daemon.reordering import WaitingRoom
 from domain.backoff import Backoff
 from handlers.effects import Context, Families, Outcome, Settled, Verdict
 from handlers.gate import INTERNAL, bury_alone, settle
-from storage.database import Database
-from storage.failures import StorageAway, StorageConflict
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway, StorageConflict
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)

@@ -17,8 +17,8 @@ from contracts.subjects import Subjects
 from daemon.ground import Nats
 from daemon.metrics import Metrics
 from daemon.readiness import Readiness
-from storage.database import Database
-from storage.failures import StorageAway, StorageError
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway, StorageError
 
 log = structlog.get_logger(__name__)
 

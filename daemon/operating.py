@@ -27,8 +27,8 @@ from daemon.settings import Settings
 from handlers.effects import Context, Fact
 from handlers.family_table import FAMILIES
 from handlers.run_queries import list_runs, replay_status
-from storage.database import Database
-from storage.retention import INBOX
+from storage.engine.database import Database
+from storage.journal.retention import INBOX
 
 Loop: TypeAlias = Callable[[], Coroutine[object, object, None]]
 

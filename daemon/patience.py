@@ -8,8 +8,8 @@ from typing import TypeVar
 import structlog
 
 from domain.backoff import Backoff
-from storage.database import Database
-from storage.failures import StorageAway, StorageConflict
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway, StorageConflict
 from storage.unit_of_work import UnitOfWork
 
 T = TypeVar("T")

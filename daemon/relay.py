@@ -22,9 +22,9 @@ from adapters.outgoing import Outcome, Outgoing, Published
 from adapters.status_bucket import Publisher
 from daemon.metrics import Metrics
 from domain.backoff import Backoff
-from storage.database import Database
-from storage.failures import StorageAway, StorageConflict, StorageError
-from storage.outbox import OutboxMessage, OutboxRow
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway, StorageConflict, StorageError
+from storage.journal.outbox import OutboxMessage, OutboxRow
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)

@@ -16,9 +16,9 @@ from daemon.metrics import Metrics
 from domain.backoff import Backoff
 from handlers.dead_letters import IMPORT_STREAM
 from handlers.replays import as_first_arrived, claimed_by
-from storage.database import Database
-from storage.failures import StorageError
-from storage.replays import Original, ReplayKey
+from storage.engine.database import Database
+from storage.engine.failures import StorageError
+from storage.journal.replays import Original, ReplayKey
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from daemon.operations.self_heal import SelfHealOperation
 from daemon.self_heal import SelfHeal
 from handlers.change_table import CHANGES
 from handlers.query_table import QUERIES
-from storage.database import Database
+from storage.engine.database import Database
 
 
 def served() -> Sequence[Contract]:

@@ -52,7 +52,7 @@ from daemon.work_watch import WorkWatch
 from handlers.change_table import CHANGES
 from handlers.effects import Context, WorkTerms
 from handlers.family_table import FAMILIES
-from storage.database import Database
+from storage.engine.database import Database
 
 log = structlog.get_logger(__name__)
 

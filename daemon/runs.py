@@ -17,9 +17,9 @@ from anyio.abc import TaskGroup
 from contracts.errors import ErrorCode, JsonObject, Problem, problem
 from daemon.loops import LEASE_PREFIX
 from daemon.patience import patiently
-from storage.database import Database
-from storage.failures import StorageError
-from storage.ops_runs import FAILED, Run
+from storage.engine.database import Database
+from storage.engine.failures import StorageError
+from storage.journal.ops_runs import FAILED, Run
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)

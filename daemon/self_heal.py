@@ -22,12 +22,12 @@ from daemon.settings_pipeline import SelfHealSettings
 from daemon.work_watch import WorkWatch
 from handlers.effects import Context
 from handlers.healing import HEALERS, Healed, Healer, HealTerms
-from storage.database import Database
-from storage.failures import StorageAway, StorageConflict, StorageError
-from storage.leases import Lease
-from storage.ops_runs import FAILED, SUCCEEDED, NewRun
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway, StorageConflict, StorageError
+from storage.journal.leases import Lease
+from storage.journal.ops_runs import FAILED, SUCCEEDED, NewRun
 from storage.unit_of_work import UnitOfWork
-from storage.work_takers import HealRound
+from storage.work.work_takers import HealRound
 
 log = structlog.get_logger(__name__)
 

@@ -14,9 +14,9 @@ from adapters.stored_messages import delete_message, message_at, sequence_of_mes
 from contracts import subjects
 from contracts.subjects import Family, Subjects
 from daemon.relay import Sent
-from storage.database import Database
+from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
-from storage.work import WorkMessage
+from storage.work.work import WorkMessage
 
 log = structlog.get_logger(__name__)
 

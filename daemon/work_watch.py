@@ -14,7 +14,7 @@ from daemon.metrics import Metrics
 from daemon.relay import Relay
 from handlers.effects import Context
 from handlers.work_time import Look, keep_time
-from storage.database import Database
+from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,7 @@ from contracts import outgoing, subjects
 from contracts.errors import JsonValue
 from contracts.values.times import format_micros
 from handlers.effects import Context
-from storage.outbox import OutboxMessage
+from storage.journal.outbox import OutboxMessage
 
 
 class Severity(StrEnum):

@@ -11,7 +11,7 @@ from contracts.payloads.callbacks import Callback
 from contracts.subjects import parse_callback
 from domain.work.work import Duplicate, known_event
 from handlers.effects import Context, Effects
-from storage.callback_events import CallbackEvent
+from storage.journal.callback_events import CallbackEvent
 from storage.unit_of_work import UnitOfWork
 
 

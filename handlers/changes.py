@@ -12,8 +12,8 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 from contracts.errors import ErrorCode, Refusal, problem
 from handlers.commands import Command, Reply, refuse
 from handlers.effects import Context, Fact
-from storage.command_log import CommandKey, FirstAnswer
-from storage.outbox import OutboxMessage
+from storage.journal.command_log import CommandKey, FirstAnswer
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 
 _OK: Final = 200

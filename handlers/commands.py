@@ -10,7 +10,7 @@ from contracts.errors import JsonValue, Problem, Refusal
 from contracts.values.principals import Principal
 from domain.access import NOT_FOUND
 from handlers.effects import Context, Fact
-from storage.outbox import OutboxMessage
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 
 __all__ = ["NOT_FOUND", "Command", "Query", "Reply", "answer", "ok", "payload_of", "refuse"]

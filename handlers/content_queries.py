@@ -10,7 +10,7 @@ from contracts.values.times import format_micros
 from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.effects import Context
 from handlers.pages import cursor, page, read_cursor
-from storage.content_ports import Idea, Mark, Period, Script, ScriptTitle
+from storage.content.ports import Idea, Mark, Period, Script, ScriptTitle
 from storage.unit_of_work import UnitOfWork
 
 _NEWEST: Final = 50

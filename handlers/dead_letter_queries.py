@@ -12,8 +12,8 @@ from domain.dead_letters.differences import Change, differences
 from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.effects import Context
 from handlers.pages import cursor, page, read_cursor, read_place
-from storage.dead_letter_catalog import Letter, LetterFilter, LetterGroup
-from storage.replays import Replay
+from storage.journal.dead_letter_catalog import Letter, LetterFilter, LetterGroup
+from storage.journal.replays import Replay
 from storage.unit_of_work import UnitOfWork
 
 _OPEN = ("open", "replaying")

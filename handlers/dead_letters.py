@@ -6,8 +6,8 @@ from typing import Final
 from contracts import outgoing, subjects
 from contracts.gate.delivery import Refused
 from handlers.effects import Context
-from storage.dead_letters import DeadLetter
-from storage.outbox import OutboxMessage
+from storage.journal.dead_letters import DeadLetter
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 
 IMPORT_STREAM: Final = "import"

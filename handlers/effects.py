@@ -10,7 +10,7 @@ from contracts.gate.delivery import Accepted
 from contracts.subjects import Subjects
 from contracts.values.work import WorkType
 from domain.ledger.pricing import PriceBook
-from storage.outbox import OutboxMessage
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 
 

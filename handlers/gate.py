@@ -13,9 +13,9 @@ from contracts.gate.delivery import Accepted, Delivery, Judged, Lineage, Refused
 from handlers.dead_letters import bury
 from handlers.effects import Context, Effects, Fact, Families, Handler, Outcome, Settled, Verdict
 from handlers.replays import close, superseded
-from storage.dead_letters import Origin
-from storage.inbox import InboxKey, Key
-from storage.outbox import OutboxMessage
+from storage.journal.dead_letters import Origin
+from storage.journal.inbox import InboxKey, Key
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 
 _CREATED, _NO_CONTENT, _OK = 201, 204, 200

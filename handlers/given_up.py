@@ -6,7 +6,7 @@ from contracts.gate.examination import UNKNOWN_KIND
 from handlers.dead_letters import bury
 from handlers.effects import Context
 from handlers.replays import open_again
-from storage.outbox import OutboxMessage
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 
 

@@ -19,9 +19,9 @@ from handlers.items import ItemDesk
 from handlers.job_writing import JobWriter
 from handlers.publications import PublicationDesk
 from handlers.replays import open_stuck
-from storage.outbox import OutboxMessage
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
-from storage.work import SubjectKind
+from storage.work.work import SubjectKind
 
 GIVEN_UP_RULE: Final = "work_given_up"
 _DUE_FOR: Final = 5 * MICROS_PER_SECOND

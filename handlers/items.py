@@ -19,11 +19,11 @@ from domain.work.work import GAVE_UP, By, Failure, Overdue
 from handlers.callbacks import Report, decide_in_order, reports_of
 from handlers.effects import Context, Effects
 from handlers.work import Order, finish, give_up, hand_out, in_hand, start
-from storage.failure_text import failure_text
-from storage.outbox import OutboxMessage
-from storage.ports import FeedItem, ItemStanding
+from storage.engine.failure_text import failure_text
+from storage.journal.outbox import OutboxMessage
+from storage.ledger.ports import FeedItem, ItemStanding
 from storage.unit_of_work import UnitOfWork
-from storage.work import SubjectKind, WorkRow
+from storage.work.work import SubjectKind, WorkRow
 
 
 def take_items(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:

@@ -14,8 +14,8 @@ from domain.work.work import Arrival, By, Duplicate, Held
 from handlers.callbacks import Report, reports_of
 from handlers.effects import Context, Effects, Fact
 from handlers.job_writing import JobWriter
-from storage.callback_events import CallbackEvent
-from storage.job_ports import InstructionVersion, VersionKey
+from storage.journal.callback_events import CallbackEvent
+from storage.jobs.ports import InstructionVersion, VersionKey
 from storage.unit_of_work import UnitOfWork
 
 _MICROS: Final = 1_000_000

@@ -8,7 +8,7 @@ from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.effects import Context
 from handlers.job_views import audit_view, job_view, project_view, scene_view, task_view
 from handlers.pages import cursor, page, read_cursor
-from storage.job_ports import Project, Segment, SegmentKey
+from storage.jobs.ports import Project, Segment, SegmentKey
 from storage.unit_of_work import UnitOfWork
 
 

@@ -12,8 +12,8 @@ from handlers import work
 from handlers.changes import Desk
 from handlers.effects import Context
 from handlers.jobs import JobBoard
-from storage.failed import FailedThings
-from storage.outbox import OutboxMessage
+from storage.work.failed_work import FailedThings
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 
 

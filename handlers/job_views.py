@@ -5,7 +5,7 @@ from contracts.values.money import format_usd
 from contracts.values.times import format_micros
 from domain.jobs.job import AuditEvent, Job
 from domain.work.work import Failure
-from storage.job_ports import Project, Scene, TaskRecord
+from storage.jobs.ports import Project, Scene, TaskRecord
 
 
 def project_view(project: Project) -> JsonObject:

@@ -11,10 +11,10 @@ from handlers.content import scripts_for_work
 from handlers.effects import Context
 from handlers.job_views import scene_view
 from handlers.work import Order, hand_out
-from storage.job_ports import InstructionVersion, Scene, VersionKey
-from storage.outbox import OutboxMessage
+from storage.jobs.ports import InstructionVersion, Scene, VersionKey
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
-from storage.work import SubjectKind
+from storage.work.work import SubjectKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from handlers.effects import Context, Fact
 from handlers.job_views import job_view
 from handlers.job_work import JobDispatch, hand_out_for_jobs
 from handlers.status_bucket import told
-from storage.job_ports import InstructionVersion, StoredEvent, VersionKey
-from storage.outbox import OutboxMessage
+from storage.jobs.ports import InstructionVersion, StoredEvent, VersionKey
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
-from storage.work import WorkRow
+from storage.work.work import WorkRow
 
 F = TypeVar("F", bound=Failure | None)
 _MICROS = 1_000_000

@@ -18,7 +18,7 @@ from handlers.commands import NOT_FOUND, Command, Reply, payload_of, refuse
 from handlers.job_views import job_view
 from handlers.job_writing import JobWriter
 from handlers.projects import ProjectBoard
-from storage.job_ports import Owned, VersionKey
+from storage.jobs.ports import Owned, VersionKey
 
 
 class JobBoard:

@@ -8,7 +8,7 @@ from contracts.values.money import format_usd
 from contracts.values.times import format_micros
 from handlers.commands import NOT_FOUND, Command, Reply, ok, refuse
 from handlers.effects import Context
-from storage.ports import Session, SessionEvent
+from storage.ledger.ports import Session, SessionEvent
 from storage.unit_of_work import UnitOfWork
 
 _NEWEST = 50

@@ -4,7 +4,7 @@ from contracts.payloads.jobs import ProjectCreate
 from handlers.changes import Change, Desk
 from handlers.commands import Command, Reply, payload_of
 from handlers.job_views import project_view
-from storage.job_ports import Owned, Project
+from storage.jobs.ports import Owned, Project
 
 _CREATED = 201
 

@@ -21,11 +21,11 @@ from handlers.callbacks import Report, decide_in_order, reports_of
 from handlers.content import scripts_for_work
 from handlers.effects import Context, Effects
 from handlers.work import Order, finish, give_up, hand_out, in_hand, start
-from storage.failure_text import failure_text, read_failure
-from storage.outbox import OutboxMessage
-from storage.ports import Publication
+from storage.engine.failure_text import failure_text, read_failure
+from storage.journal.outbox import OutboxMessage
+from storage.ledger.ports import Publication
 from storage.unit_of_work import UnitOfWork
-from storage.work import SubjectKind, WorkRow
+from storage.work.work import SubjectKind, WorkRow
 
 
 def take_schedules(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:

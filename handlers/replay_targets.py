@@ -18,12 +18,12 @@ from handlers.items import ItemDesk
 from handlers.job_replays import JobRetries
 from handlers.publications import PublicationDesk
 from handlers.replays import TOO_LARGE, message_of
-from storage.dead_letter_catalog import LetterFilter, Mark
-from storage.failed import Failed, FailedThings
-from storage.failure_text import read_failure
-from storage.outbox import OutboxMessage
-from storage.replay_runs import ReplayItem
-from storage.replays import DEAD_LETTERS
+from storage.journal.dead_letter_catalog import LetterFilter, Mark
+from storage.work.failed_work import Failed, FailedThings
+from storage.engine.failure_text import read_failure
+from storage.journal.outbox import OutboxMessage
+from storage.journal.replay_runs import ReplayItem
+from storage.journal.replays import DEAD_LETTERS
 from storage.unit_of_work import UnitOfWork
 
 _HEADERS_ROOM: Final = 2_048

@@ -16,9 +16,9 @@ from contracts.gate.receipts import RECEIPT_HEADER
 from contracts.values.states import LetterState
 from domain.dead_letters.dead_letters import LetterSignal, ReplayOutcome, target
 from handlers.effects import Context, Outcome, Verdict
-from storage.dead_letters import paths_of
-from storage.outbox import OutboxMessage
-from storage.replays import Begun, Closing, Original, ReplayKey
+from storage.journal.dead_letters import paths_of
+from storage.journal.outbox import OutboxMessage
+from storage.journal.replays import Begun, Closing, Original, ReplayKey
 from storage.unit_of_work import UnitOfWork
 
 LETTER_HEADER: Final = "Headgate-Dead-Letter"

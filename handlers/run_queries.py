@@ -8,8 +8,8 @@ from contracts.values.times import format_micros
 from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.effects import Context
 from handlers.pages import cursor, page, read_cursor
-from storage.ops_runs import Run, RunFilter
-from storage.replay_runs import ReplayItem
+from storage.journal.ops_runs import Run, RunFilter
+from storage.journal.replay_runs import ReplayItem
 from storage.unit_of_work import UnitOfWork
 
 

@@ -11,7 +11,7 @@ from contracts.payloads.session import SessionUsage
 from domain.ledger.ledger import fold
 from domain.ledger.usage import UsageRecord, decide_usage
 from handlers.effects import Context, Effects, Fact
-from storage.ports import SessionEvent
+from storage.ledger.ports import SessionEvent
 from storage.unit_of_work import UnitOfWork
 
 _MICROS = 1_000_000

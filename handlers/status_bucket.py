@@ -8,7 +8,7 @@ import orjson
 
 from contracts.errors import JsonObject
 from handlers.effects import Context
-from storage.outbox import OutboxMessage
+from storage.journal.outbox import OutboxMessage
 
 
 def told(key: str, view: JsonObject, context: Context) -> OutboxMessage:

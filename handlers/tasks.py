@@ -25,11 +25,11 @@ from handlers.effects import Context, Effects
 from handlers.job_views import task_view
 from handlers.status_bucket import told
 from handlers.work import Order
-from storage.callback_events import CallbackEvent
-from storage.job_ports import TaskRecord
-from storage.outbox import OutboxMessage
+from storage.journal.callback_events import CallbackEvent
+from storage.jobs.ports import TaskRecord
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
-from storage.work import SubjectKind
+from storage.work.work import SubjectKind
 
 
 class Finished(Struct, frozen=True):

@@ -17,10 +17,10 @@ from contracts.values.times import format_micros
 from contracts.values.work import WorkType
 from domain.work.work import Dispatch, Failure, Start, WorkInHand
 from handlers.effects import Context
-from storage.failure_text import failure_text
-from storage.outbox import OutboxMessage
+from storage.engine.failure_text import failure_text
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
-from storage.work import SubjectKind, WorkRow, WorkState
+from storage.work.work import SubjectKind, WorkRow, WorkState
 
 CALLBACK_FAMILY: Final[Mapping[SubjectKind, str]] = MappingProxyType(
     {

@@ -10,9 +10,9 @@ from contracts.values.work import WorkType
 from domain.work.work_time import Seen, Watch, read_clock
 from handlers.alert_events import Severity, alert_event
 from handlers.effects import Context
-from storage.outbox import OutboxMessage
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
-from storage.work_takers import TakersRow
+from storage.work.work_takers import TakersRow
 
 NOT_TAKEN_RULE: Final = "work_not_taken"
 _LONGEST_GAP: Final = 30 * MICROS_PER_SECOND

@@ -4,46 +4,46 @@ from typing import Final
 
 from sqlalchemy import Connection, Select, column, literal_column, select, table
 
-from storage.callback_events import CallbackEvents
-from storage.command_log import CommandLog
-from storage.content import SqlIdeaRepository, SqlScriptRepository
-from storage.content_ports import IdeaRepository, ScriptRepository
-from storage.dead_letter_catalog import DeadLetterCatalog
-from storage.dead_letters import DeadLetters
-from storage.inbox import Inbox
-from storage.instructions import SqlInstructionRepository
-from storage.items import SqlItemRepository
-from storage.job_artifacts import SqlArtifactRepository
-from storage.job_ports import (
+from storage.journal.callback_events import CallbackEvents
+from storage.journal.command_log import CommandLog
+from storage.content.ideas_and_scripts import SqlIdeaRepository, SqlScriptRepository
+from storage.content.ports import IdeaRepository, ScriptRepository
+from storage.journal.dead_letter_catalog import DeadLetterCatalog
+from storage.journal.dead_letters import DeadLetters
+from storage.journal.inbox import Inbox
+from storage.documents.instructions import SqlInstructionRepository
+from storage.content.items import SqlItemRepository
+from storage.jobs.artifacts import SqlArtifactRepository
+from storage.jobs.ports import (
     ArtifactRepository,
     InstructionRepository,
     JobRepository,
     ProjectRepository,
     TaskRepository,
 )
-from storage.jobs import SqlJobRepository
-from storage.leases import Leases
-from storage.ledger import SqlLedgerRepository
-from storage.ops_runs import OpsRuns
-from storage.outbox import Outbox
-from storage.performance import SqlPerformanceRepository
-from storage.ports import (
+from storage.jobs.jobs import SqlJobRepository
+from storage.journal.leases import Leases
+from storage.ledger.ledger import SqlLedgerRepository
+from storage.journal.ops_runs import OpsRuns
+from storage.journal.outbox import Outbox
+from storage.ledger.performance import SqlPerformanceRepository
+from storage.ledger.ports import (
     ItemRepository,
     LedgerRepository,
     PerformanceRepository,
     PublicationRepository,
     UsageRepository,
 )
-from storage.pricing_versions import PricingVersions
-from storage.projects import SqlProjectRepository
-from storage.publications import SqlPublicationRepository
-from storage.replay_runs import ReplayRuns
-from storage.replays import Replays
+from storage.ledger.pricing_versions import PricingVersions
+from storage.jobs.projects import SqlProjectRepository
+from storage.content.publications import SqlPublicationRepository
+from storage.journal.replay_runs import ReplayRuns
+from storage.journal.replays import Replays
 from storage.tables import metadata
-from storage.tasks import SqlTaskRepository
-from storage.usage import SqlUsageRepository
-from storage.work import Work
-from storage.work_takers import HealRounds, WorkTakers
+from storage.work.tasks import SqlTaskRepository
+from storage.ledger.usage import SqlUsageRepository
+from storage.work.work import Work
+from storage.work.work_takers import HealRounds, WorkTakers
 
 _REVISION: Final[Select[str]] = select(column("version_num")).select_from(table("alembic_version"))
 _TOUCH: Final[tuple[Select[int], ...]] = tuple(

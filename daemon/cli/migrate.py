@@ -35,7 +35,7 @@ def migrate(
     settings = settings_or_fail(config, as_json=as_json)
     from alembic.util import CommandError
 
-    from storage.failures import StorageError
+    from storage.engine.failures import StorageError
 
     try:
         status = asyncio.run(_move(settings.storage.url, direction, revision))
@@ -46,7 +46,7 @@ def migrate(
 
 
 async def _move(url: str, direction: Direction, revision: str | None) -> "SchemaStatus":
-    from storage import migration
+    from storage.engine import migration
 
     if direction is Direction.DOWN and revision is not None:
         return await migration.downgrade(url, revision)

@@ -10,9 +10,9 @@ import structlog
 
 from contracts.errors import JsonObject, JsonValue
 from handlers.commands import Command
-from storage.database import Database
-from storage.failures import StorageAway
-from storage.ops_runs import FAILED, SUCCEEDED, NewRun
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway
+from storage.journal.ops_runs import FAILED, SUCCEEDED, NewRun
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)

@@ -15,10 +15,10 @@ from daemon.operations.audit import OpsAudit
 from domain.access import required_scope
 from handlers.commands import Command, Query, Reply, answer, refuse
 from handlers.effects import Context
-from storage.command_log import FirstAnswer
-from storage.database import Database
-from storage.failures import StorageAway, StorageConflict
-from storage.ops_runs import NewRun
+from storage.journal.command_log import FirstAnswer
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway, StorageConflict
+from storage.journal.ops_runs import NewRun
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)

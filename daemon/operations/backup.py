@@ -20,10 +20,10 @@ from daemon.operations.audited import GOES_ON
 from daemon.patience import patiently
 from daemon.runs import RunFailed, Runs, hold
 from handlers.commands import Command, Reply, refuse
-from storage.backup import PG_DUMP, backup_name, copy_database, keep_newest
-from storage.database import Database
-from storage.failures import StorageAway, StorageUnusable
-from storage.ops_runs import SUCCEEDED, NewRun, Run
+from storage.engine.backup import PG_DUMP, backup_name, copy_database, keep_newest
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway, StorageUnusable
+from storage.journal.ops_runs import SUCCEEDED, NewRun, Run
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)

@@ -15,10 +15,10 @@ from handlers.commands import NOT_FOUND, Command, Query, Reply, answer, ok, payl
 from handlers.dead_letter_queries import list_groups, list_letters, show_letter
 from handlers.effects import Context
 from handlers.replays import message_of
-from storage.database import Database
-from storage.ops_runs import NewRun
-from storage.replay_runs import ReplayItem
-from storage.replays import DEAD_LETTERS
+from storage.engine.database import Database
+from storage.journal.ops_runs import NewRun
+from storage.journal.replay_runs import ReplayItem
+from storage.journal.replays import DEAD_LETTERS
 from storage.unit_of_work import UnitOfWork
 
 _QUERIES: Final[Mapping[LetterAction, Query]] = MappingProxyType(

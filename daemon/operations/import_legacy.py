@@ -28,8 +28,8 @@ from handlers.commands import Command, Reply, payload_of, refuse
 from handlers.effects import Context, Fact, Families
 from handlers.gate import INTERNAL
 from handlers.imports import Report, Taken, record_delivery, report_of, take_poison, take_records
-from storage.database import Database
-from storage.ops_runs import SUCCEEDED, NewRun, Run
+from storage.engine.database import Database
+from storage.journal.ops_runs import SUCCEEDED, NewRun, Run
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)

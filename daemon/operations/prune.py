@@ -14,9 +14,9 @@ from daemon.operations.audited import GOES_ON
 from daemon.patience import patiently
 from daemon.runs import Runs, hold
 from handlers.commands import Command, Reply
-from storage.database import Database
-from storage.ops_runs import SUCCEEDED, NewRun, Run
-from storage.retention import RETENTIONS, Key, Pruning, Retention, Window
+from storage.engine.database import Database
+from storage.journal.ops_runs import SUCCEEDED, NewRun, Run
+from storage.journal.retention import RETENTIONS, Key, Pruning, Retention, Window
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)

@@ -15,10 +15,10 @@ from domain.dead_letters.dead_letters import Skipped
 from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.replay_targets import AT_ONCE, TARGETS
 from handlers.run_queries import item_view
-from storage.database import Database
-from storage.dead_letter_catalog import Mark
-from storage.ops_runs import NewRun
-from storage.replay_runs import ReplayCounts, ReplayItem
+from storage.engine.database import Database
+from storage.journal.dead_letter_catalog import Mark
+from storage.journal.ops_runs import NewRun
+from storage.journal.replay_runs import ReplayCounts, ReplayItem
 from storage.unit_of_work import UnitOfWork
 
 _MOST_SHOWN: Final = 500

@@ -23,10 +23,10 @@ from daemon.runs import hold
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, portion, too_many_failed
 from handlers.effects import Context
 from handlers.replay_targets import AT_ONCE, BY_NAME, TARGETS, Holder, ReplayTarget, Selected
-from storage.database import Database
-from storage.dead_letter_catalog import Mark
-from storage.ops_runs import ABORTED, SUCCEEDED, Run
-from storage.replay_runs import ItemMark, ReplayCounts, ReplayItem
+from storage.engine.database import Database
+from storage.journal.dead_letter_catalog import Mark
+from storage.journal.ops_runs import ABORTED, SUCCEEDED, Run
+from storage.journal.replay_runs import ItemMark, ReplayCounts, ReplayItem
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from contracts.errors import ErrorCode, Problem, Refusal, problem
 from contracts.payloads.ops import SelfHeal as SelfHealPayload
 from daemon.self_heal import LeaseLost, Round, RoundBusy, SelfHeal
 from handlers.commands import Command, Reply, ok, payload_of
-from storage.ops_runs import NewRun
+from storage.journal.ops_runs import NewRun
 
 _PATIENCE_S: Final = 10.0
 _PAUSE_S: Final = 0.1

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from adapters.nats_server import EmbeddedServer
-from storage.database import Database
+from storage.engine.database import Database
 from tests.support import databases
 
 _numbers = itertools.count(1)

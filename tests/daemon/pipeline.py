@@ -30,8 +30,8 @@ from daemon.readiness import Phase, Readiness
 from daemon.relay import Relay, RelayLimits
 from handlers.effects import Context, Families, Outcome, Settled
 from handlers.family_table import FAMILIES
-from storage.database import Database
-from storage.failures import StorageError
+from storage.engine.database import Database
+from storage.engine.failures import StorageError
 from storage.tables.usage import session_usage
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import Json, envelope, usage

@@ -21,8 +21,8 @@ from domain.rate_limits import Rate, RateLimits
 from handlers.changes import Changes
 from handlers.commands import Command, Query, Reply, ok
 from handlers.effects import Context
-from storage.database import Database
-from storage.failures import StorageAway
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway
 from storage.unit_of_work import UnitOfWork
 from tests.daemon.pipeline import Pipeline, pipeline
 from tests.support.commands import ask

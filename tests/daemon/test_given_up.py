@@ -21,7 +21,7 @@ from daemon.intake import Gatekeeper
 from handlers.family_table import FAMILIES
 from handlers.gate import settle
 from handlers.replays import message_of
-from storage.database import Database
+from storage.engine.database import Database
 from storage.tables.journal import dead_letters
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import Json, envelope, usage

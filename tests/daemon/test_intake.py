@@ -13,8 +13,8 @@ from adapters.topology import Limits
 from contracts.gate.delivery import Accepted, Delivery, Judged
 from handlers.effects import Context, Effects, Families, Settled, Verdict
 from handlers.sessions import take_sessions
-from storage.database import Database
-from storage.failures import DataRefused
+from storage.engine.database import Database
+from storage.engine.failures import DataRefused
 from storage.tables.journal import dead_letters
 from storage.unit_of_work import UnitOfWork
 from tests.adapters.waiting import eventually, eventually_awaited

@@ -18,9 +18,9 @@ from daemon.clock import new_id, now_micros
 from daemon.health import Status
 from daemon.inheritance import inherit_outbox
 from daemon.relay import _outgoing
-from storage.database import Database
-from storage.failures import StorageAway
-from storage.outbox import OutboxMessage
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway
+from storage.journal.outbox import OutboxMessage
 from tests.adapters.waiting import eventually, eventually_awaited
 from tests.daemon.pipeline import DAEMON, Pipeline, pipeline
 from tests.support.locks import locked

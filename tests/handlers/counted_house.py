@@ -10,7 +10,7 @@ from sqlalchemy import delete
 from contracts.gate.delivery import Delivery, Judged
 from contracts.values.work import WorkType
 from handlers.effects import Context, WorkTerms
-from storage.database import Database
+from storage.engine.database import Database
 from storage.tables import metadata
 from storage.unit_of_work import UnitOfWork
 from tests.handlers.callback_model import REORDER_S

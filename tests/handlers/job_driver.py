@@ -14,10 +14,10 @@ from domain.work.work import By
 from handlers.effects import Outcome, Verdict
 from handlers.healing import HEALERS, Healed, HealTerms
 from handlers.job_writing import JobWriter
-from storage.database import Database
-from storage.outbox import OutboxRow
+from storage.engine.database import Database
+from storage.journal.outbox import OutboxRow
 from storage.unit_of_work import UnitOfWork
-from storage.work import WorkMessage
+from storage.work.work import WorkMessage
 from tests.contracts.samples import TRACE, envelope
 from tests.handlers.callback_model import REORDER_S, Batch, Callback, Desk
 from tests.handlers.command_model import Commands, Given

@@ -23,7 +23,7 @@ from handlers.effects import Context, Outcome
 from handlers.family_table import FAMILIES
 from handlers.gate import settle
 from handlers.query_table import QUERIES
-from storage.database import Database
+from storage.engine.database import Database
 from tests.contracts.samples import TRACE, envelope
 from tests.handlers.settling import NOW, context, waiting
 

@@ -18,8 +18,8 @@ from daemon.clock import new_id
 from handlers.effects import Context, Families, Outcome, Settled
 from handlers.family_table import FAMILIES
 from handlers.gate import settle
-from storage.database import Database
-from storage.outbox import OutboxMessage
+from storage.engine.database import Database
+from storage.journal.outbox import OutboxMessage
 from storage.tables.journal import dead_letters, inbox, outbox
 from tests.contracts.samples import STORED_AT, Json
 

@@ -13,8 +13,8 @@ from daemon.changing import ChangeQueue
 from handlers.change_table import CHANGES
 from handlers.changes import Change, Changes, Desk, carry_out
 from handlers.commands import Command, Reply, refuse
-from storage.database import Database
-from storage.failures import StorageAway
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway
 from storage.tables.jobs import job_events, projects
 from storage.tables.journal import command_log
 from storage.tables.work import work

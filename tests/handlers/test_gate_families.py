@@ -6,8 +6,8 @@ from contracts.errors import ErrorCode, problem
 from contracts.gate.delivery import Accepted, Judged
 from handlers.effects import Context, Effects, Fact, Families, Verdict
 from handlers.sessions import take_sessions
-from storage.database import Database
-from storage.outbox import OutboxMessage
+from storage.engine.database import Database
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import Json, envelope, event, event_envelope, usage
 from tests.handlers.settling import Stream, keys, letters, outcomes, settled, waiting

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from contracts.gate.delivery import Judged
 from handlers.effects import Outcome, Verdict
-from storage.database import Database
+from storage.engine.database import Database
 from storage.tables.journal import dead_letters, inbox
 from storage.tables.sessions import session_events
 from storage.tables.usage import session_usage

@@ -11,8 +11,8 @@ from handlers.effects import Context, Effects, Verdict
 from handlers.family_table import FAMILIES
 from handlers.gate import INTERNAL, bury_alone, settle
 from handlers.sessions import take_sessions
-from storage.database import Database
-from storage.failures import DataRefused
+from storage.engine.database import Database
+from storage.engine.failures import DataRefused
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import TRACE, envelope, usage
 from tests.handlers.settling import Stream, context, keys, letters, outcomes, settled, waiting

@@ -18,8 +18,8 @@ from handlers.replays import (
     message_of,
     open_stuck,
 )
-from storage.database import Database
-from storage.replays import Begun
+from storage.engine.database import Database
+from storage.journal.replays import Begun
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import GATE, envelope, usage
 from tests.handlers.settling import NOW, Stream, context, keys, letters, outcomes, settled, waiting

@@ -11,7 +11,7 @@ from handlers.effects import Verdict
 from handlers.family_table import FAMILIES
 from handlers.gate import settle
 from handlers.publications import send_due
-from storage.database import Database
+from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import Json, envelope, idea, script
 from tests.handlers.owners import House, code, command, report, result

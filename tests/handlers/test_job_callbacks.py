@@ -9,7 +9,7 @@ from contracts.errors import ErrorCode
 from handlers.effects import Outcome, Verdict
 from handlers.family_table import FAMILIES
 from handlers.gate import settle
-from storage.database import Database
+from storage.engine.database import Database
 from storage.tables.jobs import instruction_versions, job_events, jobs
 from storage.tables.work import callback_events, work
 from storage.unit_of_work import UnitOfWork

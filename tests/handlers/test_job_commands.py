@@ -6,7 +6,7 @@ import orjson
 from sqlalchemy import select
 
 from contracts.errors import ErrorCode
-from storage.database import Database
+from storage.engine.database import Database
 from storage.tables.work import work, work_removals
 from tests.handlers.owners import BLOCKS, SCENES, House, code, command, result
 from tests.handlers.settling import rows, waiting

@@ -9,7 +9,7 @@ from contracts.errors import JsonObject, Refusal
 from handlers.commands import answer
 from handlers.pages import cursor, page, read_cursor, read_place
 from handlers.query_table import QUERIES
-from storage.database import Database
+from storage.engine.database import Database
 from tests.handlers.owners import SEGMENTS, House, Json, command, result
 from tests.handlers.settling import context
 

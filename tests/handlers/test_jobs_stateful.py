@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from storage.database import Database
+from storage.engine.database import Database
 from tests.handlers.job_driver import JobsDriver
 from tests.handlers.job_model import SECOND, Json
 from tests.handlers.job_words import (

@@ -15,9 +15,9 @@ from daemon.runs import RunLost, Runs, Worker
 from handlers.family_table import FAMILIES
 from handlers.gate import settle
 from handlers.replays import as_first_arrived, claimed_by
-from storage.database import Database
-from storage.ops_runs import NewRun, Run
-from storage.replay_runs import ReplayCounts
+from storage.engine.database import Database
+from storage.journal.ops_runs import NewRun, Run
+from storage.journal.replay_runs import ReplayCounts
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import GATE, Json, envelope, usage
 from tests.daemon.operating import until

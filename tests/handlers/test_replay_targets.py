@@ -12,9 +12,9 @@ from contracts.values.states import ItemState, JobState, PublicationState
 from domain.dead_letters.dead_letters import Skipped
 from domain.work.work import Failure
 from handlers.replay_targets import TARGETS, Holder, ReplayTarget, Sent
-from storage.database import Database
-from storage.failure_text import failure_text
-from storage.replay_runs import ReplayItem
+from storage.engine.database import Database
+from storage.engine.failure_text import failure_text
+from storage.journal.replay_runs import ReplayItem
 from storage.tables.content import feed_items, publications
 from storage.tables.jobs import jobs
 from storage.unit_of_work import UnitOfWork

@@ -16,7 +16,7 @@ from contracts.gate.rules import GateRules, Mode
 from contracts.registry import REGISTRY
 from domain.ledger.percentiles import NO_RUNTIME, bucket_of
 from handlers.effects import Verdict
-from storage.database import Database
+from storage.engine.database import Database
 from storage.tables.sessions import session_events, session_ledger
 from storage.tables.usage import daily_usage_agg, model_perf_agg, session_usage
 from tests.contracts.samples import TRACE, Json, envelope, envelope_1, event, event_envelope, usage, usage_1, without

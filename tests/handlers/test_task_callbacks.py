@@ -16,8 +16,8 @@ from handlers.effects import Context, Outcome, Verdict
 from handlers.family_table import FAMILIES
 from handlers.gate import settle
 from handlers.tasks import Finished, TaskReports, TaskWriter
-from storage.database import Database
-from storage.job_ports import TaskRecord
+from storage.engine.database import Database
+from storage.jobs.ports import TaskRecord
 from storage.tables.work import work
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import TRACE, envelope

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, Table, Text, select
 
-from storage.answers import Answer
-from storage.sqlite import sqlite_engine
+from storage.engine.answers import Answer
+from storage.engine.sqlite import sqlite_engine
 
 _TABLE = Table(
     "told",

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from storage.backup import PG_DUMP, backup_name, copy_database, keep_newest
-from storage.database import Database
-from storage.failures import StorageAway, StorageUnusable
-from storage.inbox import InboxKey
+from storage.engine.backup import PG_DUMP, backup_name, copy_database, keep_newest
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway, StorageUnusable
+from storage.journal.inbox import InboxKey
 from tests.support.databases import PostgresServer, sqlite_url
 
 RUN = "01a1fd0b-2bde-75aa-a1b3-6a5456f62c53"

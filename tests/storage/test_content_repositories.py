@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from storage.callback_events import CallbackEvent
-from storage.database import Database
-from storage.ports import FeedItem, ItemStanding, Publication
+from storage.journal.callback_events import CallbackEvent
+from storage.engine.database import Database
+from storage.ledger.ports import FeedItem, ItemStanding, Publication
 from storage.tables.jobs import jobs
 from storage.unit_of_work import UnitOfWork
 from tests.support.databases import opened

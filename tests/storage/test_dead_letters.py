@@ -6,9 +6,9 @@ import orjson
 from sqlalchemy import select
 
 from contracts.errors import Detail, ErrorCode, Problem, problem
-from storage.database import Database
-from storage.dead_letters import DeadLetter
-from storage.nul_text import from_stored
+from storage.engine.database import Database
+from storage.journal.dead_letters import DeadLetter
+from storage.engine.nul_text import from_stored
 from storage.tables.journal import dead_letters
 
 

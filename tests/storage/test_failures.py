@@ -14,10 +14,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.util import await_only
 
 from domain.ledger.ledger import PerformanceCount
-from storage.batches import insert_rows
-from storage.database import Database
-from storage.failures import DataRefused, StorageAway, StorageConflict, StorageError
-from storage.inbox import InboxKey
+from storage.engine.batches import insert_rows
+from storage.engine.database import Database
+from storage.engine.failures import DataRefused, StorageAway, StorageConflict, StorageError
+from storage.journal.inbox import InboxKey
 from storage.tables.journal import inbox
 from storage.unit_of_work import UnitOfWork
 from tests.support import databases

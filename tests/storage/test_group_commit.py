@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from storage.database import Database
-from storage.failures import DataRefused, StorageAway
-from storage.inbox import InboxKey
+from storage.engine.database import Database
+from storage.engine.failures import DataRefused, StorageAway
+from storage.journal.inbox import InboxKey
 from storage.unit_of_work import UnitOfWork
 from tests.support import databases
 

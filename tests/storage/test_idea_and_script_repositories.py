@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from storage.content_ports import Idea, Mark, Period, Script, ScriptTitle
-from storage.database import Database
+from storage.content.ports import Idea, Mark, Period, Script, ScriptTitle
+from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 from tests.support import statements
 from tests.support.databases import opened

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.util import await_only
 
-from storage.database import Database
-from storage.failures import StorageConflict
-from storage.inbox import InboxKey, Key
+from storage.engine.database import Database
+from storage.engine.failures import StorageConflict
+from storage.journal.inbox import InboxKey, Key
 from storage.unit_of_work import UnitOfWork
 from tests.support import databases
 

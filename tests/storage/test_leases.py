@@ -5,8 +5,8 @@ import time
 
 from sqlalchemy.util import await_only
 
-from storage.database import Database
-from storage.leases import Lease
+from storage.engine.database import Database
+from storage.journal.leases import Lease
 from storage.unit_of_work import UnitOfWork
 from tests.support import databases
 

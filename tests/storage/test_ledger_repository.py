@@ -20,8 +20,8 @@ from domain.ledger.ledger import (
     merge_sessions,
 )
 from domain.ledger.usage import UsageRecord
-from storage.database import Database
-from storage.ports import SessionEvent
+from storage.engine.database import Database
+from storage.ledger.ports import SessionEvent
 from storage.tables.sessions import session_ledger
 from storage.tables.usage import model_perf_agg, session_usage
 from storage.unit_of_work import UnitOfWork

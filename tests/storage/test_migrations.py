@@ -17,8 +17,9 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from storage import migration, migrations
-from storage.failures import StorageUnusable
+from storage import migrations
+from storage.engine import migration
+from storage.engine.failures import StorageUnusable
 from storage.migrations import SchemaStatus
 from storage.tables import metadata
 from tests.support import databases

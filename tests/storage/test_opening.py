@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from storage import migration, migrations
-from storage.failures import StorageAway, StorageUnusable
+from storage import migrations
+from storage.engine import migration
+from storage.engine.failures import StorageAway, StorageUnusable
 from tests.support import databases
 from tests.support.databases import sqlite_url
 

@@ -5,8 +5,8 @@ import asyncio
 import orjson
 import pytest
 
-from storage.database import Database
-from storage.ops_runs import FAILED, SUCCEEDED, NewRun, RunFilter
+from storage.engine.database import Database
+from storage.journal.ops_runs import FAILED, SUCCEEDED, NewRun, RunFilter
 from storage.unit_of_work import UnitOfWork
 
 

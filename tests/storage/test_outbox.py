@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.database import Database
-from storage.failures import DataRefused
-from storage.outbox import OutboxDepth, OutboxMessage
+from storage.engine.database import Database
+from storage.engine.failures import DataRefused
+from storage.journal.outbox import OutboxDepth, OutboxMessage
 from storage.unit_of_work import UnitOfWork
 
 EVERYTHING = 2**40

@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import select
 
-from storage.command_log import CommandKey, FirstAnswer
-from storage.database import Database
-from storage.failures import DataRefused, StorageConflict
-from storage.ops_runs import FAILED, SUCCEEDED, NewRun
-from storage.pricing_versions import PricingVersion
+from storage.journal.command_log import CommandKey, FirstAnswer
+from storage.engine.database import Database
+from storage.engine.failures import DataRefused, StorageConflict
+from storage.journal.ops_runs import FAILED, SUCCEEDED, NewRun
+from storage.ledger.pricing_versions import PricingVersion
 from storage.tables import metadata
 from storage.tables.journal import ops_runs
 from storage.unit_of_work import UnitOfWork

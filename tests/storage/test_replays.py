@@ -8,11 +8,11 @@ import pytest
 from contracts.errors import ErrorCode, problem
 from contracts.values.states import LetterState
 from domain.dead_letters.dead_letters import ReplayOutcome
-from storage.database import Database
-from storage.dead_letter_catalog import LetterFilter
-from storage.dead_letters import DeadLetter
-from storage.replay_runs import ReplayCounts, ReplayItem
-from storage.replays import DEAD_LETTERS, Begun, Closing
+from storage.engine.database import Database
+from storage.journal.dead_letter_catalog import LetterFilter
+from storage.journal.dead_letters import DeadLetter
+from storage.journal.replay_runs import ReplayCounts, ReplayItem
+from storage.journal.replays import DEAD_LETTERS, Begun, Closing
 from storage.unit_of_work import UnitOfWork
 
 

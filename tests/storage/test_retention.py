@@ -9,14 +9,14 @@ from sqlalchemy import Select, func, insert, select
 from contracts.errors import ErrorCode, problem
 from daemon.settings_process import RetentionSettings
 from domain.dead_letters.dead_letters import ReplayOutcome
-from storage.database import Database
-from storage.dead_letters import DeadLetter
-from storage.inbox import InboxKey
-from storage.ops_runs import SUCCEEDED, NewRun
-from storage.outbox import OutboxMessage
-from storage.replay_runs import ReplayItem
-from storage.replays import DEAD_LETTERS, Closing
-from storage.retention import INBOX, RETENTIONS, Pruning, Retention, settings_without_rule
+from storage.engine.database import Database
+from storage.journal.dead_letters import DeadLetter
+from storage.journal.inbox import InboxKey
+from storage.journal.ops_runs import SUCCEEDED, NewRun
+from storage.journal.outbox import OutboxMessage
+from storage.journal.replay_runs import ReplayItem
+from storage.journal.replays import DEAD_LETTERS, Closing
+from storage.journal.retention import INBOX, RETENTIONS, Pruning, Retention, settings_without_rule
 from storage.tables.journal import dead_letters, inbox, ops_runs, outbox
 from storage.tables.replays import dead_letter_replays, imported_keys, replay_items, replay_runs
 from storage.unit_of_work import UnitOfWork

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.ledger.ledger import SessionChange, SessionStatus
-from storage.database import Database
-from storage.ports import SessionEvent
+from storage.engine.database import Database
+from storage.ledger.ports import SessionEvent
 from storage.unit_of_work import UnitOfWork
 from tests.support import statements
 

@@ -9,13 +9,13 @@ from sqlalchemy import text
 from contracts.errors import ErrorCode, problem
 from domain.ledger.ledger import DailyTotals, PerformanceCount, SessionChange, SessionStatus
 from domain.ledger.usage import UsageRecord
-from storage.command_log import CommandKey, FirstAnswer
-from storage.database import Database
-from storage.dead_letters import DeadLetter
-from storage.inbox import InboxKey
-from storage.outbox import OutboxMessage
-from storage.ports import SessionEvent
-from storage.pricing_versions import PricingVersion
+from storage.journal.command_log import CommandKey, FirstAnswer
+from storage.engine.database import Database
+from storage.journal.dead_letters import DeadLetter
+from storage.journal.inbox import InboxKey
+from storage.journal.outbox import OutboxMessage
+from storage.ledger.ports import SessionEvent
+from storage.ledger.pricing_versions import PricingVersion
 from storage.unit_of_work import UnitOfWork
 from tests.support import statements
 

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.util import await_only
 
-from storage.database import Database
-from storage.inbox import InboxKey
-from storage.sqlite import SqliteDatabase
+from storage.engine.database import Database
+from storage.journal.inbox import InboxKey
+from storage.engine.sqlite import SqliteDatabase
 from storage.unit_of_work import UnitOfWork
 from tests.support import databases
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from storage.database import Database
-from storage.outbox import OutboxMessage
+from storage.engine.database import Database
+from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
-from storage.work import WorkMessage, WorkRow, WorkState
-from storage.work_takers import HealRound, TakersRow
+from storage.work.work import WorkMessage, WorkRow, WorkState
+from storage.work.work_takers import HealRound, TakersRow
 
 S = 1_000_000
 NOW = 1_000 * S

@@ -19,10 +19,10 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy.engine import make_url
 
-from storage import migration
-from storage.database import Database
-from storage.postgres import PostgresDatabase
-from storage.sqlite import SqliteDatabase
+from storage.engine import migration
+from storage.engine.database import Database
+from storage.engine.postgres import PostgresDatabase
+from storage.engine.sqlite import SqliteDatabase
 from storage.unit_of_work import UnitOfWork
 
 with warnings.catch_warnings():

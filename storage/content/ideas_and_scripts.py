@@ -1,0 +1,109 @@
+"""Ideas and scripts: of each the newest message."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, Table, bindparam, select, tuple_
+
+from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.content.ports import Idea, Mark, Period, Script, ScriptTitle
+from storage.tables.content import ideas, scripts
+
+
+class SqlIdeaRepository:
+    """The ``ideas`` table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+
+    def put(self, ideas: Sequence[Idea]) -> None:
+        if ideas:
+            self._connection.execute(_put_ideas(self._dialect), as_parameter(sorted(ideas)))
+
+    def get(self, idea_id: str) -> Idea | None:
+        row = self._connection.execute(_IDEA, {"idea_id": idea_id}).one_or_none()
+        return None if row is None else Idea(*row)
+
+    def page(self, within: Period, *, before: Mark | None, limit: int) -> Sequence[Idea]:
+        rows = self._connection.execute(_page(ideas, Idea._fields, within, before, limit))
+        return [Idea(*row) for row in rows]
+
+
+class SqlScriptRepository:
+    """The ``scripts`` table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+
+    def put(self, scripts: Sequence[Script]) -> None:
+        if scripts:
+            self._connection.execute(_put_scripts(self._dialect), as_parameter(sorted(scripts)))
+
+    def of(self, script_ids: Sequence[str]) -> Mapping[str, Script]:
+        if not script_ids:
+            return {}
+        asked = as_parameter([(script_id,) for script_id in script_ids])
+        return {row.script_id: Script(*row) for row in self._connection.execute(_of(self._dialect), asked)}
+
+    def newest_of_idea(self, idea_id: str, *, limit: int) -> Sequence[ScriptTitle]:
+        rows = self._connection.execute(_OF_IDEA, {"idea_id": idea_id, "limit": limit})
+        return [ScriptTitle(*row) for row in rows]
+
+    def page(self, within: Period, *, before: Mark | None, limit: int) -> Sequence[Script]:
+        rows = self._connection.execute(_page(scripts, Script._fields, within, before, limit))
+        return [Script(*row) for row in rows]
+
+
+_IDEA: Final[Select[*tuple[Any, ...]]] = select(*(ideas.c[name] for name in Idea._fields)).where(
+    ideas.c.idea_id == bindparam("idea_id")
+)
+_OF_IDEA: Final[Select[*tuple[Any, ...]]] = (
+    select(*(scripts.c[name] for name in ScriptTitle._fields))
+    .where(scripts.c.idea_id == bindparam("idea_id"))
+    .order_by(scripts.c.created_at.desc(), scripts.c.script_id.desc())
+    .limit(bindparam("limit"))
+)
+
+
+@cache
+def _put_ideas(dialect: str) -> UpsertInsert:
+    return _put(dialect, ideas, Idea._fields)
+
+
+@cache
+def _put_scripts(dialect: str) -> UpsertInsert:
+    return _put(dialect, scripts, Script._fields)
+
+
+def _put(dialect: str, table: Table, names: Sequence[str]) -> UpsertInsert:
+    """A newer message replaces all that an older one said; when the first one came stays."""
+    statement = insert_rows(dialect, table, names)
+    key, *said = (name for name in names if name != "received_at")
+    return statement.on_conflict_do_update(
+        index_elements=[key],
+        set_={name: statement.excluded[name] for name in said},
+        where=statement.excluded.created_at > table.c.created_at,
+    )
+
+
+@cache
+def _of(dialect: str) -> Select[*tuple[Any, ...]]:
+    these = BatchRows(dialect, scripts, ("script_id",)).contains
+    return select(*(scripts.c[name] for name in Script._fields)).where(these)
+
+
+def _page(
+    table: Table, names: Sequence[str], within: Period, before: Mark | None, limit: int
+) -> Select[*tuple[Any, ...]]:
+    mark = (table.c.created_at, table.c[names[0]])
+    statement = select(*(table.c[name] for name in names))
+    if within.since is not None:
+        statement = statement.where(table.c.created_at >= within.since)
+    if within.until is not None:
+        statement = statement.where(table.c.created_at < within.until)
+    if before is not None:
+        statement = statement.where(tuple_(*mark) < tuple_(*before))
+    return statement.order_by(*(column.desc() for column in mark)).limit(limit)

@@ -1,0 +1,96 @@
+"""Instructions: documents whose versions never change."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, Row, Select, select
+
+from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.jobs.ports import InstructionVersion, VersionKey
+from storage.tables.jobs import instruction_versions, instructions
+from storage.engine.upserts import larger
+
+
+class SqlInstructionRepository:
+    """``instructions`` and ``instruction_versions``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+
+    def versions(self, wanted: Sequence[VersionKey]) -> Mapping[VersionKey, InstructionVersion]:
+        if not wanted:
+            return {}
+        rows = self._connection.execute(_versions(self._dialect), as_parameter(wanted))
+        found = [_version(row) for row in rows]
+        return {version.key: version for version in found}
+
+    def add(self, versions: Sequence[InstructionVersion]) -> None:
+        if not versions:
+            return
+        newest = {each.instruction_id: each for each in sorted(versions, key=lambda each: each.key)}
+        heads = [
+            (each.instruction_id, each.job_id, each.owner, each.version, each.created_at) for each in newest.values()
+        ]
+        self._connection.execute(_put_heads(self._dialect), as_parameter(heads))
+        self._connection.execute(_add(self._dialect), as_parameter([_as_row(version) for version in versions]))
+
+
+_HEAD_COLUMNS: Final = ("instruction_id", "job_id", "owner", "latest_version", "created_at")
+_VERSION_COLUMNS: Final = (
+    *VersionKey._fields, "validation_status", "created_by", "created_at", "issues", "provenance", "blocks",
+)  # fmt: skip
+
+
+def _as_row(version: InstructionVersion) -> tuple[str | int | None, ...]:
+    return (
+        version.instruction_id,
+        version.version,
+        version.validation_status,
+        version.created_by,
+        version.created_at,
+        orjson.dumps(list(version.issues)).decode(),
+        None if version.provenance is None else orjson.dumps(version.provenance).decode(),
+        orjson.dumps(list(version.blocks)).decode(),
+    )
+
+
+def _version(row: Row[*tuple[Any, ...]]) -> InstructionVersion:
+    return InstructionVersion(
+        instruction_id=row.instruction_id,
+        version=row.version,
+        job_id=row.job_id,
+        owner=row.owner,
+        blocks=orjson.loads(row.blocks),
+        validation_status=row.validation_status,
+        issues=orjson.loads(row.issues),
+        created_by=row.created_by,
+        created_at=row.created_at,
+        provenance=None if row.provenance is None else orjson.loads(row.provenance),
+    )
+
+
+@cache
+def _versions(dialect: str) -> Select[*tuple[Any, ...]]:
+    batch = BatchRows(dialect, instruction_versions, VersionKey._fields)
+    return select(
+        *(instruction_versions.c[name] for name in _VERSION_COLUMNS), instructions.c.job_id, instructions.c.owner
+    ).select_from(
+        batch.source.join(instruction_versions, batch.same).join(
+            instructions, instructions.c.instruction_id == instruction_versions.c.instruction_id
+        )
+    )
+
+
+@cache
+def _put_heads(dialect: str) -> UpsertInsert:
+    statement = insert_rows(dialect, instructions, _HEAD_COLUMNS)
+    newest = larger(instructions.c.latest_version, statement.excluded.latest_version)
+    return statement.on_conflict_do_update(index_elements=["instruction_id"], set_={"latest_version": newest})
+
+
+@cache
+def _add(dialect: str) -> UpsertInsert:
+    return insert_rows(dialect, instruction_versions, _VERSION_COLUMNS)

@@ -1,0 +1,1 @@
+"""The two databases: connections, transactions, failures, batches, migrations at start, backup."""

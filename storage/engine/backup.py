@@ -1,0 +1,106 @@
+"""Consistent copies of the database while it is in use."""
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.engine import make_url
+
+from storage.engine.failures import StorageAway, StorageUnusable
+
+PG_DUMP: Final = "pg_dump"
+_PREFIX: Final = "headgate-"
+_NAME: Final = re.compile(r"headgate-[0-9]{8}T[0-9]{6}Z-[0-9a-f-]{8,36}\.(?:db|dump)")
+_PART: Final = ".part"
+_OWNER_ONLY: Final = 0o600
+_MOST_SAID: Final = 300
+_HALF_MADE_S: Final = 86_400
+
+
+def backup_name(stamp: str, run_id: str, dialect: str) -> str:
+    """What a copy is called: its moment (``20261120T101530Z``), its run, and what it is."""
+    return f"{_PREFIX}{stamp}-{run_id}.{'db' if dialect == 'sqlite' else 'dump'}"
+
+
+def copy_database(url: str, target: Path) -> int:
+    """Copy the database at *url* to *target*; its size in bytes. Works for as long as that takes: call it in a thread.
+
+    The copy appears under its name once it is whole and on disk. Raises :class:`StorageUnusable` where there is no way
+    to make one, :class:`StorageAway` where it fails on the way; then nothing is left behind.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = target.with_name(target.name + _PART)
+    try:
+        part.touch(mode=_OWNER_ONLY)
+        if make_url(url).get_backend_name() == "sqlite":
+            _copy_sqlite(Path(str(make_url(url).database)), part)
+        else:
+            _dump_postgres(url, part)
+        _to_disk(part)
+        part.replace(target)
+        _to_disk(target.parent)
+    except OSError as error:
+        raise StorageAway(f"the copy could not be written: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def _copy_sqlite(source: Path, target: Path) -> None:
+    """All pages in one step: it reads one snapshot, so writers go on beside it and never make it begin anew."""
+    try:
+        with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as copy:
+            original.execute("PRAGMA query_only=on")
+            original.backup(copy, pages=-1)
+            # A file of its own: without the log beside it that a database in use has.
+            copy.execute("PRAGMA journal_mode=delete")
+            (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise StorageAway(f"{type(error).__name__}: {error}") from error
+    if verdict != "ok":
+        raise StorageAway(f"the copy is damaged: {verdict}")
+
+
+def _dump_postgres(url: str, target: Path) -> None:
+    """By ``pg_dump``, from one snapshot, in its custom format."""
+    program = shutil.which(PG_DUMP)
+    if program is None:
+        raise StorageUnusable(f"{PG_DUMP} is not installed: a copy of PostgreSQL is made by it")
+    parsed = make_url(url)
+    environment = dict(os.environ)
+    if parsed.password is not None:
+        environment["PGPASSWORD"] = str(parsed.password)  # not an argument: those can be read by everybody
+    # `set` leaves alone what it is given as None.
+    place = parsed._replace(drivername="postgresql", password=None).render_as_string(hide_password=False)
+    command = [program, "--format=custom", "--no-password", "--file", str(target), "--dbname", place]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        raise StorageAway(" ".join(f"{PG_DUMP}: {ran.stderr}".split())[:_MOST_SAID])
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def keep_newest(folder: Path, count: int) -> list[Path]:
+    """Remove all copies in *folder* but the newest *count*, and what was left half made a day ago; what went.
+
+    Only what has a name that :func:`backup_name` makes is touched. Raises ``OSError``.
+    """
+    whole = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    parts = [path for path in folder.glob(f"*{_PART}") if _NAME.fullmatch(path.name.removesuffix(_PART))]
+    abandoned = [path for path in parts if path.stat().st_mtime < time.time() - _HALF_MADE_S]
+    gone = [*whole[: max(0, len(whole) - count)], *abandoned]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return gone

@@ -1,0 +1,29 @@
+"""The database as the rest of headgate knows it: two verbs, each taking a function that is one transaction."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from storage.unit_of_work import UnitOfWork
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """A place to remember things. Both methods raise only what :mod:`storage.engine.failures` names, or what *work* raised."""
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        ...
+
+    async def write(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run *work* in one transaction: durable when this returns, without a trace when it raises."""
+        ...
+
+    async def read(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run *work* on one consistent snapshot of what is committed. It waits for no writer."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what runs and let the connections go. Closing twice is fine."""
+        ...

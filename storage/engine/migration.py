@@ -1,0 +1,202 @@
+"""Migrating a database by its URL: what ``headgate migrate`` and the start of the daemon do.
+
+Whatever makes a database unfit to start on is one :class:`StorageUnusable` of one line; one that another process holds,
+or a server that does not answer, is :class:`StorageAway` as ever.
+"""
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import asyncpg
+from alembic.util import CommandError
+from sqlalchemy import Connection
+from sqlalchemy.engine import URL, make_url
+
+from storage import migrations
+from storage.engine.failures import DataRefused, StorageAway, StorageError, StorageUnusable, driver_error
+from storage.migrations import SchemaStatus, UnknownRevision
+from storage.engine.postgres import postgres_engine
+from storage.engine.sqlite import READ, WRITE, sqlite_engine
+
+T = TypeVar("T")
+
+_LOCK_WAIT_MS: Final = 60_000
+"""How long a second daemon waits for the first one's migration."""
+_PAUSE_S: Final = 0.02
+_CONNECT_TIMEOUT_S: Final = 10
+_MAGIC: Final = b"SQLite format 3\0"
+_OLDEST_SQLITE: Final = (3, 38, 0)
+"""STRICT tables, JSON built in."""
+
+
+async def upgrade(url: str, revision: str = "head", *, scripts: Path = migrations.SCRIPTS) -> SchemaStatus:
+    """Bring the database to *revision*, making it where it is missing; the status afterwards."""
+
+    def step(connection: Connection) -> SchemaStatus:
+        migrations.upgrade(connection, revision, scripts=scripts)
+        return migrations.status(connection, scripts=scripts)
+
+    return await _Target.of(url).run(step)
+
+
+async def downgrade(url: str, revision: str, *, scripts: Path = migrations.SCRIPTS) -> SchemaStatus:
+    """Take the database back to *revision* (``-1``: one step, ``base``: to nothing); the status afterwards."""
+
+    def step(connection: Connection) -> SchemaStatus:
+        migrations.downgrade(connection, revision, scripts=scripts)
+        return migrations.status(connection, scripts=scripts)
+
+    return await _Target.of(url).run(step)
+
+
+async def status(url: str, *, scripts: Path = migrations.SCRIPTS) -> SchemaStatus:
+    """Where the database stands. Changes nothing: a file that is missing stays missing."""
+    target = _Target.of(url)
+    if target.path is not None and not target.path.exists():
+        return SchemaStatus(None, migrations.head(scripts))
+    return await target.run(lambda connection: migrations.status(connection, scripts=scripts), writes=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A database by its URL: ``path`` is set for SQLite."""
+
+    url: URL
+    path: Path | None
+
+    @classmethod
+    def of(cls, url: str) -> "_Target":
+        parsed = make_url(url)
+        is_file = parsed.get_backend_name() == "sqlite"
+        return cls(parsed, Path(str(parsed.database)) if is_file else None)
+
+    @property
+    def name(self) -> str:
+        """What a person calls it; never with the password."""
+        return str(self.path) if self.path is not None else self.url.render_as_string(hide_password=True)
+
+    async def run(self, step: Callable[[Connection], T], *, writes: bool = True) -> T:
+        """Run *step* in one transaction that may change the schema."""
+        try:
+            if self.path is not None:
+                return await asyncio.to_thread(_on_sqlite, self.path, step, WRITE if writes else READ)
+            return await self._on_postgres(step)
+        except UnknownRevision as unknown:
+            raise StorageUnusable(f"{self.name} {unknown}") from unknown
+        except CommandError as error:
+            raise StorageUnusable(f"{self.name}: {_one_line(error)}") from error
+        except DataRefused as error:
+            raise StorageUnusable(f"{self.name}: the migration failed: {_one_line(driver_error(error))}") from error
+
+    async def _on_postgres(self, step: Callable[[Connection], T]) -> T:
+        engine = postgres_engine(
+            self.url,
+            pool_size=1,
+            timeout_s=_CONNECT_TIMEOUT_S,
+            lock_timeout_ms=_LOCK_WAIT_MS,
+            command_timeout_s=None,  # an index on a large table takes as long as it takes
+        )
+
+        def checked(connection: Connection) -> T:
+            encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+            if encoding != "UTF8":
+                raise StorageUnusable(f"{self.name}: its encoding is {encoding}; headgate needs UTF8")
+            return step(connection)
+
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(checked)
+        except StorageUnusable:
+            raise
+        except (StorageError, asyncpg.PostgresError, OSError) as error:
+            root = driver_error(error)
+            said = f"{self.name}: {_one_line(root)}"
+            if isinstance(root, asyncpg.PostgresError) and (root.sqlstate or "").startswith(_NOT_OURS):
+                raise StorageUnusable(said) from error
+            if isinstance(root, OSError):
+                raise StorageAway(said) from error
+            raise
+        finally:
+            await engine.dispose()
+
+
+_NOT_OURS: Final = (
+    "28",  # not let in
+    "3D",  # no such database
+    "3F",  # no such schema
+    "42",  # privileges missing; tables in the way, or not there
+)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _on_sqlite(path: Path, step: Callable[[Connection], T], begin: str) -> T:
+    _prepare_place(path)
+    engine = sqlite_engine(path, busy_timeout_ms=_LOCK_WAIT_MS, begin=begin)
+    deadline = time.monotonic() + _LOCK_WAIT_MS / 1_000
+    try:
+        while True:
+            try:
+                with engine.begin() as connection:
+                    return step(connection)
+            except StorageAway as away:
+                root = driver_error(away)
+                code = getattr(root, "sqlite_errorcode", 0) & 0xFF
+                if code in _UNUSABLE:
+                    raise StorageUnusable(_UNUSABLE[code].format(path)) from away
+                if code == sqlite3.SQLITE_ERROR:
+                    raise StorageUnusable(f"{path}: the migration failed: {_one_line(root)}") from away
+                # Two that make one file at once meet where SQLite does not wait: while its mode changes to WAL.
+                if code != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(_PAUSE_S)
+    finally:
+        engine.dispose()
+
+
+_UNUSABLE: Final[dict[int, str]] = {
+    sqlite3.SQLITE_NOTADB: "{} is not an SQLite database",
+    sqlite3.SQLITE_CORRUPT: "{} is damaged",
+    sqlite3.SQLITE_CANTOPEN: "{} cannot be opened",
+    sqlite3.SQLITE_READONLY: "{} cannot be written",
+    sqlite3.SQLITE_PERM: "{} may not be opened",
+}
+
+
+def _prepare_place(path: Path) -> None:
+    """See to it that a file can be opened at *path*, and say plainly what stands in the way."""
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        oldest = ".".join(map(str, _OLDEST_SQLITE))
+        raise StorageUnusable(f"SQLite {sqlite3.sqlite_version} is too old: headgate needs {oldest} or newer")
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StorageUnusable(f"{folder} is a file, not a folder for the database") from error
+    except OSError as error:
+        raise StorageUnusable(f"the folder {folder} cannot be made: {error.strerror}") from error
+    if path.is_dir():
+        raise StorageUnusable(f"{path} is a folder, not a database file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageUnusable(f"the folder {folder} cannot be written")
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise StorageUnusable(f"{path} cannot be written")
+    if not _may_be_sqlite(path):
+        raise StorageUnusable(f"{path} is not an SQLite database")
+
+
+def _may_be_sqlite(path: Path) -> bool:
+    """Whether SQLite would not write over something else: it takes a very short file for an empty one."""
+    if not path.exists() or any(path.with_name(path.name + end).exists() for end in ("-journal", "-wal")):
+        return True  # what is in the log has not reached the file
+    with path.open("rb") as file:
+        beginning = file.read(len(_MAGIC))
+    return beginning in {b"", _MAGIC}

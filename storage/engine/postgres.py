@@ -1,0 +1,137 @@
+"""PostgreSQL by asyncpg: any number of daemons share it.
+
+The same synchronous units of work run inside SQLAlchemy's async engine (``run_sync``), which awaits the driver
+underneath: repositories need not know.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, AdaptedConnection, make_url
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from storage.engine.failures import DataRefused, StorageAway, of_driver, translate_errors
+from storage.unit_of_work import UnitOfWork
+
+T = TypeVar("T")
+
+_COMMAND_TIMEOUT_S: Final = 60
+_IDLE_TIMEOUT_MS: Final = 30_000
+"""How long a stopped daemon may sit in a transaction before the server ends it, and with it the locks on its keys."""
+
+
+def postgres_engine(
+    url: str | URL,
+    *,
+    pool_size: int,
+    timeout_s: float,
+    lock_timeout_ms: int,
+    command_timeout_s: float | None = _COMMAND_TIMEOUT_S,
+) -> AsyncEngine:
+    """An asyncpg engine for a ``postgresql://`` URL.
+
+    A wait for a connection ends after *timeout_s*, one for a lock after *lock_timeout_ms* (0: never), a statement after
+    *command_timeout_s* (``None``: never).
+    """
+    engine = create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=timeout_s,
+        hide_parameters=True,
+        connect_args={
+            "timeout": timeout_s,
+            "command_timeout": command_timeout_s,
+            "prepared_statement_cache_size": 500,
+            "server_settings": {
+                "application_name": "headgate",
+                "idle_in_transaction_session_timeout": str(_IDLE_TIMEOUT_MS),
+                "jit": "off",
+                "lock_timeout": str(lock_timeout_ms),
+            },
+        },
+    )
+    translate_errors(engine.sync_engine)
+
+    # The pool's own check before each use is three round trips. A server that stops ends its connections, and the
+    # driver has noticed by then; what it could not notice fails once as StorageAway.
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _refuse_lost(dbapi: AdaptedConnection, _record: object, _proxy: object) -> None:
+        if dbapi.driver_connection.is_closed():
+            raise DisconnectionError("the server closed the connection")
+
+    return engine
+
+
+class PostgresDatabase:
+    """A database server, shared by daemons on any number of machines.
+
+    A write whose connection is lost while it commits is :class:`StorageAway` too: whether it was committed is then not
+    known, and repeating it is safe because its keys are in the inbox.
+    """
+
+    dialect: Final = "postgresql"
+
+    def __init__(self, url: str | URL, *, busy_timeout_ms: int = 5_000, pool_size: int = 8) -> None:
+        self._engine = postgres_engine(
+            url,
+            pool_size=pool_size,
+            timeout_s=max(busy_timeout_ms, 1_000) / 1_000,
+            lock_timeout_ms=max(busy_timeout_ms, 1),
+        )
+        self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._closed = False
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def write(self, work: Callable[[UnitOfWork], T]) -> T:
+        return await self._transaction(self._engine, work)
+
+    async def read(self, work: Callable[[UnitOfWork], T]) -> T:
+        return await self._transaction(self._snapshots, work)
+
+    async def _transaction(self, engine: AsyncEngine, work: Callable[[UnitOfWork], T]) -> T:
+        def whole(connection: Connection) -> T:
+            return work(UnitOfWork(connection))
+
+        if self._closed:
+            raise StorageAway("the database is closed")
+        self._running += 1
+        self._idle.clear()
+        try:
+            async with _connected(engine) as connection, connection.begin():
+                return await connection.run_sync(whole)
+        except DataRefused as refused:
+            raise refused from None  # the server's own words may quote the data
+        except MemoryError as error:
+            raise StorageAway("MemoryError") from error
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def close(self) -> None:
+        self._closed = True
+        await self._idle.wait()
+        await self._engine.dispose()
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection of the pool; whatever stands in the way of one is :class:`StorageAway`."""
+    try:
+        connection = await engine.connect()
+    except Exception as error:
+        failure = of_driver(error)
+        if failure is None:
+            raise
+        raise StorageAway(str(failure)) from error
+    try:
+        yield connection
+    finally:
+        await connection.close()

@@ -1,0 +1,1 @@
+"""Projects, jobs and what workers made of them."""

@@ -1,0 +1,107 @@
+"""The inbox: which messages were taken already. The idempotency key is (kind, message_id)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, TypeAlias
+
+from sqlalchemy import Connection, Delete, delete, select
+
+from storage.engine.answers import Answer
+from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.engine.failures import StorageConflict
+from storage.tables.journal import inbox
+from storage.tables.replays import imported_keys
+
+Key: TypeAlias = tuple[str, str]
+"""(kind, message_id)"""
+
+_KEY: Final = ("kind", "message_id")
+_COLUMNS: Final = (*_KEY, "payload_hash", "received_at")
+
+
+@dataclass(frozen=True, slots=True)
+class InboxKey:
+    """A message that asks to be taken."""
+
+    kind: str
+    message_id: str
+    payload_hash: str
+
+
+class Inbox:
+    """The ``inbox`` table. Keys must be unique within one call and come in key order, so that two daemons never
+    wait for each other in a circle."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+
+    def claim(self, keys: Sequence[InboxKey], *, now: int) -> Mapping[Key, str]:
+        """Take the keys that are new; return the payload hashes of those that were known before.
+
+        The common case, all new, is one statement. A key that another daemon is committing right now is waited for
+        and then counts as known. Raises :class:`StorageConflict` where another daemon took one between two statements,
+        and ``ValueError`` where a key comes twice.
+        """
+        if not keys:
+            return {}
+        rows = [(key.kind, key.message_id, key.payload_hash, now) for key in keys]
+        run = self._connection.exec_driver_sql  # SQLAlchemy would compile its savepoints anew each time
+        run("SAVEPOINT inbox_claim")
+        if self._insert(rows) == len(rows):
+            run("RELEASE SAVEPOINT inbox_claim")
+            return {}
+        run("ROLLBACK TO SAVEPOINT inbox_claim")
+        run("RELEASE SAVEPOINT inbox_claim")
+        known = self.known([(key.kind, key.message_id) for key in keys])
+        new = [row for row in rows if (row[0], row[1]) not in known]
+        if self._insert(new) != len(new):
+            if len({(row[0], row[1]) for row in new}) != len(new):
+                raise ValueError("a key comes twice in one claim")
+            raise StorageConflict("another daemon took the same keys meanwhile")
+        return known
+
+    def _insert(self, rows: Sequence[tuple[str, str, str, int]]) -> int:
+        if not rows:
+            return 0
+        return self._connection.execute(_insert(self._dialect), as_parameter(rows)).rowcount
+
+    def known(self, keys: Sequence[Key]) -> Mapping[Key, str]:
+        """The payload hash of each of *keys* that was taken."""
+        if not keys:
+            return {}
+        rows = _known(self._dialect).rows(self._connection, as_parameter(keys))
+        return {(row.kind, row.message_id): row.payload_hash for row in rows}
+
+    def keep(self, keys: Sequence[Key]) -> None:
+        """Have *keys* outlive the others: they are those of imports, which are repeated at any time."""
+        if keys:
+            self._connection.execute(_keep(self._dialect), as_parameter(sorted(keys)))
+
+    def release(self, keys: Sequence[Key]) -> None:
+        """Give back keys claimed in this transaction: a refused message does not use up its key."""
+        if keys:
+            self._connection.execute(_release(self._dialect), as_parameter(keys))
+
+
+@cache
+def _insert(dialect: str) -> UpsertInsert:
+    return insert_rows(dialect, inbox, _COLUMNS).on_conflict_do_nothing()
+
+
+@cache
+def _known(dialect: str) -> Answer:
+    batch = BatchRows(dialect, inbox, _KEY)
+    known = select(inbox.c.kind, inbox.c.message_id, inbox.c.payload_hash)
+    return Answer(dialect, known.select_from(batch.source.join(inbox, batch.same)))
+
+
+@cache
+def _keep(dialect: str) -> UpsertInsert:
+    return insert_rows(dialect, imported_keys, _KEY).on_conflict_do_nothing()
+
+
+@cache
+def _release(dialect: str) -> Delete:
+    return delete(inbox).where(BatchRows(dialect, inbox, _KEY).contains)

@@ -1,0 +1,271 @@
+"""The outbox: what is to be published, committed together with the state it speaks of.
+
+Each daemon relays the rows it wrote (``owner``), in ``position`` order within a lane (a stream). A row leaves the table
+when its stream confirmed it; one that the server will never take is set aside as ``failed``.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Final
+
+import orjson
+from msgspec import Struct, field
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+
+from storage.engine.answers import Answer
+from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows, with_blobs
+from storage.tables.journal import outbox
+
+PENDING: Final = "pending"
+FAILED: Final = "failed"
+
+
+class OutboxMessage(Struct, frozen=True):
+    """A message to publish: ``subject`` with the prefix, ``lane`` its stream, ``aggregate`` what its order belongs to.
+
+    ``message_id`` is the envelope's id and the ``Nats-Msg-Id``.
+    """
+
+    message_id: str
+    lane: str
+    aggregate: str
+    subject: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class OutboxRow(Struct, frozen=True):
+    """A message that waits, with what is known of earlier tries. Times are microseconds since the epoch."""
+
+    position: int
+    message: OutboxMessage
+    created_at: int
+    attempts: int
+    tried_at: int | None
+
+
+class OutboxDepth(Struct, frozen=True):
+    """How much waits, and since when."""
+
+    pending: int
+    failed: int
+    oldest_at: int | None
+
+
+class OwnerBacklog(Struct, frozen=True):
+    """How many rows of a daemon wait, and when the oldest was written."""
+
+    owner: str
+    rows: int
+    oldest_at: int
+
+
+class Outbox:
+    """The ``outbox`` table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+
+    def add(self, messages: Sequence[OutboxMessage], *, owner: str, now: int) -> None:
+        """Put *messages* in line, in this order."""
+        if messages:
+            parameters = with_blobs([_as_row(message, owner, now) for message in messages])
+            self._connection.execute(_add(self._dialect), parameters)
+
+    def waiting(self, *, owner: str, lane: str, limit: int, max_bytes: int) -> list[OutboxRow]:
+        """The next rows of *lane* in order: at most *limit*, and at most *max_bytes* of bodies, but one at least."""
+        wanted = {"owner": owner, "lane": lane, "limit": limit, "max_bytes": max_bytes}
+        return [_outbox_row(*row) for row in _waiting(self._dialect).rows(self._connection, wanted)]
+
+    def lanes(self, *, owner: str) -> set[str]:
+        """The lanes in which *owner* has something waiting."""
+        return {row.lane for row in self._connection.execute(_LANES, {"owner": owner})}
+
+    def mark_tried(self, positions: Sequence[int], *, now: int) -> None:
+        """Note that these were sent once and that nobody knows whether they arrived."""
+        if positions:
+            self._connection.execute(_tried(self._dialect), as_parameter(_alone(positions)) | {"now": now})
+
+    def remove(self, positions: Sequence[int]) -> None:
+        """Forget rows that their stream has confirmed."""
+        if positions:
+            self._connection.execute(_remove(self._dialect), as_parameter(_alone(positions)))
+
+    def set_aside(self, failures: Mapping[int, str]) -> None:
+        """Mark rows that the server refused for good, with its reason."""
+        if failures:
+            self._connection.execute(_fail(self._dialect), as_parameter(list(failures.items())))
+
+    def adopt(self, *, owners: Sequence[str], new_owner: str) -> int:
+        """Take over the rows of daemons that are gone; the number of rows taken."""
+        if not owners:
+            return 0
+        parameters = as_parameter([(owner,) for owner in owners]) | {"new_owner": new_owner}
+        return self._connection.execute(_adopt(self._dialect), parameters).rowcount
+
+    def waiting_by_owner(self) -> list[OwnerBacklog]:
+        """What each daemon has waiting."""
+        return [OwnerBacklog(row.owner, row.how_many, row.oldest_at) for row in self._connection.execute(_BY_OWNER)]
+
+    def owners(self) -> set[str]:
+        """Every daemon that has rows waiting."""
+        return {row.owner for row in self._connection.execute(_OWNERS)}
+
+    def depth(self) -> OutboxDepth:
+        """How much waits. The first in line counts as the oldest: rows are numbered as they are written."""
+        row = self._connection.execute(_DEPTH).one()
+        return OutboxDepth(row.pending, row.failed, row.oldest_at)
+
+
+def _as_row(message: OutboxMessage, owner: str, now: int) -> tuple[str | int | bytes, ...]:
+    return (
+        message.message_id,
+        message.lane,
+        message.aggregate,
+        message.subject,
+        orjson.dumps(dict(message.headers)).decode(),
+        owner,
+        now,
+        PENDING,
+        message.body,
+    )
+
+
+def _outbox_row(
+    position: int,
+    message_id: str,
+    lane: str,
+    aggregate: str,
+    subject: str,
+    headers: str,
+    body: bytes,
+    created_at: int,
+    attempts: int,
+    tried_at: int | None,
+) -> OutboxRow:
+    message = OutboxMessage(message_id, lane, aggregate, subject, body, orjson.loads(headers))
+    return OutboxRow(position, message, created_at, attempts, tried_at)
+
+
+def _alone(positions: Sequence[int]) -> list[tuple[int]]:
+    return [(position,) for position in positions]
+
+
+_COLUMNS: Final = (
+    "message_id",
+    "lane",
+    "aggregate",
+    "subject",
+    "headers",
+    "owner",
+    "created_at",
+    "state",
+    "body",
+)
+# Literals, not parameters: they select a partial index only where the planner can see them.
+_IS_PENDING: Final = outbox.c.state == literal_column(f"'{PENDING}'")
+_IS_FAILED: Final = outbox.c.state == literal_column(f"'{FAILED}'")
+_OWNED: Final = and_(_IS_PENDING, outbox.c.owner == bindparam("owner"))
+_LANES: Final[Select[str]] = select(outbox.c.lane).where(_OWNED).distinct()
+_OWNERS: Final[Select[str]] = select(outbox.c.owner).where(_IS_PENDING).distinct()
+_BY_OWNER: Final[Select[str, int, int]] = (
+    select(outbox.c.owner, func.count().label("how_many"), func.min(outbox.c.created_at).label("oldest_at"))
+    .where(_IS_PENDING)
+    .group_by(outbox.c.owner)
+)
+_OLDEST: Final = select(outbox.c.created_at).where(_IS_PENDING).order_by(outbox.c.position).limit(1).scalar_subquery()
+_DEPTH: Final = select(
+    select(func.count()).select_from(outbox).where(_IS_PENDING).scalar_subquery().label("pending"),
+    select(func.count()).select_from(outbox).where(_IS_FAILED).scalar_subquery().label("failed"),
+    _OLDEST.label("oldest_at"),
+)
+
+
+@cache
+def _waiting(dialect: str) -> Answer:
+    """Sizes first, so that no body is read that will not be sent."""
+    lengths = (
+        select(outbox.c.position, func.length(outbox.c.body).label("length"))
+        .where(_OWNED, outbox.c.lane == bindparam("lane"))
+        .order_by(outbox.c.position)
+        .limit(bindparam("limit"))
+        .subquery()
+    )
+    through = func.sum(lengths.c.length).over(order_by=lengths.c.position, rows=(None, 0))
+    sizes = select(lengths.c.position, lengths.c.length, through.label("through")).subquery()
+    fits = or_(sizes.c.through <= bindparam("max_bytes"), sizes.c.through == sizes.c.length)
+    row = outbox.c
+    waiting = (
+        select(
+            row.position,
+            row.message_id,
+            row.lane,
+            row.aggregate,
+            row.subject,
+            row.headers,
+            row.body,
+            row.created_at,
+            row.attempts,
+            row.tried_at,
+        )
+        .select_from(sizes.join(outbox, row.position == sizes.c.position))
+        .where(fits)
+        .order_by(row.position)
+    )
+    return Answer(dialect, waiting)
+
+
+@cache
+def _add(dialect: str) -> UpsertInsert:
+    return insert_rows(dialect, outbox, _COLUMNS)
+
+
+def _these(dialect: str) -> BatchRows:
+    return BatchRows(dialect, outbox, ("position",))
+
+
+@cache
+def _tried(dialect: str) -> Update:
+    return (
+        update(outbox).where(_these(dialect).contains).values(attempts=outbox.c.attempts + 1, tried_at=bindparam("now"))
+    )
+
+
+@cache
+def _remove(dialect: str) -> Delete:
+    return delete(outbox).where(_these(dialect).contains)
+
+
+@cache
+def _fail(dialect: str) -> Update:
+    batch = BatchRows(dialect, outbox, ("position", "failure"))
+    return (
+        update(outbox)
+        .where(outbox.c.position == batch.cells["position"])
+        .values(state=FAILED, failure=batch.cells["failure"])
+    )
+
+
+@cache
+def _adopt(dialect: str) -> Update:
+    owners = BatchRows(dialect, outbox, ("owner",))
+    # The former owner may have published them: from now on they count as tried.
+    return (
+        update(outbox)
+        .where(_IS_PENDING, owners.contains)
+        .values(owner=bindparam("new_owner"), attempts=outbox.c.attempts + 1)
+    )

@@ -1,0 +1,1 @@
+"""Sessions, usage, and what is summed up from them."""

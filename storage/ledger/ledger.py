@@ -1,0 +1,151 @@
+"""The ledger: one row for each agent session, and its events."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, literal_column, or_, select
+
+from domain.ledger.ledger import TERMINAL, SessionChange
+from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
+from storage.engine.nul_text import from_stored, to_stored
+from storage.ledger.ports import Session, SessionEvent
+from storage.ledger.search import TERMS, says, search_terms, terms_parameter
+from storage.tables.sessions import session_events, session_ledger
+from storage.engine.upserts import adding, larger, smaller
+
+
+class SqlLedgerRepository:
+    """``session_ledger`` and ``session_events``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+
+    def apply(self, changes: Sequence[SessionChange]) -> None:
+        if changes:
+            self._connection.execute(_apply(self._dialect), as_parameter(changes))
+
+    def add_events(self, events: Sequence[SessionEvent]) -> None:
+        if events:
+            self._connection.execute(_add_events(self._dialect), as_parameter([_event_row(event) for event in events]))
+
+    def get(self, session_id: str) -> Session | None:
+        row = self._connection.execute(_GET, {"session_id": session_id}).one_or_none()
+        return None if row is None else Session(*row)
+
+    def newest_events(self, session_id: str, *, limit: int) -> Sequence[SessionEvent]:
+        rows = self._connection.execute(_NEWEST_EVENTS, {"session_id": session_id, "limit": limit})
+        return [_event(*row) for row in rows]
+
+    def search_sessions(self, words: str, *, limit: int) -> Sequence[Session]:
+        terms = search_terms(words)
+        if not terms:
+            return []
+        parameters = {TERMS: terms_parameter(self._dialect, terms), "limit": limit}
+        return [Session(*row) for row in self._connection.execute(_search(self._dialect), parameters)]
+
+
+_EVENT_COLUMNS: Final = (
+    "message_id", "session_id", "agent", "type", "at", "model", "text", "data", "trace_id", "producer", "created_at",
+)  # fmt: skip
+_SESSION_COLUMNS: Final = (
+    "session_id", "agent", "model", "status", "started_at", "last_at", "events", "requests", "errors", "input_tokens",
+    "output_tokens", "cost_usd_micros",
+)  # fmt: skip
+
+
+def _event_row(event: SessionEvent) -> tuple[str | int | None, ...]:
+    text = None if event.text is None else to_stored(event.text)
+    return (
+        event.message_id, event.session_id, event.agent, event.type, event.at, event.model, text, event.data,
+        event.trace_id, event.producer, event.created_at,
+    )  # fmt: skip
+
+
+def _event(
+    message_id: str, session_id: str, agent: str, type: str, at: int, model: str | None, text: str | None,  # noqa: A002
+    data: str | None, trace_id: str, producer: str, created_at: int,
+) -> SessionEvent:  # fmt: skip
+    plain = None if text is None else from_stored(text)
+    return SessionEvent(message_id, session_id, agent, type, at, model, plain, data, trace_id, producer, created_at)
+
+
+_SESSION: Final = tuple(session_ledger.c[name] for name in _SESSION_COLUMNS)
+_GET: Final = select(*_SESSION).where(session_ledger.c.session_id == bindparam("session_id"))
+_NEWEST_EVENTS: Final = (
+    select(*(session_events.c[name] for name in _EVENT_COLUMNS))
+    .where(session_events.c.session_id == bindparam("session_id"))
+    .order_by(session_events.c.at.desc(), session_events.c.event_id.desc())
+    .limit(bindparam("limit"))
+)
+
+
+@cache
+def _search(dialect: str) -> Select[*tuple[Any, ...]]:
+    return (
+        select(*_SESSION)
+        .where(says(dialect, session_ledger.c.session_id))
+        .order_by(session_ledger.c.started_at.desc(), session_ledger.c.session_id.desc())
+        .limit(bindparam("limit"))
+    )
+
+
+@cache
+def _add_events(dialect: str) -> UpsertInsert:
+    return insert_rows(dialect, session_events, _EVENT_COLUMNS)
+
+
+@cache
+def _apply(dialect: str) -> UpsertInsert:
+    """The same rules as :func:`domain.ledger.merge_sessions`, with the stored row as the earlier change."""
+    old = session_ledger.c
+    return adding(
+        dialect,
+        session_ledger,
+        SessionChange._fields,
+        sums=("events", "requests", "errors", "input_tokens", "output_tokens", "cost_usd_micros"),
+        others={
+            "agent": lambda new: case((_is_newer_agent(new), new.excluded.agent), else_=old.agent),
+            "model": lambda new: case((_names_newer_model(new), new.excluded.model), else_=old.model),
+            "model_at": lambda new: case((_names_newer_model(new), new.excluded.model_at), else_=old.model_at),
+            "status": lambda new: case((_tells_newer_status(new), new.excluded.status), else_=old.status),
+            "status_at": lambda new: case((_tells_newer_status(new), new.excluded.status_at), else_=old.status_at),
+            "started_at": lambda new: smaller(old.started_at, new.excluded.started_at),
+            "last_at": lambda new: larger(old.last_at, new.excluded.last_at),
+        },
+    )
+
+
+def _is_newer_agent(new: UpsertInsert) -> ColumnElement[bool]:
+    old, other = session_ledger.c, new.excluded
+    return or_(other.last_at > old.last_at, and_(other.last_at == old.last_at, other.agent > old.agent))
+
+
+def _names_newer_model(new: UpsertInsert) -> ColumnElement[bool]:
+    old, other = session_ledger.c, new.excluded
+    return and_(
+        other.model_at.is_not(None),
+        or_(
+            old.model_at.is_(None),
+            other.model_at > old.model_at,
+            and_(other.model_at == old.model_at, other.model > old.model),
+        ),
+    )
+
+
+def _tells_newer_status(new: UpsertInsert) -> ColumnElement[bool]:
+    old, other = session_ledger.c, new.excluded
+    # Not as parameters: those of a list are expanded anew at each execution.
+    terminal: list[ColumnElement[str]] = [literal_column(f"'{status}'") for status in sorted(TERMINAL)]
+    return and_(
+        other.status_at.is_not(None),
+        or_(
+            old.status_at.is_(None),
+            other.status_at > old.status_at,
+            and_(
+                other.status_at == old.status_at,
+                or_(other.status.in_(terminal), old.status.not_in(terminal)),
+            ),
+        ),
+    )

@@ -1,0 +1,28 @@
+"""How long requests took, by class of runtime: what percentiles are read from."""
+
+from collections.abc import Sequence
+from functools import cache
+
+from sqlalchemy import Connection
+
+from domain.ledger.ledger import PerformanceCount
+from storage.engine.batches import UpsertInsert, as_parameter
+from storage.tables.usage import model_perf_agg
+from storage.engine.upserts import adding
+
+
+class SqlPerformanceRepository:
+    """``model_perf_agg``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+
+    def add(self, counts: Sequence[PerformanceCount]) -> None:
+        if counts:
+            self._connection.execute(_add(self._dialect), as_parameter(counts))
+
+
+@cache
+def _add(dialect: str) -> UpsertInsert:
+    return adding(dialect, model_perf_agg, PerformanceCount._fields, sums=("requests", "errors"))

@@ -1,0 +1,47 @@
+"""Usage records, and the daily totals that grow with them."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from domain.ledger.ledger import DailyTotals
+from domain.ledger.usage import UsageRecord
+from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
+from storage.tables.usage import daily_usage_agg, session_usage
+from storage.engine.upserts import adding
+
+
+class SqlUsageRepository:
+    """``session_usage`` and ``daily_usage_agg``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+
+    def add(self, records: Sequence[UsageRecord]) -> None:
+        if records:
+            self._connection.execute(_add(self._dialect), as_parameter(records))
+
+    def add_to_days(self, totals: Sequence[DailyTotals]) -> None:
+        if totals:
+            self._connection.execute(_add_to_days(self._dialect), as_parameter(totals))
+
+    def days(self) -> Mapping[tuple[str, str, str], DailyTotals]:
+        rows = self._connection.execute(select(*(daily_usage_agg.c[name] for name in DailyTotals._fields)))
+        return {(row.day, row.agent, row.model): DailyTotals(*row) for row in rows}
+
+
+_KEY: Final = ("day", "agent", "model")
+
+
+@cache
+def _add(dialect: str) -> UpsertInsert:
+    return insert_rows(dialect, session_usage, UsageRecord._fields)
+
+
+@cache
+def _add_to_days(dialect: str) -> UpsertInsert:
+    sums = [name for name in DailyTotals._fields if name not in _KEY]
+    return adding(dialect, daily_usage_agg, DailyTotals._fields, sums=sums)

@@ -1,0 +1,1 @@
+"""Work that was handed out, tasks, and those who take it."""
