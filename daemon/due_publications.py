@@ -12,7 +12,7 @@ import structlog
 
 from daemon.relay import Relay
 from handlers.effects import Context
-from handlers.publications import send_due
+from handlers.content.publications import send_due
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageConflict, StorageError
 from storage.unit_of_work import UnitOfWork

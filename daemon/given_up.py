@@ -22,8 +22,8 @@ from daemon.metrics import Metrics
 from daemon.patience import patiently
 from domain.backoff import Backoff
 from handlers.effects import Context
-from handlers.given_up import keep_given_up, open_given_up
-from handlers.replays import as_first_arrived, claimed_by
+from handlers.dead_letters.max_deliveries import keep_given_up, open_given_up
+from handlers.replays.replays import as_first_arrived, claimed_by
 from storage.engine.database import Database
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork

@@ -25,7 +25,7 @@ from contracts.gate.examination import UNKNOWN_KIND
 from daemon.reordering import WaitingRoom
 from domain.backoff import Backoff
 from handlers.effects import Context, Families, Outcome, Settled, Verdict
-from handlers.gate import INTERNAL, bury_alone, settle
+from handlers.batch import INTERNAL, bury_alone, settle
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageConflict
 from storage.unit_of_work import UnitOfWork

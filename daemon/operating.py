@@ -26,7 +26,7 @@ from daemon.runs import Runs, Worker
 from daemon.settings import Settings
 from handlers.effects import Context, Fact
 from handlers.family_table import FAMILIES
-from handlers.run_queries import list_runs, replay_status
+from handlers.replays.run_queries import list_runs, replay_status
 from storage.engine.database import Database
 from storage.journal.retention import INBOX
 

@@ -14,8 +14,8 @@ from contracts.gate.delivery import Delivery, Judged
 from daemon.intake import Gatekeeper, Source
 from daemon.metrics import Metrics
 from domain.backoff import Backoff
-from handlers.dead_letters import IMPORT_STREAM
-from handlers.replays import as_first_arrived, claimed_by
+from handlers.dead_letters.dead_letters import IMPORT_STREAM
+from handlers.replays.replays import as_first_arrived, claimed_by
 from storage.engine.database import Database
 from storage.engine.failures import StorageError
 from storage.journal.replays import Original, ReplayKey

@@ -21,7 +21,7 @@ from daemon.relay import Relay
 from daemon.settings_pipeline import SelfHealSettings
 from daemon.work_watch import WorkWatch
 from handlers.effects import Context
-from handlers.healing import HEALERS, Healed, Healer, HealTerms
+from handlers.work.healing import HEALERS, Healed, Healer, HealTerms
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageConflict, StorageError
 from storage.journal.leases import Lease

@@ -13,7 +13,7 @@ from contracts.values.work import WorkType
 from daemon.metrics import Metrics
 from daemon.relay import Relay
 from handlers.effects import Context
-from handlers.work_time import Look, keep_time
+from handlers.work.work_time import Look, keep_time
 from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 

@@ -3,8 +3,8 @@
 from types import MappingProxyType
 from typing import Final
 
-from handlers.changes import Changes
-from handlers.jobs import JOB_CHANGES
-from handlers.projects import CREATE_PROJECT
+from handlers.commands.command_batch import Changes
+from handlers.jobs.job_commands import JOB_CHANGES
+from handlers.jobs.project_commands import CREATE_PROJECT
 
 CHANGES: Final[Changes] = MappingProxyType({"project.create": CREATE_PROJECT, **JOB_CHANGES})

@@ -5,6 +5,6 @@ from types import MappingProxyType
 from typing import Final
 
 from contracts.values.work import WorkType
-from handlers.tasks import Finish
+from handlers.work.tasks import Finish
 
 FINISHERS: Final[Mapping[WorkType, Finish]] = MappingProxyType({})

@@ -4,16 +4,13 @@ from typing import Final
 
 from sqlalchemy import Connection, Select, column, literal_column, select, table
 
-from storage.journal.callback_events import CallbackEvents
-from storage.journal.command_log import CommandLog
 from storage.content.ideas_and_scripts import SqlIdeaRepository, SqlScriptRepository
-from storage.content.ports import IdeaRepository, ScriptRepository
-from storage.journal.dead_letter_catalog import DeadLetterCatalog
-from storage.journal.dead_letters import DeadLetters
-from storage.journal.inbox import Inbox
-from storage.documents.instructions import SqlInstructionRepository
 from storage.content.items import SqlItemRepository
+from storage.content.ports import IdeaRepository, ScriptRepository
+from storage.content.publications import SqlPublicationRepository
+from storage.documents.instructions import SqlInstructionRepository
 from storage.jobs.artifacts import SqlArtifactRepository
+from storage.jobs.jobs import SqlJobRepository
 from storage.jobs.ports import (
     ArtifactRepository,
     InstructionRepository,
@@ -21,11 +18,18 @@ from storage.jobs.ports import (
     ProjectRepository,
     TaskRepository,
 )
-from storage.jobs.jobs import SqlJobRepository
+from storage.jobs.projects import SqlProjectRepository
+from storage.journal.callback_events import CallbackEvents
+from storage.journal.command_log import CommandLog
+from storage.journal.dead_letter_catalog import DeadLetterCatalog
+from storage.journal.dead_letters import DeadLetters
+from storage.journal.inbox import Inbox
 from storage.journal.leases import Leases
-from storage.ledger.ledger import SqlLedgerRepository
 from storage.journal.ops_runs import OpsRuns
 from storage.journal.outbox import Outbox
+from storage.journal.replay_runs import ReplayRuns
+from storage.journal.replays import Replays
+from storage.ledger.ledger import SqlLedgerRepository
 from storage.ledger.performance import SqlPerformanceRepository
 from storage.ledger.ports import (
     ItemRepository,
@@ -35,13 +39,9 @@ from storage.ledger.ports import (
     UsageRepository,
 )
 from storage.ledger.pricing_versions import PricingVersions
-from storage.jobs.projects import SqlProjectRepository
-from storage.content.publications import SqlPublicationRepository
-from storage.journal.replay_runs import ReplayRuns
-from storage.journal.replays import Replays
+from storage.ledger.usage import SqlUsageRepository
 from storage.tables import metadata
 from storage.work.tasks import SqlTaskRepository
-from storage.ledger.usage import SqlUsageRepository
 from storage.work.work import Work
 from storage.work.work_takers import HealRounds, WorkTakers
 

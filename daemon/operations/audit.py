@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from contracts.errors import JsonObject, JsonValue
-from handlers.commands import Command
+from handlers.commands.command import Command
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway
 from storage.journal.ops_runs import FAILED, SUCCEEDED, NewRun

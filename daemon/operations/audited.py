@@ -13,11 +13,11 @@ from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, Refusal,
 from contracts.values.principals import Scope
 from daemon.operations.audit import OpsAudit
 from domain.access import required_scope
-from handlers.commands import Command, Query, Reply, answer, refuse
+from handlers.commands.command import Command, Query, Reply, answer, refuse
 from handlers.effects import Context
-from storage.journal.command_log import FirstAnswer
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageConflict
+from storage.journal.command_log import FirstAnswer
 from storage.journal.ops_runs import NewRun
 from storage.unit_of_work import UnitOfWork
 

@@ -19,7 +19,7 @@ from contracts.values.times import MICROS_PER_SECOND
 from daemon.operations.audited import GOES_ON
 from daemon.patience import patiently
 from daemon.runs import RunFailed, Runs, hold
-from handlers.commands import Command, Reply, refuse
+from handlers.commands.command import Command, Reply, refuse
 from storage.engine.backup import PG_DUMP, backup_name, copy_database, keep_newest
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageUnusable

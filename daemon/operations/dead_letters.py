@@ -11,10 +11,10 @@ from daemon.operations.audited import GOES_ON
 from daemon.patience import patiently
 from daemon.runs import Runs
 from domain.dead_letters.dead_letters import refused_discard, refused_edit
-from handlers.commands import NOT_FOUND, Command, Query, Reply, answer, ok, payload_of, refuse
-from handlers.dead_letter_queries import list_groups, list_letters, show_letter
+from handlers.commands.command import NOT_FOUND, Command, Query, Reply, answer, ok, payload_of, refuse
+from handlers.dead_letters.dead_letter_queries import list_groups, list_letters, show_letter
 from handlers.effects import Context
-from handlers.replays import message_of
+from handlers.replays.replays import message_of
 from storage.engine.database import Database
 from storage.journal.ops_runs import NewRun
 from storage.journal.replay_runs import ReplayItem

@@ -2,7 +2,7 @@
 
 from daemon.health import HealthCheck, Status
 from daemon.operations.audit import OpsAudit
-from handlers.commands import Command, Reply
+from handlers.commands.command import Command, Reply
 
 _OK, _UNAVAILABLE = 200, 503
 

@@ -13,7 +13,7 @@ from contracts.values.times import MICROS_PER_DAY
 from daemon.operations.audited import GOES_ON
 from daemon.patience import patiently
 from daemon.runs import Runs, hold
-from handlers.commands import Command, Reply
+from handlers.commands.command import Command, Reply
 from storage.engine.database import Database
 from storage.journal.ops_runs import SUCCEEDED, NewRun, Run
 from storage.journal.retention import RETENTIONS, Key, Pruning, Retention, Window

@@ -12,9 +12,9 @@ from daemon.operations.audited import GOES_ON
 from daemon.operations.replaying import Replaying, summary
 from daemon.runs import Runs
 from domain.dead_letters.dead_letters import Skipped
-from handlers.commands import NOT_FOUND, Command, Reply, ok, payload_of, refuse
-from handlers.replay_targets import AT_ONCE, TARGETS
-from handlers.run_queries import item_view
+from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
+from handlers.replays.replay_targets import AT_ONCE, TARGETS
+from handlers.replays.run_queries import item_view
 from storage.engine.database import Database
 from storage.journal.dead_letter_catalog import Mark
 from storage.journal.ops_runs import NewRun

@@ -22,7 +22,7 @@ from daemon.patience import patiently
 from daemon.runs import hold
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, portion, too_many_failed
 from handlers.effects import Context
-from handlers.replay_targets import AT_ONCE, BY_NAME, TARGETS, Holder, ReplayTarget, Selected
+from handlers.replays.replay_targets import AT_ONCE, BY_NAME, TARGETS, Holder, ReplayTarget, Selected
 from storage.engine.database import Database
 from storage.journal.dead_letter_catalog import Mark
 from storage.journal.ops_runs import ABORTED, SUCCEEDED, Run

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, Table, bindparam, select, tuple_
 
-from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
 from storage.content.ports import Idea, Mark, Period, Script, ScriptTitle
+from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
 from storage.tables.content import ideas, scripts
 
 

@@ -8,9 +8,9 @@ import orjson
 from sqlalchemy import Connection, Row, Select, select
 
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.engine.upserts import larger
 from storage.jobs.ports import InstructionVersion, VersionKey
 from storage.tables.jobs import instruction_versions, instructions
-from storage.engine.upserts import larger
 
 
 class SqlInstructionRepository:

@@ -20,9 +20,9 @@ from sqlalchemy.engine import URL, make_url
 
 from storage import migrations
 from storage.engine.failures import DataRefused, StorageAway, StorageError, StorageUnusable, driver_error
-from storage.migrations import SchemaStatus, UnknownRevision
 from storage.engine.postgres import postgres_engine
 from storage.engine.sqlite import READ, WRITE, sqlite_engine
+from storage.migrations import SchemaStatus, UnknownRevision
 
 T = TypeVar("T")
 

@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case,
 from domain.ledger.ledger import TERMINAL, SessionChange
 from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
 from storage.engine.nul_text import from_stored, to_stored
+from storage.engine.upserts import adding, larger, smaller
 from storage.ledger.ports import Session, SessionEvent
 from storage.ledger.search import TERMS, says, search_terms, terms_parameter
 from storage.tables.sessions import session_events, session_ledger
-from storage.engine.upserts import adding, larger, smaller
 
 
 class SqlLedgerRepository:

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from domain.ledger.ledger import PerformanceCount
 from storage.engine.batches import UpsertInsert, as_parameter
-from storage.tables.usage import model_perf_agg
 from storage.engine.upserts import adding
+from storage.tables.usage import model_perf_agg
 
 
 class SqlPerformanceRepository:

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, select
 from domain.ledger.ledger import DailyTotals
 from domain.ledger.usage import UsageRecord
 from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
-from storage.tables.usage import daily_usage_agg, session_usage
 from storage.engine.upserts import adding
+from storage.tables.usage import daily_usage_agg, session_usage
 
 
 class SqlUsageRepository:

@@ -30,10 +30,10 @@ from sqlalchemy import (
 from contracts.values.times import MICROS_PER_SECOND
 from storage.engine.answers import Answer
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_into, insert_rows
+from storage.engine.upserts import larger
 from storage.journal.outbox import PENDING
 from storage.tables.journal import outbox
 from storage.tables.work import work, work_removals
-from storage.engine.upserts import larger
 
 
 class WorkState(StrEnum):

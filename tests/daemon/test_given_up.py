@@ -19,8 +19,8 @@ from contracts.subjects import Family
 from daemon.given_up import GivenUpMessages
 from daemon.intake import Gatekeeper
 from handlers.family_table import FAMILIES
-from handlers.gate import settle
-from handlers.replays import message_of
+from handlers.batch import settle
+from handlers.replays.replays import message_of
 from storage.engine.database import Database
 from storage.tables.journal import dead_letters
 from storage.unit_of_work import UnitOfWork

@@ -12,7 +12,7 @@ from adapters.nats_server import EmbeddedServer
 from adapters.topology import Limits
 from contracts.gate.delivery import Accepted, Delivery, Judged
 from handlers.effects import Context, Effects, Families, Settled, Verdict
-from handlers.sessions import take_sessions
+from handlers.ledger.sessions import take_sessions
 from storage.engine.database import Database
 from storage.engine.failures import DataRefused
 from storage.tables.journal import dead_letters

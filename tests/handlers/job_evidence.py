@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 from sqlalchemy import select
 
-from handlers.commands import Reply
+from handlers.commands.command import Reply
 from storage.tables.jobs import (
     instruction_versions,
     instructions,

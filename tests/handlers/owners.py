@@ -17,11 +17,11 @@ from contracts.registry import REGISTRY
 from contracts.subjects import Family
 from contracts.values.principals import Principal, Scope
 from handlers.change_table import CHANGES
-from handlers.changes import CarriedOut, Changes, carry_out
-from handlers.commands import Command, Reply, answer
+from handlers.commands.command_batch import CarriedOut, Changes, carry_out
+from handlers.commands.command import Command, Reply, answer
 from handlers.effects import Context, Outcome
 from handlers.family_table import FAMILIES
-from handlers.gate import settle
+from handlers.batch import settle
 from handlers.query_table import QUERIES
 from storage.engine.database import Database
 from tests.contracts.samples import TRACE, envelope

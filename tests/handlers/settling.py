@@ -17,7 +17,7 @@ from contracts.values.prices import UnitPrices
 from daemon.clock import new_id
 from handlers.effects import Context, Families, Outcome, Settled
 from handlers.family_table import FAMILIES
-from handlers.gate import settle
+from handlers.batch import settle
 from storage.engine.database import Database
 from storage.journal.outbox import OutboxMessage
 from storage.tables.journal import dead_letters, inbox, outbox

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contracts.errors import ErrorCode, problem
 from contracts.gate.delivery import Accepted, Judged
 from handlers.effects import Context, Effects, Fact, Families, Verdict
-from handlers.sessions import take_sessions
+from handlers.ledger.sessions import take_sessions
 from storage.engine.database import Database
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork

@@ -9,8 +9,8 @@ import pytest
 from contracts.gate.delivery import Accepted
 from handlers.effects import Context, Effects, Verdict
 from handlers.family_table import FAMILIES
-from handlers.gate import INTERNAL, bury_alone, settle
-from handlers.sessions import take_sessions
+from handlers.batch import INTERNAL, bury_alone, settle
+from handlers.ledger.sessions import take_sessions
 from storage.engine.database import Database
 from storage.engine.failures import DataRefused
 from storage.unit_of_work import UnitOfWork

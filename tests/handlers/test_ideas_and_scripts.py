@@ -6,11 +6,11 @@ import orjson
 import pytest
 
 from handlers.change_table import CHANGES
-from handlers.changes import carry_out
+from handlers.commands.command_batch import carry_out
 from handlers.effects import Verdict
 from handlers.family_table import FAMILIES
-from handlers.gate import settle
-from handlers.publications import send_due
+from handlers.batch import settle
+from handlers.content.publications import send_due
 from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import Json, envelope, idea, script

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from contracts.errors import ErrorCode
 from handlers.effects import Outcome, Verdict
 from handlers.family_table import FAMILIES
-from handlers.gate import settle
+from handlers.batch import settle
 from storage.engine.database import Database
 from storage.tables.jobs import instruction_versions, job_events, jobs
 from storage.tables.work import callback_events, work

@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from contracts.errors import JsonObject, Refusal
-from handlers.commands import answer
-from handlers.pages import cursor, page, read_cursor, read_place
+from handlers.commands.command import answer
+from handlers.commands.pages import cursor, page, read_cursor, read_place
 from handlers.query_table import QUERIES
 from storage.engine.database import Database
 from tests.handlers.owners import SEGMENTS, House, Json, command, result

@@ -13,8 +13,8 @@ from daemon.clock import now_micros
 from daemon.operations.replaying import OPERATION, Replaying
 from daemon.runs import RunLost, Runs, Worker
 from handlers.family_table import FAMILIES
-from handlers.gate import settle
-from handlers.replays import as_first_arrived, claimed_by
+from handlers.batch import settle
+from handlers.replays.replays import as_first_arrived, claimed_by
 from storage.engine.database import Database
 from storage.journal.ops_runs import NewRun, Run
 from storage.journal.replay_runs import ReplayCounts

@@ -11,7 +11,7 @@ from contracts.payloads.operations import ReplayFailed, Target
 from contracts.values.states import ItemState, JobState, PublicationState
 from domain.dead_letters.dead_letters import Skipped
 from domain.work.work import Failure
-from handlers.replay_targets import TARGETS, Holder, ReplayTarget, Sent
+from handlers.replays.replay_targets import TARGETS, Holder, ReplayTarget, Sent
 from storage.engine.database import Database
 from storage.engine.failure_text import failure_text
 from storage.journal.replay_runs import ReplayItem

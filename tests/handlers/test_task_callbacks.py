@@ -14,8 +14,8 @@ from domain.work import tasks as rules
 from domain.work.work import By, Failure, Start
 from handlers.effects import Context, Outcome, Verdict
 from handlers.family_table import FAMILIES
-from handlers.gate import settle
-from handlers.tasks import Finished, TaskReports, TaskWriter
+from handlers.batch import settle
+from handlers.work.tasks import Finished, TaskReports, TaskWriter
 from storage.engine.database import Database
 from storage.jobs.ports import TaskRecord
 from storage.tables.work import work

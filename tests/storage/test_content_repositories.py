@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from storage.journal.callback_events import CallbackEvent
 from storage.engine.database import Database
+from storage.journal.callback_events import CallbackEvent
 from storage.ledger.ports import FeedItem, ItemStanding, Publication
 from storage.tables.jobs import jobs
 from storage.unit_of_work import UnitOfWork

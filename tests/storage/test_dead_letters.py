@@ -7,8 +7,8 @@ from sqlalchemy import select
 
 from contracts.errors import Detail, ErrorCode, Problem, problem
 from storage.engine.database import Database
-from storage.journal.dead_letters import DeadLetter
 from storage.engine.nul_text import from_stored
+from storage.journal.dead_letters import DeadLetter
 from storage.tables.journal import dead_letters
 
 

@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import select
 
-from storage.journal.command_log import CommandKey, FirstAnswer
 from storage.engine.database import Database
 from storage.engine.failures import DataRefused, StorageConflict
+from storage.journal.command_log import CommandKey, FirstAnswer
 from storage.journal.ops_runs import FAILED, SUCCEEDED, NewRun
 from storage.ledger.pricing_versions import PricingVersion
 from storage.tables import metadata

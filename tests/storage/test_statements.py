@@ -9,8 +9,8 @@ from sqlalchemy import text
 from contracts.errors import ErrorCode, problem
 from domain.ledger.ledger import DailyTotals, PerformanceCount, SessionChange, SessionStatus
 from domain.ledger.usage import UsageRecord
-from storage.journal.command_log import CommandKey, FirstAnswer
 from storage.engine.database import Database
+from storage.journal.command_log import CommandKey, FirstAnswer
 from storage.journal.dead_letters import DeadLetter
 from storage.journal.inbox import InboxKey
 from storage.journal.outbox import OutboxMessage

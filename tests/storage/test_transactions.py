@@ -10,8 +10,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.util import await_only
 
 from storage.engine.database import Database
-from storage.journal.inbox import InboxKey
 from storage.engine.sqlite import SqliteDatabase
+from storage.journal.inbox import InboxKey
 from storage.unit_of_work import UnitOfWork
 from tests.support import databases
 

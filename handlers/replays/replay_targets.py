@@ -14,17 +14,17 @@ from contracts.values.states import ItemState, JobState, LetterState, Publicatio
 from contracts.values.work import WorkType
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, skipped_because
 from handlers.effects import Context
-from handlers.items import ItemDesk
-from handlers.job_replays import JobRetries
-from handlers.publications import PublicationDesk
-from handlers.replays import TOO_LARGE, message_of
-from storage.journal.dead_letter_catalog import LetterFilter, Mark
-from storage.work.failed_work import Failed, FailedThings
+from handlers.content.items import ItemDesk
+from handlers.jobs.job_replays import JobRetries
+from handlers.content.publications import PublicationDesk
+from handlers.replays.replays import TOO_LARGE, message_of
 from storage.engine.failure_text import read_failure
+from storage.journal.dead_letter_catalog import LetterFilter, Mark
 from storage.journal.outbox import OutboxMessage
 from storage.journal.replay_runs import ReplayItem
 from storage.journal.replays import DEAD_LETTERS
 from storage.unit_of_work import UnitOfWork
+from storage.work.failed_work import Failed, FailedThings
 
 _HEADERS_ROOM: Final = 2_048
 _MOST_BYTES: Final = 8 * 2**20

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.gate.delivery import Accepted, Delivery, Judged, Lineage, Refused
-from handlers.dead_letters import bury
+from handlers.dead_letters.dead_letters import bury
 from handlers.effects import Context, Effects, Fact, Families, Handler, Outcome, Settled, Verdict
-from handlers.replays import close, superseded
+from handlers.replays.replays import close, superseded
 from storage.journal.dead_letters import Origin
 from storage.journal.inbox import InboxKey, Key
 from storage.journal.outbox import OutboxMessage

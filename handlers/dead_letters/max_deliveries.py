@@ -3,9 +3,9 @@
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.gate.delivery import Accepted, Delivery, Judged, Lineage, Refused
 from contracts.gate.examination import UNKNOWN_KIND
-from handlers.dead_letters import bury
+from handlers.dead_letters.dead_letters import bury
 from handlers.effects import Context
-from handlers.replays import open_again
+from handlers.replays.replays import open_again
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 

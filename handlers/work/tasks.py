@@ -19,14 +19,14 @@ from domain.access import NOT_FOUND
 from domain.work import tasks as rules
 from domain.work.tasks import TaskDecision, TaskRuling
 from domain.work.work import Arrival, By, Duplicate, Failure, Held, known_event
-from handlers import work
-from handlers.callbacks import Report, reports_of
+from handlers.work import dispatch as work
+from handlers.work.callbacks import Report, reports_of
 from handlers.effects import Context, Effects
-from handlers.job_views import task_view
-from handlers.status_bucket import told
-from handlers.work import Order
-from storage.journal.callback_events import CallbackEvent
+from handlers.jobs.job_views import task_view
+from handlers.status_updates import told
+from handlers.work.dispatch import Order
 from storage.jobs.ports import TaskRecord
+from storage.journal.callback_events import CallbackEvent
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 from storage.work.work import SubjectKind

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from contracts.errors import ErrorCode, Refusal, problem
-from handlers.commands import Command, Reply, refuse
+from handlers.commands.command import Command, Reply, refuse
 from handlers.effects import Context, Fact
 from storage.journal.command_log import CommandKey, FirstAnswer
 from storage.journal.outbox import OutboxMessage

@@ -6,7 +6,7 @@ from contracts.errors import JsonObject
 from contracts.payloads.ledger import LedgerGet
 from contracts.values.money import format_usd
 from contracts.values.times import format_micros
-from handlers.commands import NOT_FOUND, Command, Reply, ok, refuse
+from handlers.commands.command import NOT_FOUND, Command, Reply, ok, refuse
 from handlers.effects import Context
 from storage.ledger.ports import Session, SessionEvent
 from storage.unit_of_work import UnitOfWork

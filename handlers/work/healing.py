@@ -15,10 +15,10 @@ from domain.jobs import job_commands
 from domain.work.work import GAVE_UP, Overdue
 from handlers.alert_events import Severity, alert_event
 from handlers.effects import Context, Fact
-from handlers.items import ItemDesk
-from handlers.job_writing import JobWriter
-from handlers.publications import PublicationDesk
-from handlers.replays import open_stuck
+from handlers.content.items import ItemDesk
+from handlers.jobs.job_recorder import JobWriter
+from handlers.content.publications import PublicationDesk
+from handlers.replays.replays import open_stuck
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 from storage.work.work import SubjectKind

@@ -1,9 +1,9 @@
 """Commands on projects."""
 
 from contracts.payloads.jobs import ProjectCreate
-from handlers.changes import Change, Desk
-from handlers.commands import Command, Reply, payload_of
-from handlers.job_views import project_view
+from handlers.commands.command_batch import Change, Desk
+from handlers.commands.command import Command, Reply, payload_of
+from handlers.jobs.job_views import project_view
 from storage.jobs.ports import Owned, Project
 
 _CREATED = 201

@@ -7,10 +7,10 @@ from contracts.errors import JsonObject, JsonValue
 from contracts.values.work import WorkType
 from domain.jobs.job import Job
 from domain.work.work import Dispatch, WorkInHand
-from handlers.content import scripts_for_work
+from handlers.content.ideas_and_scripts import scripts_for_work
 from handlers.effects import Context
-from handlers.job_views import scene_view
-from handlers.work import Order, hand_out
+from handlers.jobs.job_views import scene_view
+from handlers.work.dispatch import Order, hand_out
 from storage.jobs.ports import InstructionVersion, Scene, VersionKey
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork

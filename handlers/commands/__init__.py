@@ -1,0 +1,1 @@
+"""What all commands share: the batch that carries them out, queries, pages."""

@@ -1,0 +1,1 @@
+"""Feed items, ideas, scripts and publications."""

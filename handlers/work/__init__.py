@@ -1,0 +1,1 @@
+"""Handing out work, healing it, and the tasks that bear it."""
