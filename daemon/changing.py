@@ -14,8 +14,8 @@ from typing import Final, Generic, Protocol, TypeVar
 import structlog
 
 from domain.backoff import Backoff
-from handlers.commands.command_batch import CarriedOut, Changes, carry_out
 from handlers.commands.command import Command, Reply
+from handlers.commands.command_batch import CarriedOut, Changes, carry_out
 from handlers.effects import Context, Fact
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageConflict

@@ -28,8 +28,8 @@ from contracts.registry import Contract
 from daemon.changing import ChangeQueue
 from daemon.guard import Guard
 from daemon.metrics import Metrics
-from handlers.commands.command_batch import Changes
 from handlers.commands.command import Command, Query, Reply, answer, refuse
+from handlers.commands.command_batch import Changes
 from handlers.effects import Context
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway

@@ -11,8 +11,8 @@ from typing import Final
 import structlog
 
 from daemon.relay import Relay
-from handlers.effects import Context
 from handlers.content.publications import send_due
+from handlers.effects import Context
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageConflict, StorageError
 from storage.unit_of_work import UnitOfWork

@@ -21,8 +21,8 @@ from daemon.intake import ALONE_FROM_DELIVERY, Gatekeeper
 from daemon.metrics import Metrics
 from daemon.patience import patiently
 from domain.backoff import Backoff
-from handlers.effects import Context
 from handlers.dead_letters.max_deliveries import keep_given_up, open_given_up
+from handlers.effects import Context
 from handlers.replays.replays import as_first_arrived, claimed_by
 from storage.engine.database import Database
 from storage.journal.outbox import OutboxMessage

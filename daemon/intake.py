@@ -24,8 +24,8 @@ from contracts.gate.delivery import Delivery, Judged, Refused
 from contracts.gate.examination import UNKNOWN_KIND
 from daemon.reordering import WaitingRoom
 from domain.backoff import Backoff
-from handlers.effects import Context, Families, Outcome, Settled, Verdict
 from handlers.batch import INTERNAL, bury_alone, settle
+from handlers.effects import Context, Families, Outcome, Settled, Verdict
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageConflict
 from storage.unit_of_work import UnitOfWork

@@ -4,10 +4,10 @@ from types import MappingProxyType
 from typing import Final
 
 from handlers.content.ideas_and_scripts import take_ideas, take_scripts
-from handlers.effects import Families
 from handlers.content.items import take_item_results, take_items
-from handlers.jobs.job_callbacks import take_job_reports
 from handlers.content.publications import take_publish_results, take_schedules
+from handlers.effects import Families
+from handlers.jobs.job_callbacks import take_job_reports
 from handlers.ledger.sessions import take_sessions
 from handlers.task_table import FINISHERS
 from handlers.work.tasks import TaskReports

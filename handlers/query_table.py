@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from handlers.commands.command import Query
 from handlers.content import content_queries
 from handlers.jobs import job_queries
-from handlers.commands.command import Query
 from handlers.ledger.ledger_queries import get_session
 
 QUERIES: Final[Mapping[str, Query]] = MappingProxyType(

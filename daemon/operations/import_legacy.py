@@ -24,10 +24,10 @@ from daemon.intake import Gatekeeper
 from daemon.operations.audited import GOES_ON
 from daemon.patience import patiently
 from daemon.runs import RunFailed, RunLost, Runs, hold
-from handlers.commands.command import Command, Reply, payload_of, refuse
-from handlers.effects import Context, Fact, Families
 from handlers.batch import INTERNAL
+from handlers.commands.command import Command, Reply, payload_of, refuse
 from handlers.dead_letters.imports import Report, Taken, record_delivery, report_of, take_poison, take_records
+from handlers.effects import Context, Fact, Families
 from storage.engine.database import Database
 from storage.journal.ops_runs import SUCCEEDED, NewRun, Run
 from storage.unit_of_work import UnitOfWork

@@ -8,8 +8,8 @@ from contracts.errors import JsonObject
 from contracts.payloads import content as asked
 from contracts.values.times import format_micros
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
-from handlers.effects import Context
 from handlers.commands.pages import cursor, page, read_cursor
+from handlers.effects import Context
 from storage.content.ports import Idea, Mark, Period, Script, ScriptTitle
 from storage.unit_of_work import UnitOfWork
 

@@ -16,8 +16,8 @@ from domain.access import NOT_FOUND
 from domain.content import items as rules
 from domain.content.items import Item, ItemDecision
 from domain.work.work import GAVE_UP, By, Failure, Overdue
-from handlers.work.callbacks import Report, decide_in_order, reports_of
 from handlers.effects import Context, Effects
+from handlers.work.callbacks import Report, decide_in_order, reports_of
 from handlers.work.dispatch import Order, finish, give_up, hand_out, in_hand, start
 from storage.engine.failure_text import failure_text
 from storage.journal.outbox import OutboxMessage

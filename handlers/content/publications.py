@@ -17,9 +17,9 @@ from domain.access import NOT_FOUND
 from domain.content import publications as rules
 from domain.content.publications import PublicationDecision, PublicationRuling, RetryTerms
 from domain.work.work import GAVE_UP, UNEXPLAINED, By, Failure, Overdue
-from handlers.work.callbacks import Report, decide_in_order, reports_of
 from handlers.content.ideas_and_scripts import scripts_for_work
 from handlers.effects import Context, Effects
+from handlers.work.callbacks import Report, decide_in_order, reports_of
 from handlers.work.dispatch import Order, finish, give_up, hand_out, in_hand, start
 from storage.engine.failure_text import failure_text, read_failure
 from storage.journal.outbox import OutboxMessage

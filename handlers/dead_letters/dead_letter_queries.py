@@ -10,8 +10,8 @@ from contracts.payloads import operations as asked
 from contracts.values.times import format_micros
 from domain.dead_letters.differences import Change, differences
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
-from handlers.effects import Context
 from handlers.commands.pages import cursor, page, read_cursor, read_place
+from handlers.effects import Context
 from storage.journal.dead_letter_catalog import Letter, LetterFilter, LetterGroup
 from storage.journal.replays import Replay
 from storage.unit_of_work import UnitOfWork

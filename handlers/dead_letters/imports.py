@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from contracts import subjects
 from contracts.errors import JsonObject, JsonValue, Problem
 from contracts.gate.delivery import Accepted, Delivery, Judged
+from handlers.batch import bury_alone, settle
 from handlers.dead_letters.dead_letters import IMPORT_STREAM
 from handlers.effects import Context, Fact, Families, Outcome, Verdict
-from handlers.batch import bury_alone, settle
 from storage.unit_of_work import UnitOfWork
 
 PLACE_HEADER = "Headgate-Import"

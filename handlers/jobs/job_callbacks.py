@@ -11,9 +11,9 @@ from domain.documents.instructions import BlockFacts, validate
 from domain.jobs.job import Job
 from domain.jobs.job_callbacks import AcceptedReport, Draft, Incoming, SceneFacts, Terms, Transcript, decide_reports
 from domain.work.work import Arrival, By, Duplicate, Held
-from handlers.work.callbacks import Report, reports_of
 from handlers.effects import Context, Effects, Fact
 from handlers.jobs.job_recorder import JobWriter
+from handlers.work.callbacks import Report, reports_of
 from storage.jobs.ports import InstructionVersion, VersionKey
 from storage.journal.callback_events import CallbackEvent
 from storage.unit_of_work import UnitOfWork

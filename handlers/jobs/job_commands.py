@@ -12,12 +12,12 @@ from domain.jobs import job_commands
 from domain.jobs.job import Decision, Job
 from domain.jobs.job_commands import NewJob, RetryIds, Ruling
 from domain.work.work import By
-from handlers.work import dispatch as work
-from handlers.commands.command_batch import Change, Desk
 from handlers.commands.command import NOT_FOUND, Command, Reply, payload_of, refuse
-from handlers.jobs.job_views import job_view
+from handlers.commands.command_batch import Change, Desk
 from handlers.jobs.job_recorder import JobWriter
+from handlers.jobs.job_views import job_view
 from handlers.jobs.project_commands import ProjectBoard
+from handlers.work import dispatch as work
 from storage.jobs.ports import Owned, VersionKey
 
 

@@ -17,11 +17,11 @@ from contracts.values.states import JobState
 from contracts.values.times import format_micros
 from domain.jobs.job import Decision, Job, JobEvent
 from domain.work.work import Failure
-from handlers.work import dispatch as work
 from handlers.effects import Context, Fact
 from handlers.jobs.job_views import job_view
 from handlers.jobs.job_work import JobDispatch, hand_out_for_jobs
 from handlers.status_updates import told
+from handlers.work import dispatch as work
 from storage.jobs.ports import InstructionVersion, StoredEvent, VersionKey
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork

@@ -8,10 +8,10 @@ from contracts.values.work import WorkType
 from domain.jobs import job_commands
 from domain.jobs.job_commands import RetryIds
 from domain.work.work import By
-from handlers.work import dispatch as work
 from handlers.commands.command_batch import Desk
 from handlers.effects import Context
 from handlers.jobs.job_commands import JobBoard
+from handlers.work import dispatch as work
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 from storage.work.failed_work import FailedThings

@@ -1,8 +1,8 @@
 """Commands on projects."""
 
 from contracts.payloads.jobs import ProjectCreate
-from handlers.commands.command_batch import Change, Desk
 from handlers.commands.command import Command, Reply, payload_of
+from handlers.commands.command_batch import Change, Desk
 from handlers.jobs.job_views import project_view
 from storage.jobs.ports import Owned, Project
 

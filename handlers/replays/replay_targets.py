@@ -13,10 +13,10 @@ from contracts.payloads.operations import ReplayFailed, Target
 from contracts.values.states import ItemState, JobState, LetterState, PublicationState
 from contracts.values.work import WorkType
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, skipped_because
-from handlers.effects import Context
 from handlers.content.items import ItemDesk
-from handlers.jobs.job_replays import JobRetries
 from handlers.content.publications import PublicationDesk
+from handlers.effects import Context
+from handlers.jobs.job_replays import JobRetries
 from handlers.replays.replays import TOO_LARGE, message_of
 from storage.engine.failure_text import read_failure
 from storage.journal.dead_letter_catalog import LetterFilter, Mark

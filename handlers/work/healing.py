@@ -14,10 +14,10 @@ from contracts.values.work import WorkType
 from domain.jobs import job_commands
 from domain.work.work import GAVE_UP, Overdue
 from handlers.alert_events import Severity, alert_event
-from handlers.effects import Context, Fact
 from handlers.content.items import ItemDesk
-from handlers.jobs.job_recorder import JobWriter
 from handlers.content.publications import PublicationDesk
+from handlers.effects import Context, Fact
+from handlers.jobs.job_recorder import JobWriter
 from handlers.replays.replays import open_stuck
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork

@@ -19,11 +19,11 @@ from domain.access import NOT_FOUND
 from domain.work import tasks as rules
 from domain.work.tasks import TaskDecision, TaskRuling
 from domain.work.work import Arrival, By, Duplicate, Failure, Held, known_event
-from handlers.work import dispatch as work
-from handlers.work.callbacks import Report, reports_of
 from handlers.effects import Context, Effects
 from handlers.jobs.job_views import task_view
 from handlers.status_updates import told
+from handlers.work import dispatch as work
+from handlers.work.callbacks import Report, reports_of
 from handlers.work.dispatch import Order
 from storage.jobs.ports import TaskRecord
 from storage.journal.callback_events import CallbackEvent

@@ -122,8 +122,8 @@ def insert_rows(dialect: str, table: Table, names: Sequence[str]) -> UpsertInser
 def as_parameter(rows: Iterable[Row]) -> dict[str, object]:
     """The parameter that carries *rows* into a batch statement.
 
-    Raises :class:`storage.engine.failures.DataRefused` for what cannot travel this way: an integer beyond 64 bits, a lone
-    surrogate, U+0000 (PostgreSQL refuses it, and SQLite would cut the text there).
+    Raises :class:`~storage.engine.failures.DataRefused` for what cannot travel this way: an integer beyond 64 bits, a
+    lone surrogate, U+0000 (PostgreSQL refuses it, and SQLite would cut the text there).
     """
     return {_ROWS: _as_json(rows, None)}
 

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Database(Protocol):
-    """A place to remember things. Both methods raise only what :mod:`storage.engine.failures` names, or what *work* raised."""
+    """A place to remember things. Both raise what :mod:`storage.engine.failures` names, or what *work* raised."""
 
     @property
     def dialect(self) -> str:

@@ -18,8 +18,8 @@ from contracts.values.principals import LOCAL, Principal
 from daemon.door import Door, OperationRoute, QueryRoute, Route
 from daemon.guard import Anyone, Guard
 from domain.rate_limits import Rate, RateLimits
-from handlers.commands.command_batch import Changes
 from handlers.commands.command import Command, Query, Reply, ok
+from handlers.commands.command_batch import Changes
 from handlers.effects import Context
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway

@@ -18,8 +18,8 @@ from contracts.registry import REGISTRY
 from contracts.subjects import Family
 from daemon.given_up import GivenUpMessages
 from daemon.intake import Gatekeeper
-from handlers.family_table import FAMILIES
 from handlers.batch import settle
+from handlers.family_table import FAMILIES
 from handlers.replays.replays import message_of
 from storage.engine.database import Database
 from storage.tables.journal import dead_letters

@@ -12,8 +12,8 @@ from domain.jobs import job_commands
 from domain.jobs.job import Decision
 from domain.work.work import By
 from handlers.effects import Outcome, Verdict
-from handlers.work.healing import HEALERS, Healed, HealTerms
 from handlers.jobs.job_recorder import JobWriter
+from handlers.work.healing import HEALERS, Healed, HealTerms
 from storage.engine.database import Database
 from storage.journal.outbox import OutboxRow
 from storage.unit_of_work import UnitOfWork

@@ -16,12 +16,12 @@ from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
 from contracts.subjects import Family
 from contracts.values.principals import Principal, Scope
+from handlers.batch import settle
 from handlers.change_table import CHANGES
-from handlers.commands.command_batch import CarriedOut, Changes, carry_out
 from handlers.commands.command import Command, Reply, answer
+from handlers.commands.command_batch import CarriedOut, Changes, carry_out
 from handlers.effects import Context, Outcome
 from handlers.family_table import FAMILIES
-from handlers.batch import settle
 from handlers.query_table import QUERIES
 from storage.engine.database import Database
 from tests.contracts.samples import TRACE, envelope

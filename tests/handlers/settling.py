@@ -15,9 +15,9 @@ from contracts.registry import REGISTRY
 from contracts.subjects import Subjects
 from contracts.values.prices import UnitPrices
 from daemon.clock import new_id
+from handlers.batch import settle
 from handlers.effects import Context, Families, Outcome, Settled
 from handlers.family_table import FAMILIES
-from handlers.batch import settle
 from storage.engine.database import Database
 from storage.journal.outbox import OutboxMessage
 from storage.tables.journal import dead_letters, inbox, outbox

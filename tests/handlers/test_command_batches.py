@@ -11,8 +11,8 @@ from sqlalchemy import Table, func, select
 from contracts.errors import ErrorCode, problem
 from daemon.changing import ChangeQueue
 from handlers.change_table import CHANGES
-from handlers.commands.command_batch import Change, Changes, Desk, carry_out
 from handlers.commands.command import Command, Reply, refuse
+from handlers.commands.command_batch import Change, Changes, Desk, carry_out
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway
 from storage.tables.jobs import job_events, projects

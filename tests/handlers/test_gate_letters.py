@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from contracts.gate.delivery import Accepted
+from handlers.batch import INTERNAL, bury_alone, settle
 from handlers.effects import Context, Effects, Verdict
 from handlers.family_table import FAMILIES
-from handlers.batch import INTERNAL, bury_alone, settle
 from handlers.ledger.sessions import take_sessions
 from storage.engine.database import Database
 from storage.engine.failures import DataRefused

@@ -7,8 +7,8 @@ import pytest
 
 from contracts.errors import ErrorCode, problem
 from contracts.gate.delivery import Delivery
-from handlers.effects import Effects, Verdict
 from handlers.batch import INTERNAL, bury_alone
+from handlers.effects import Effects, Verdict
 from handlers.replays.replays import (
     LETTER_HEADER,
     NUMBER_HEADER,

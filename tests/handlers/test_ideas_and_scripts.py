@@ -5,12 +5,12 @@ from collections.abc import Callable
 import orjson
 import pytest
 
+from handlers.batch import settle
 from handlers.change_table import CHANGES
 from handlers.commands.command_batch import carry_out
+from handlers.content.publications import send_due
 from handlers.effects import Verdict
 from handlers.family_table import FAMILIES
-from handlers.batch import settle
-from handlers.content.publications import send_due
 from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import Json, envelope, idea, script

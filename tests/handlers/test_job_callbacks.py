@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from contracts.errors import ErrorCode
+from handlers.batch import settle
 from handlers.effects import Outcome, Verdict
 from handlers.family_table import FAMILIES
-from handlers.batch import settle
 from storage.engine.database import Database
 from storage.tables.jobs import instruction_versions, job_events, jobs
 from storage.tables.work import callback_events, work

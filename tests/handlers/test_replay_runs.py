@@ -12,8 +12,8 @@ from contracts.payloads.operations import ReplayFailed
 from daemon.clock import now_micros
 from daemon.operations.replaying import OPERATION, Replaying
 from daemon.runs import RunLost, Runs, Worker
-from handlers.family_table import FAMILIES
 from handlers.batch import settle
+from handlers.family_table import FAMILIES
 from handlers.replays.replays import as_first_arrived, claimed_by
 from storage.engine.database import Database
 from storage.journal.ops_runs import NewRun, Run

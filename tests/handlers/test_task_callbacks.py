@@ -12,9 +12,9 @@ from contracts.subjects import Family
 from contracts.values.work import WorkType
 from domain.work import tasks as rules
 from domain.work.work import By, Failure, Start
+from handlers.batch import settle
 from handlers.effects import Context, Outcome, Verdict
 from handlers.family_table import FAMILIES
-from handlers.batch import settle
 from handlers.work.tasks import Finished, TaskReports, TaskWriter
 from storage.engine.database import Database
 from storage.jobs.ports import TaskRecord
