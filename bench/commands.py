@@ -15,8 +15,8 @@ from nats.aio.client import Client
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 
-from adapters.outgoing import Outgoing
-from adapters.publisher import StreamPublisher
+from adapters.nats.outgoing import Outgoing
+from adapters.nats.publisher import StreamPublisher
 from bench.daemon_process import Daemon, Home, daemon
 from bench.server import connected
 from bench.streams import BenchError, ConsumerWatch

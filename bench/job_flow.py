@@ -18,9 +18,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from adapters.outgoing import Outgoing
-from adapters.publisher import StreamPublisher
-from adapters.pull import ContinuousPull
+from adapters.nats.outgoing import Outgoing
+from adapters.nats.publisher import StreamPublisher
+from adapters.nats.streams.pull import ContinuousPull
 from bench.commands import IN_FLIGHT, Caller, envelope
 from bench.daemon_process import Home, daemon
 from bench.server import connected

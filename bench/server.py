@@ -7,7 +7,7 @@ from pathlib import Path
 import nats
 from nats.aio.client import Client
 
-from adapters.nats_server import EmbeddedServer
+from adapters.nats.server.embedded_server import EmbeddedServer
 
 
 @asynccontextmanager

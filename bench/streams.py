@@ -11,8 +11,8 @@ from uuid import uuid4
 import orjson
 from nats.aio.client import Client
 
-from adapters.streams import provision
-from adapters.topology import Limits, Topology, topology
+from adapters.nats.streams.provisioning import provision
+from adapters.nats.streams.topology import Limits, Topology, topology
 from bench.messages import SUBJECT
 from contracts.subjects import Family, Subjects
 

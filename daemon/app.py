@@ -16,9 +16,9 @@ import structlog
 import uvloop
 
 from adapters.errors import AdapterError
-from adapters.price_lists import PriceListError
-from adapters.prices import LayeredPrices, load_price_book
-from adapters.probe import probe
+from adapters.nats.probe import probe
+from adapters.prices.price_lists import PriceListError
+from adapters.prices.prices import LayeredPrices, load_price_book
 from contracts.errors import JsonObject
 from contracts.gate.rules import GateRules, Mode
 from contracts.registry import REGISTRY

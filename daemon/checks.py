@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from adapters.probe import Probe
-from adapters.pull import ContinuousPull
+from adapters.nats.probe import Probe
+from adapters.nats.streams.pull import ContinuousPull
 from contracts.subjects import Family
 from daemon.health import Check, Finding, Status
 from storage.engine.database import Database

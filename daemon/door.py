@@ -17,7 +17,7 @@ import structlog
 from anyio.abc import TaskGroup
 from pydantic import BaseModel
 
-from adapters.service import IncomingRequest
+from adapters.nats.service import IncomingRequest
 from contracts import outgoing
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.gate.commands import open_command, prove_command
@@ -55,7 +55,7 @@ class Refused(Protocol):
 
 
 class Replies(Protocol):
-    """The way back (:class:`adapters.service.CommandService`)."""
+    """The way back (:class:`adapters.nats.service.CommandService`)."""
 
     async def reply(self, subject: str, body: bytes, *, error: str | None, status: int) -> None: ...
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from nats.aio.client import Client
 
-from adapters.jetstream_api import api_request, integer
-from adapters.pull import ContinuousPull
+from adapters.nats.jetstream_api import api_request, integer
+from adapters.nats.streams.pull import ContinuousPull
 from daemon.clock import now_micros
 from daemon.metrics import Metrics
 from storage.engine.database import Database

@@ -12,9 +12,9 @@ import anyio
 import structlog
 from nats.aio.client import Client
 
-from adapters.advisories import GivenUp, parse_given_up
 from adapters.errors import AdapterError
-from adapters.stored_messages import StoredMessage, message_at
+from adapters.nats.streams.advisories import GivenUp, parse_given_up
+from adapters.nats.streams.stored_messages import StoredMessage, message_at
 from contracts.gate.delivery import Delivery
 from contracts.subjects import Family, Subjects
 from daemon.intake import ALONE_FROM_DELIVERY, Gatekeeper
@@ -34,7 +34,7 @@ _AT_ONCE: Final = 20
 
 
 class Advisories(Protocol):
-    """The stream of advisories (:class:`adapters.pull.ContinuousPull`)."""
+    """The stream of advisories (:class:`adapters.nats.streams.pull.ContinuousPull`)."""
 
     async def start(self) -> None: ...
     async def take(self, limit: int) -> list[Delivery]: ...

@@ -12,10 +12,10 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from sqlalchemy.engine import make_url
 
-from adapters.connection import ConnectionWatch, connect, make_broker
-from adapters.nats_server import EmbeddedServer
-from adapters.streams import provision
-from adapters.topology import Limits, topology
+from adapters.nats.connection import ConnectionWatch, connect, make_broker
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.provisioning import provision
+from adapters.nats.streams.topology import Limits, topology
 from contracts.subjects import Family, Subjects
 from daemon.settings import Settings
 from storage.engine import migration

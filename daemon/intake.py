@@ -43,7 +43,7 @@ _SLICE: Final = 200
 
 
 class Source(Protocol):
-    """The stream side of an intake (:class:`adapters.pull.ContinuousPull`)."""
+    """The stream side of an intake (:class:`adapters.nats.streams.pull.ContinuousPull`)."""
 
     async def take(self, limit: int) -> Sequence[Delivery]: ...
     async def ack(self, deliveries: Iterable[Delivery]) -> int: ...

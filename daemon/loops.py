@@ -11,8 +11,8 @@ import structlog
 from nats.aio.client import Client
 
 from adapters.errors import AdapterError, ConnectFailedError
-from adapters.probe import probe
-from adapters.trim import fullness, trim
+from adapters.nats.probe import probe
+from adapters.nats.streams.trim import fullness, trim
 from contracts.subjects import Subjects
 from daemon.ground import Nats
 from daemon.metrics import Metrics

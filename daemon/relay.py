@@ -18,8 +18,8 @@ import structlog
 from msgspec import Struct
 
 from adapters.errors import AdapterError
-from adapters.outgoing import Outcome, Outgoing, Published
-from adapters.status_bucket import Publisher
+from adapters.nats.outgoing import Outcome, Outgoing, Published
+from adapters.nats.status_bucket import Publisher
 from daemon.metrics import Metrics
 from domain.backoff import Backoff
 from storage.engine.database import Database

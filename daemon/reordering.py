@@ -14,7 +14,7 @@ import structlog
 from nats.aio.client import Client
 
 from adapters.errors import JetStreamError
-from adapters.trim import ack_floor
+from adapters.nats.streams.trim import ack_floor
 from contracts.gate.delivery import Delivery, Judged
 
 log = structlog.get_logger(__name__)

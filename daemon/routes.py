@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from adapters.service import Endpoint
+from adapters.nats.service import Endpoint
 from contracts.registry import REGISTRY, Contract
 from contracts.subjects import Family, Subjects
 from daemon.door import ChangeRoute, Operation, OperationRoute, QueryRoute, Route

@@ -10,13 +10,13 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from adapters.prices import LayeredPrices
-from adapters.publisher import StreamPublisher
-from adapters.pull import ContinuousPull
-from adapters.service import CommandService, serve
-from adapters.status_bucket import LanePublisher, StatusBucket
-from adapters.stored_messages import sequences_of_messages
-from adapters.topology import ADVISORY_CONSUMER
+from adapters.nats.publisher import StreamPublisher
+from adapters.nats.service import CommandService, serve
+from adapters.nats.status_bucket import LanePublisher, StatusBucket
+from adapters.nats.streams.pull import ContinuousPull
+from adapters.nats.streams.stored_messages import sequences_of_messages
+from adapters.nats.streams.topology import ADVISORY_CONSUMER
+from adapters.prices.prices import LayeredPrices
 from contracts.gate.rules import GateRules
 from contracts.subjects import DURABLE, Family, Subjects
 from contracts.values.times import format_micros

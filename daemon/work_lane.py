@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from nats.aio.client import Client
 
-from adapters.stored_messages import delete_message, message_at, sequence_of_message
+from adapters.nats.streams.stored_messages import delete_message, message_at, sequence_of_message
 from contracts import subjects
 from contracts.subjects import Family, Subjects
 from daemon.relay import Sent

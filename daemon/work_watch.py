@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 import structlog
 from nats.aio.client import Client
 
-from adapters.stored_messages import settled_until
-from adapters.work_takers import takings
+from adapters.nats.streams.stored_messages import settled_until
+from adapters.nats.streams.work_takers import takings
 from contracts import subjects
 from contracts.subjects import Family, Subjects
 from contracts.values.work import WorkType

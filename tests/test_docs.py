@@ -302,7 +302,7 @@ def test_the_examples_do_what_they_say(tmp_path: Path) -> None:
 
 
 def test_the_price_list_in_the_page_can_be_used(tmp_path: Path) -> None:
-    from adapters.price_lists import read_price_list
+    from adapters.prices.price_lists import read_price_list
 
     (written, *_) = re.findall(r"^```toml\n(.*?)^```$", text("cost.md"), re.MULTILINE | re.DOTALL)
     file = tmp_path / "acme.toml"

@@ -14,8 +14,8 @@ from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from adapters.connection import ConnectionWatch, connect, make_broker
 from adapters.errors import AdapterError
+from adapters.nats.connection import ConnectionWatch, connect, make_broker
 from adapters.providers import Provider
 from contracts import subjects as subject_of
 from contracts.subjects import Family, Subjects

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from adapters.lost_writes import outlive_lost_writes
+from adapters.nats.lost_writes import outlive_lost_writes
 from daemon.runtime_file import NoDaemonError
 
 _CONNECT_S: Final = 3

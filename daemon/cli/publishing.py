@@ -15,8 +15,8 @@ from typing import Final
 
 from nats.aio.client import Client
 
-from adapters.outgoing import Outcome, Outgoing, Published
-from adapters.publisher import StreamPublisher
+from adapters.nats.outgoing import Outcome, Outgoing, Published
+from adapters.nats.publisher import StreamPublisher
 from contracts.gate.receipts import RECEIPT_HEADER
 from contracts.subjects import Family, Subjects, ingest
 from daemon.cli.letters import Letter, Open, Unaddressable

@@ -14,7 +14,7 @@ import structlog
 from nats.aio.client import Client
 
 from adapters.errors import AdapterError
-from adapters.objects import fetch_object, has_object
+from adapters.nats.object_store import fetch_object, has_object
 from contracts.errors import ErrorCode, JsonObject, Problem, invalid_field, problem
 from contracts.gate.delivery import Judged
 from contracts.payloads.operations import ImportLegacy

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-from adapters.nats_server import EmbeddedServer
+from adapters.nats.server.embedded_server import EmbeddedServer
 
 _numbers = itertools.count(1)
 

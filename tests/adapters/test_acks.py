@@ -2,7 +2,7 @@ import nats.aio.client
 import pytest
 from nats.aio.msg import Msg
 
-from adapters.acks import delivery_of
+from adapters.nats.acks import delivery_of
 
 
 def message(reply: str, headers: dict[str, str] | None = None) -> Msg:

@@ -7,8 +7,8 @@ import pytest_asyncio
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from adapters.connection import ConnectionWatch, connect, make_broker
-from adapters.nats_server import EmbeddedServer
+from adapters.nats.connection import ConnectionWatch, connect, make_broker
+from adapters.nats.server.embedded_server import EmbeddedServer
 from tests.adapters.waiting import eventually
 from tests.support.raw_client import publish_raw
 

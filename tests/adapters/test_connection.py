@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-from adapters.connection import ConnectionWatch, connect, hosts, make_broker, require_version
 from adapters.errors import ConnectFailedError, ServerTooOldError
-from adapters.nats_server import EmbeddedServer
-from adapters.outgoing import Outcome, Outgoing
-from adapters.probe import probe
-from adapters.publisher import StreamPublisher
-from adapters.streams import provision
-from adapters.topology import Limits, topology
+from adapters.nats.connection import ConnectionWatch, connect, hosts, make_broker, require_version
+from adapters.nats.outgoing import Outcome, Outgoing
+from adapters.nats.probe import probe
+from adapters.nats.publisher import StreamPublisher
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.provisioning import provision
+from adapters.nats.streams.topology import Limits, topology
 from contracts.subjects import Subjects
 from tests.adapters.waiting import eventually
 

@@ -15,8 +15,8 @@ import pytest_asyncio
 from nats.aio.client import Client
 
 from adapters.errors import EmbeddedServerError, PortTakenError, ServerFailedError, StoreHeldError, StoreUnusableError
-from adapters.nats_server import EmbeddedServer
-from adapters.server_process import server_binary
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.server.server_process import server_binary
 from tests.adapters.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -240,7 +240,7 @@ async def test_a_left_over_server_is_ended_before_the_store_is_used_again(
 async def test_a_left_over_server_that_does_not_listen_is_killed(
     server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.store_lock.LEFT_OVER_TERM_S", 0.2)
+    monkeypatch.setattr("adapters.nats.server.store_lock.LEFT_OVER_TERM_S", 0.2)
     daemon = Daemon(tmp_path, orphan=True)
     daemon.kill()
     os.kill(daemon.server_pid, signal.SIGSTOP)

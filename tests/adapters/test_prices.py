@@ -16,8 +16,8 @@ from genai_prices.types import (
     calc_unit_price,
 )
 
-from adapters.price_lists import PriceListError
-from adapters.prices import KNOWN_NAMES, PACKAGE_VERSION, LayeredPrices, load_price_book
+from adapters.prices.price_lists import PriceListError
+from adapters.prices.prices import KNOWN_NAMES, PACKAGE_VERSION, LayeredPrices, load_price_book
 from contracts.values.prices import UnitPrices
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

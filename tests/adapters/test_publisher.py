@@ -5,11 +5,11 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-from adapters.jetstream_api import Json, api_request
-from adapters.nats_server import EmbeddedServer
-from adapters.outgoing import Outcome, Outgoing, Published
-from adapters.publisher import StreamPublisher
-from adapters.stored_messages import delete_message, last_message_of_subject, message_at
+from adapters.nats.jetstream_api import Json, api_request
+from adapters.nats.outgoing import Outcome, Outgoing, Published
+from adapters.nats.publisher import StreamPublisher
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.stored_messages import delete_message, last_message_of_subject, message_at
 from contracts.errors import JsonValue
 from tests.adapters.waiting import eventually_awaited
 

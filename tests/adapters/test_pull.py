@@ -11,10 +11,10 @@ from nats.aio.msg import Msg
 from nats.js.api import ConsumerInfo
 
 from adapters.errors import ConsumerGoneError
-from adapters.nats_server import EmbeddedServer
-from adapters.pull import ContinuousPull
-from adapters.streams import provision
-from adapters.topology import Limits, topology
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.provisioning import provision
+from adapters.nats.streams.pull import ContinuousPull
+from adapters.nats.streams.topology import Limits, topology
 from contracts.gate.delivery import Delivery
 from contracts.subjects import Subjects
 from tests.adapters.waiting import eventually, eventually_awaited

@@ -7,8 +7,8 @@ import pytest
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
 
-from adapters.nats_server import EmbeddedServer
-from adapters.service import Endpoint, IncomingRequest, serve
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.service import Endpoint, IncomingRequest, serve
 
 REQUESTS = 500
 

@@ -9,13 +9,13 @@ import orjson
 import pytest
 from nats.aio.client import Client
 
-from adapters.jetstream_api import api_request, integer, section
-from adapters.nats_server import EmbeddedServer
-from adapters.outgoing import Outcome, Outgoing, Published
-from adapters.publisher import StreamPublisher
-from adapters.status_bucket import LanePublisher, StatusBucket, version_in
-from adapters.streams import ensure_stream
-from adapters.topology import Limits, status_bucket
+from adapters.nats.jetstream_api import api_request, integer, section
+from adapters.nats.outgoing import Outcome, Outgoing, Published
+from adapters.nats.publisher import StreamPublisher
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.status_bucket import LanePublisher, StatusBucket, version_in
+from adapters.nats.streams.provisioning import ensure_stream
+from adapters.nats.streams.topology import Limits, status_bucket
 from contracts.subjects import Subjects
 
 

@@ -6,10 +6,10 @@ from nats.aio.client import Client
 from nats.js.kv import KeyValue
 
 from adapters.errors import IncompatibleStreamsError, JetStreamError
-from adapters.jetstream_api import Json, api_request, section
-from adapters.nats_server import EmbeddedServer
-from adapters.streams import provision
-from adapters.topology import Limits, topology
+from adapters.nats.jetstream_api import Json, api_request, section
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.provisioning import provision
+from adapters.nats.streams.topology import Limits, topology
 from contracts.errors import JsonValue
 from contracts.subjects import DURABLE, Family, Subjects
 

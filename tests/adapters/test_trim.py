@@ -4,12 +4,12 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-from adapters.advisories import GivenUp, parse_given_up
-from adapters.pull import ContinuousPull
-from adapters.stored_messages import message_at
-from adapters.streams import provision
-from adapters.topology import ADVISORY_CONSUMER, Limits, topology
-from adapters.trim import ack_floor, fullness, trim
+from adapters.nats.streams.advisories import GivenUp, parse_given_up
+from adapters.nats.streams.provisioning import provision
+from adapters.nats.streams.pull import ContinuousPull
+from adapters.nats.streams.stored_messages import message_at
+from adapters.nats.streams.topology import ADVISORY_CONSUMER, Limits, topology
+from adapters.nats.streams.trim import ack_floor, fullness, trim
 from contracts.gate.delivery import Delivery
 from contracts.subjects import Subjects
 from tests.adapters.waiting import eventually_awaited

@@ -1,6 +1,6 @@
 import pytest
 
-from adapters.window import RETRY_FIRST_S, RETRY_MOST_S, Verdict, Window
+from adapters.nats.streams.window import RETRY_FIRST_S, RETRY_MOST_S, Verdict, Window
 
 
 @pytest.fixture

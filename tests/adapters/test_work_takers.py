@@ -8,17 +8,17 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig
 
-from adapters.acks import delivery_of
-from adapters.stored_messages import (
+from adapters.nats.acks import delivery_of
+from adapters.nats.streams.provisioning import provision
+from adapters.nats.streams.stored_messages import (
     delete_message,
     message_at,
     sequence_of_message,
     sequences_of_messages,
     settled_until,
 )
-from adapters.streams import provision
-from adapters.topology import Limits, topology
-from adapters.work_takers import subject_matches, takings
+from adapters.nats.streams.topology import Limits, topology
+from adapters.nats.streams.work_takers import subject_matches, takings
 from contracts.subjects import Family, Subjects
 
 PUBLISH, ANALYSE = "work.publish", "work.item.analyse"

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
-from adapters.nats_server import EmbeddedServer
+from adapters.nats.server.embedded_server import EmbeddedServer
 from tests.chaos.disks import SmallDisk, small_disk
 from tests.chaos.schedule import DAEMON, DATABASE, DISK, SERVER, Habit
 from tests.chaos.supervisor import Say, Supervisor

@@ -20,7 +20,7 @@ from nats.js.api import KeyValueConfig, RetentionPolicy, StreamConfig
 from nats.js.errors import NotFoundError
 from standardwebhooks import Webhook
 
-from adapters.nats_server import EmbeddedServer
+from adapters.nats.server.embedded_server import EmbeddedServer
 from daemon.bridge.process import Running, Tuning, bridge
 from daemon.settings import Settings, load_settings
 from tests.adapters.replicate_server import ReplicateServer

@@ -11,12 +11,12 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from sqlalchemy import RowMapping, Select, func, select
 
-from adapters.connection import ConnectionWatch, connect, make_broker
-from adapters.publisher import StreamPublisher
-from adapters.pull import ContinuousPull
-from adapters.stored_messages import sequences_of_messages
-from adapters.streams import provision
-from adapters.topology import Limits, topology
+from adapters.nats.connection import ConnectionWatch, connect, make_broker
+from adapters.nats.publisher import StreamPublisher
+from adapters.nats.streams.provisioning import provision
+from adapters.nats.streams.pull import ContinuousPull
+from adapters.nats.streams.stored_messages import sequences_of_messages
+from adapters.nats.streams.topology import Limits, topology
 from contracts.gate.delivery import Judged
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules

@@ -9,8 +9,8 @@ from typing import TypeVar
 import anyio
 import pytest_asyncio
 
-from adapters.nats_server import EmbeddedServer
-from adapters.service import Endpoint, serve
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.service import Endpoint, serve
 from contracts.errors import JsonObject, Problem
 from contracts.registry import REGISTRY
 from contracts.subjects import Family

@@ -8,9 +8,9 @@ import orjson
 import pytest_asyncio
 from sqlalchemy import select
 
-from adapters.nats_server import EmbeddedServer
-from adapters.pull import ContinuousPull
-from adapters.topology import ADVISORY_CONSUMER, Limits
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.pull import ContinuousPull
+from adapters.nats.streams.topology import ADVISORY_CONSUMER, Limits
 from contracts.gate.delivery import Delivery, Judged
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules

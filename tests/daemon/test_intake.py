@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select
 
-from adapters.nats_server import EmbeddedServer
-from adapters.topology import Limits
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.topology import Limits
 from contracts.gate.delivery import Accepted, Delivery, Judged
 from handlers.effects import Context, Effects, Families, Settled, Verdict
 from handlers.ledger.sessions import take_sessions

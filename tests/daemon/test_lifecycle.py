@@ -15,7 +15,7 @@ import nats
 import orjson
 import pytest
 
-from adapters.nats_server import EmbeddedServer
+from adapters.nats.server.embedded_server import EmbeddedServer
 from tests.contracts.samples import envelope, usage
 from tests.support.commands import get
 from tests.support.daemons import HEADGATE, DaemonProcess, environment, eventually, running_daemon

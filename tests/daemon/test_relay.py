@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from nats.aio.msg import Msg
 
-from adapters.nats_server import EmbeddedServer
-from adapters.publisher import StreamPublisher
-from adapters.topology import Limits
+from adapters.nats.publisher import StreamPublisher
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.topology import Limits
 from contracts.subjects import Family
 from daemon.checks import outbox_check
 from daemon.clock import new_id, now_micros

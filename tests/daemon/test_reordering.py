@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.client import Client
 
-from adapters.nats_server import EmbeddedServer
-from adapters.pull import ContinuousPull
-from adapters.streams import provision
-from adapters.topology import Limits, topology
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.provisioning import provision
+from adapters.nats.streams.pull import ContinuousPull
+from adapters.nats.streams.topology import Limits, topology
 from contracts.errors import ErrorCode, problem
 from contracts.gate.delivery import Delivery, Judged, Refused
 from contracts.subjects import Family, Subjects

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from adapters.server_process import server_binary
+from adapters.nats.server.server_process import server_binary
 from tests.support.daemons import eventually
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"

@@ -11,9 +11,9 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from adapters.server_process import server_binary
-from adapters.streams import provision
-from adapters.topology import Limits, topology
+from adapters.nats.server.server_process import server_binary
+from adapters.nats.streams.provisioning import provision
+from adapters.nats.streams.topology import Limits, topology
 from contracts.subjects import Subjects
 from daemon.bridge.process import bridge
 from daemon.settings import load_settings

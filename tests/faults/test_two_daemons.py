@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from adapters.nats_server import EmbeddedServer
+from adapters.nats.server.embedded_server import EmbeddedServer
 from tests.adapters.waiting import eventually_awaited
 from tests.faults.load import (
     all_worked_on,

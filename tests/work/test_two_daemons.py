@@ -17,7 +17,7 @@ import pytest_asyncio
 from nats.aio.client import Client
 from sqlalchemy import text
 
-from adapters.nats_server import EmbeddedServer
+from adapters.nats.server.embedded_server import EmbeddedServer
 from contracts.gate.webhooks import signed_headers
 from storage.unit_of_work import UnitOfWork
 from tests.support import databases

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from nats.aio.client import Client
 
-from adapters.jetstream_api import api_request, integer, section
+from adapters.nats.jetstream_api import api_request, integer, section
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 import structlog
 
 from adapters.errors import EmbeddedServerError, PortTakenError, ServerFailedError, StoreUnusableError
-from adapters.server_process import ServerProcess, failure, server_binary
-from adapters.store_lock import StoreLock
+from adapters.nats.server.server_process import ServerProcess, failure, server_binary
+from adapters.nats.server.store_lock import StoreLock
 
 Sync = Literal["always", "interval"]
 Restarted = Callable[[], Awaitable[None]]

@@ -13,8 +13,8 @@ import orjson
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from adapters.nats_server import EmbeddedServer
-from adapters.topology import probe_subject
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.topology import probe_subject
 from contracts.subjects import Subjects
 
 # Large enough not to fit into the last free corner of a full disk.

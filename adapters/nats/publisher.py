@@ -14,8 +14,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from adapters.outgoing import Outcome, Outgoing, Published, UnpublishableError, not_stored, wire_bytes
-from adapters.replies import Replies
+from adapters.nats.outgoing import Outcome, Outgoing, Published, UnpublishableError, not_stored, wire_bytes
+from adapters.nats.replies import Replies
 
 BATCH_FROM: Final = 10
 BATCH_MOST: Final = 1000

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from adapters.jetstream_api import Json
+from adapters.nats.jetstream_api import Json
 from contracts.errors import JsonValue
 from contracts.subjects import DURABLE, Family, Subjects
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from nats.aio.client import Client
 
-from adapters.jetstream_api import Json, api_request, integer, section
+from adapters.nats.jetstream_api import Json, api_request, integer, section
 from contracts.errors import JsonValue
 from contracts.values.times import parse_micros
 

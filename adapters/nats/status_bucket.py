@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from nats.aio.client import Client
 
 from adapters.errors import JetStreamError
-from adapters.outgoing import Outcome, Outgoing, Published
-from adapters.stored_messages import last_message_of_subject
+from adapters.nats.outgoing import Outcome, Outgoing, Published
+from adapters.nats.streams.stored_messages import last_message_of_subject
 
 _MOST_KNOWN: Final = 20_000
 _MOST_ROUNDS: Final = 5
@@ -29,7 +29,7 @@ _CONTENDED: Final = Published(Outcome.UNAVAILABLE, reason="other daemons keep wr
 
 
 class Publisher(Protocol):
-    """Publishes to a stream (:class:`adapters.publisher.StreamPublisher`)."""
+    """Publishes to a stream (:class:`adapters.nats.publisher.StreamPublisher`)."""
 
     async def publish(self, stream: str, messages: Sequence[Outgoing]) -> list[Published]: ...
 

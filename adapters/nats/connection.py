@@ -18,9 +18,9 @@ from faststream.nats.security import NatsCredentials
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from adapters.any_bytes import read_any_bytes
 from adapters.errors import ConnectFailedError, ServerTooOldError
-from adapters.lost_writes import outlive_lost_writes
+from adapters.nats.lenient_decoding import read_any_bytes
+from adapters.nats.lost_writes import outlive_lost_writes
 
 OLDEST_SERVER: Final = (2, 12, 5)
 PENDING_BYTES: Final = 16 * 1024 * 1024

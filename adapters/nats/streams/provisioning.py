@@ -11,8 +11,8 @@ import structlog
 from nats.aio.client import Client
 
 from adapters.errors import IncompatibleStreamsError, JetStreamError
-from adapters.jetstream_api import NOT_FOUND, Json, api_request, section
-from adapters.topology import Consumer, Stream, Topology
+from adapters.nats.jetstream_api import NOT_FOUND, Json, api_request, section
+from adapters.nats.streams.topology import Consumer, Stream, Topology
 from contracts.errors import JsonValue
 
 _ATTEMPTS: Final = 5

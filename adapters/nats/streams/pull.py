@@ -24,9 +24,9 @@ from nats.errors import ConnectionClosedError, ConnectionDrainingError
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
-from adapters.acks import ACK_PREFIX, Acks, delivery_of
 from adapters.errors import AdapterError, ConsumerGoneError
-from adapters.window import Verdict, Window
+from adapters.nats.acks import ACK_PREFIX, Acks, delivery_of
+from adapters.nats.streams.window import Verdict, Window
 from contracts.gate.delivery import Delivery
 
 Recreate = Callable[[], Awaitable[None]]

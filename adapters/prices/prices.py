@@ -33,7 +33,7 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
-from adapters.price_lists import PriceEntry, PriceList, PriceListError, read_price_list
+from adapters.prices.price_lists import PriceEntry, PriceList, PriceListError, read_price_list
 from contracts.values.prices import UnitPrices
 
 KNOWN_NAMES: Final = 4096

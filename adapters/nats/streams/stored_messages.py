@@ -8,7 +8,7 @@ from typing import Final
 from nats.aio.client import Client
 
 from adapters.errors import JetStreamError
-from adapters.jetstream_api import NOT_FOUND, Json, api_request, integer, section
+from adapters.nats.jetstream_api import NOT_FOUND, Json, api_request, integer, section
 from contracts.values.times import MICROS_PER_SECOND, parse_micros
 
 _CLOCKS_APART: Final = 60 * MICROS_PER_SECOND

@@ -1,0 +1,1 @@
+"""NATS: the connection, publishing, requests, and the service of commands."""

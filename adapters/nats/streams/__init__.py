@@ -1,0 +1,1 @@
+"""Streams and consumers: provisioning, the continuous pull, single messages, trimming."""
