@@ -23,9 +23,9 @@ from contracts.registry import REGISTRY, Contract
 from contracts.subjects import Family, Subjects
 from daemon.bridge.metrics import BridgeMetrics
 from daemon.cli.app import app
-from daemon.metrics import Metrics
-from daemon.settings import Settings
-from daemon.settings_errors import all_keys, dotted
+from daemon.observability.metrics import Metrics
+from daemon.settings.faults import all_keys, dotted
+from daemon.settings.loading import Settings
 from domain.access import SCOPE_OF_COMMAND
 from tests.support.command_line import headgate
 from tests.support.daemons import running_daemon

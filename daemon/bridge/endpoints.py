@@ -8,7 +8,7 @@ from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from prometheus_client import CollectorRegistry, make_asgi_app
 
-from daemon.readiness import Readiness
+from daemon.observability.readiness import Readiness
 
 _JSON: Final = {"content-type": "application/json", "cache-control": "no-store"}
 

@@ -10,8 +10,8 @@ from contracts.values.work import WorkType
 from daemon.bridge.reports import REPORTS
 from daemon.bridge.tools import Plan
 from daemon.errors import StartError
-from daemon.runtime_file import NoDaemonError, find_daemon
-from daemon.settings import Settings
+from daemon.process.runtime_file import NoDaemonError, find_daemon
+from daemon.settings.loading import Settings
 
 _LOOK_S: Final = 0.25
 

@@ -31,10 +31,10 @@ from daemon.bridge.tools import Pace, Patience, Plan, Tools
 from daemon.bridge.worker import CANCELLED_EVENT, Worker
 from daemon.clock import new_id, now_micros
 from daemon.errors import StartError
-from daemon.http import serving
-from daemon.logs import configure_logs
-from daemon.readiness import Phase, Readiness
-from daemon.settings import Settings
+from daemon.http.app import serving
+from daemon.observability.logs import configure_logs
+from daemon.observability.readiness import Phase, Readiness
+from daemon.settings.loading import Settings
 from domain.bridge.predictions import FIRST_WAIT_S
 
 log = structlog.get_logger(__name__)

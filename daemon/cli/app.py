@@ -11,9 +11,9 @@ from daemon.cli.contracts import contracts
 from daemon.cli.dead_letters import dead_letters
 from daemon.cli.migrate import migrate
 from daemon.cli.ops import ops
-from daemon.cli.publish import publish
+from daemon.cli.publish.publish import publish
 from daemon.cli.shared import Config, Json
-from daemon.cli.watch import watch
+from daemon.cli.watch.watch import watch
 
 app = typer.Typer(
     name="headgate",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from daemon.cli.shared import Config, Json, print_json, settings_or_fail
-from daemon.settings_errors import dotted
+from daemon.settings.faults import dotted
 from daemon.terminal import escaped
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from daemon.cli.asking import Asker
+from daemon.cli.link.asking import Asker
 from daemon.cli.shared import FAILED, Config, Json, NatsUrl, Token, fail, locate_or_fail, settings_or_fail
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def replay(
     nats_url: NatsUrl = None, token: Token = None, config: Config = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Run dead letters again, as they came."""
-    from daemon.cli.following import ended_well, follow
+    from daemon.cli.output.following import ended_well, follow
 
     asked = _filters(ids=ids, kinds=kinds, codes=codes, producers=producers, since=since, until=until)
     asked |= {"targets": ["dead_letters"], "all": everything, "dry_run": dry_run}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.cli.shared import Config, Json, fail, print_json, settings_or_fail
-from daemon.settings_values import without_credentials
+from daemon.settings.values import without_credentials
 from daemon.terminal import escaped
 
 if TYPE_CHECKING:

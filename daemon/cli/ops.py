@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from daemon.cli.asking import Asker
-from daemon.cli.following import FOLLOWED, ended_well, follow
+from daemon.cli.link.asking import Asker
+from daemon.cli.output.following import FOLLOWED, ended_well, follow
 from daemon.cli.shared import FAILED, Config, Json, NatsUrl, Token, locate_or_fail, settings_or_fail
 
 if TYPE_CHECKING:
     from contracts.errors import JsonObject, JsonValue
-    from daemon.cli.requests import Answer
+    from daemon.cli.link.requests import Answer
 
 _HEALTH_CODES: Final = {"healthy": 0, "degraded": 1, "unhealthy": 2}
 

@@ -30,14 +30,14 @@ def run_daemon(config: Path | None, *, as_json: bool) -> int:
     """Start with the settings of *config*; *as_json* asks for JSON logs whatever the file says."""
     # Nothing that is imported is garbage: looking for some takes a fifth of the time until the daemon is ready.
     gc.disable()
-    from daemon.settings import load_settings
+    from daemon.settings.loading import load_settings
 
     try:
         settings = load_settings(config)
         if as_json:
             log = settings.log.model_copy(update={"format": "json"})
             settings = settings.model_copy(update={"log": log})
-        from daemon.app import run
+        from daemon.bootstrap import run
 
         return run(settings)
     except StartError as error:

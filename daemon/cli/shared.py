@@ -11,9 +11,9 @@ from daemon.errors import StartError
 from daemon.terminal import escaped
 
 if TYPE_CHECKING:
-    from daemon.cli.link import Locate
-    from daemon.runtime_file import Runtime
-    from daemon.settings import Settings
+    from daemon.cli.link.link import Locate
+    from daemon.process.runtime_file import Runtime
+    from daemon.settings.loading import Settings
 
 FAILED = 1
 
@@ -49,7 +49,7 @@ def print_json(answer: object) -> None:
 
 def settings_or_fail(config: Path | None, *, as_json: bool = False) -> "Settings":
     """The settings; each fault is a line, and the command ends with exit code 1."""
-    from daemon.settings import load_settings
+    from daemon.settings.loading import load_settings
 
     try:
         return load_settings(config)
@@ -59,7 +59,7 @@ def settings_or_fail(config: Path | None, *, as_json: bool = False) -> "Settings
 
 def daemon_or_fail(settings: "Settings", *, as_json: bool = False) -> "Runtime":
     """The local daemon to speak to; without one the command ends with one line and exit code 1."""
-    from daemon.runtime_file import NoDaemonError, find_daemon
+    from daemon.process.runtime_file import NoDaemonError, find_daemon
 
     try:
         return find_daemon(settings.daemon.state_dir)
@@ -69,7 +69,7 @@ def daemon_or_fail(settings: "Settings", *, as_json: bool = False) -> "Runtime":
 
 def locate_or_fail(settings: "Settings", nats_url: str | None, *, as_json: bool = False) -> "Locate":
     """What finds NATS, now and whenever it is asked again; without a daemon now the command ends with exit code 1."""
-    from daemon.runtime_file import find_daemon
+    from daemon.process.runtime_file import find_daemon
 
     if nats_url is not None:
         return lambda: nats_url

@@ -17,8 +17,8 @@ from sqlalchemy.engine import make_url
 from contracts.errors import ErrorCode, JsonObject, problem
 from contracts.values.times import MICROS_PER_SECOND
 from daemon.operations.audited import GOES_ON
-from daemon.patience import patiently
-from daemon.runs import RunFailed, Runs, hold
+from daemon.operations.runs import RunFailed, Runs, hold
+from daemon.transactions import patiently
 from handlers.commands.command import Command, Reply, refuse
 from storage.engine.backup import PG_DUMP, backup_name, copy_database, keep_newest
 from storage.engine.database import Database
@@ -84,7 +84,7 @@ class Backups:
         return self._expected.setdefault(run_id, asyncio.get_running_loop().create_future())
 
     async def work(self, run: Run) -> None:
-        """Make the copy and end the run. Raises :class:`RunFailed`, :class:`daemon.runs.RunLost`."""
+        """Make the copy and end the run. Raises :class:`RunFailed`, :class:`daemon.operations.runs.RunLost`."""
         told: JsonObject = {}
         try:
             async with self._one_at_a_time:

@@ -8,8 +8,8 @@ from contracts.errors import JsonObject
 from contracts.payloads.operations import DeadLetters, LetterAction
 from contracts.values.states import LetterState
 from daemon.operations.audited import GOES_ON
-from daemon.patience import patiently
-from daemon.runs import Runs
+from daemon.operations.runs import Runs
+from daemon.transactions import patiently
 from domain.dead_letters.dead_letters import refused_discard, refused_edit
 from handlers.commands.command import NOT_FOUND, Command, Query, Reply, answer, ok, payload_of, refuse
 from handlers.dead_letters.dead_letter_queries import list_groups, list_letters, show_letter

@@ -1,6 +1,6 @@
 """``health-check``: always answers, 200 while healthy or degraded, 503 with the whole result when unhealthy."""
 
-from daemon.health import HealthCheck, Status
+from daemon.observability.health import HealthCheck, Status
 from daemon.operations.audit import OpsAudit
 from handlers.commands.command import Command, Reply
 

@@ -19,11 +19,11 @@ from contracts.errors import ErrorCode, JsonObject, Problem, invalid_field, prob
 from contracts.gate.delivery import Judged
 from contracts.payloads.operations import ImportLegacy
 from contracts.registry import REGISTRY
-from daemon.cli.records import Layout, Portion, Record, Source, Unreadable, read_records
-from daemon.intake import Gatekeeper
+from daemon.cli.publish.records import Layout, Portion, Record, Source, Unreadable, read_records
+from daemon.intake.intake import Gatekeeper
 from daemon.operations.audited import GOES_ON
-from daemon.patience import patiently
-from daemon.runs import RunFailed, RunLost, Runs, hold
+from daemon.operations.runs import RunFailed, RunLost, Runs, hold
+from daemon.transactions import patiently
 from handlers.batch import INTERNAL
 from handlers.commands.command import Command, Reply, payload_of, refuse
 from handlers.dead_letters.imports import Report, Taken, record_delivery, report_of, take_poison, take_records

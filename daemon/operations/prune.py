@@ -11,8 +11,8 @@ import structlog
 from contracts.errors import JsonObject
 from contracts.values.times import MICROS_PER_DAY
 from daemon.operations.audited import GOES_ON
-from daemon.patience import patiently
-from daemon.runs import Runs, hold
+from daemon.operations.runs import Runs, hold
+from daemon.transactions import patiently
 from handlers.commands.command import Command, Reply
 from storage.engine.database import Database
 from storage.journal.ops_runs import SUCCEEDED, NewRun, Run
@@ -66,7 +66,7 @@ class Pruner:
         self._rows = rows
 
     async def work(self, run: Run) -> None:
-        """Prune every table that has a retention; then end the run. Raises :class:`daemon.runs.RunLost`."""
+        """Prune every table that has a retention; then end the run. Raises :class:`daemon.operations.runs.RunLost`."""
         removed: JsonObject = {}
         for retention in self._retentions:
             days = self._terms.days.get(retention.setting, 0)

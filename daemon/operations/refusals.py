@@ -11,7 +11,7 @@ from contracts.gate.delivery import Delivery
 from contracts.gate.rules import GateRules
 from contracts.registry import Contract
 from contracts.values.principals import Principal
-from daemon.guard import Authenticator
+from daemon.commands.authorization import Authenticator
 from daemon.operations.audit import OpsAudit
 
 NOBODY: Final = "unauthenticated"

@@ -10,7 +10,7 @@ from contracts.payloads.operations import ReplayAbort, ReplayFailed
 from contracts.values.states import RunStatus
 from daemon.operations.audited import GOES_ON
 from daemon.operations.replaying import Replaying, summary
-from daemon.runs import Runs
+from daemon.operations.runs import Runs
 from domain.dead_letters.dead_letters import Skipped
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.replays.replay_targets import AT_ONCE, TARGETS

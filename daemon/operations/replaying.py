@@ -2,7 +2,7 @@
 
 Everything a run knows is in the database, changed in small transactions that hold the run: so it goes on after a
 restart or in another daemon, and two of them never work on it at once. What loses a run raises
-:class:`daemon.runs.RunLost`.
+:class:`daemon.operations.runs.RunLost`.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ import structlog
 
 from contracts.errors import JsonObject
 from contracts.payloads.operations import ReplayFailed
-from daemon.patience import patiently
-from daemon.runs import hold
+from daemon.operations.runs import hold
+from daemon.transactions import patiently
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, portion, too_many_failed
 from handlers.effects import Context
 from handlers.replays.replay_targets import AT_ONCE, BY_NAME, TARGETS, Holder, ReplayTarget, Selected

@@ -6,7 +6,7 @@ import anyio
 
 from contracts.errors import ErrorCode, Problem, Refusal, problem
 from contracts.payloads.ops import SelfHeal as SelfHealPayload
-from daemon.self_heal import LeaseLost, Round, RoundBusy, SelfHeal
+from daemon.maintenance.self_heal import LeaseLost, Round, RoundBusy, SelfHeal
 from handlers.commands.command import Command, Reply, ok, payload_of
 from storage.journal.ops_runs import NewRun
 

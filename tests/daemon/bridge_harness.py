@@ -22,7 +22,7 @@ from standardwebhooks import Webhook
 
 from adapters.nats.server.embedded_server import EmbeddedServer
 from daemon.bridge.process import Running, Tuning, bridge
-from daemon.settings import Settings, load_settings
+from daemon.settings.loading import Settings, load_settings
 from tests.adapters.replicate_server import ReplicateServer
 
 SECRET = "whsec_" + b64encode(b"k" * 32).decode()

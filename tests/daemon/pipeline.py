@@ -22,12 +22,12 @@ from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
 from contracts.subjects import Family, Subjects
-from daemon.after_commit import AfterCommit
 from daemon.clock import new_id, now_micros
-from daemon.intake import Gatekeeper, Intake, IntakeLimits
-from daemon.metrics import Metrics
-from daemon.readiness import Phase, Readiness
-from daemon.relay import Relay, RelayLimits
+from daemon.intake.after_commit import AfterCommit
+from daemon.intake.intake import Gatekeeper, Intake, IntakeLimits
+from daemon.observability.metrics import Metrics
+from daemon.observability.readiness import Phase, Readiness
+from daemon.outbox.relay import Relay, RelayLimits
 from handlers.effects import Context, Families, Outcome, Settled
 from handlers.family_table import FAMILIES
 from storage.engine.database import Database

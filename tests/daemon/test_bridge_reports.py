@@ -10,7 +10,7 @@ from contracts.values.work import WorkType
 from daemon.bridge.plans import plans_of
 from daemon.bridge.reports import REPORTS, OutputUnusableError
 from daemon.errors import StartError
-from daemon.settings import load_settings
+from daemon.settings.loading import load_settings
 from tests.daemon.bridge_harness import MODEL, settings_text
 
 RENDER, PROCESS = REPORTS[WorkType.JOB_RENDER], REPORTS[WorkType.JOB_PROCESS]

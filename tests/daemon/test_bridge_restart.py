@@ -13,9 +13,9 @@ import pytest
 import pytest_asyncio
 
 from daemon.errors import StartError
-from daemon.runtime_file import Runtime, write_runtime
-from daemon.settings import load_settings
-from daemon.state_lock import StateLock
+from daemon.process.runtime_file import Runtime, write_runtime
+from daemon.process.state_lock import StateLock
+from daemon.settings.loading import load_settings
 from tests.adapters.replicate_server import PROCESSING, Fault, failed, processing, succeeded
 from tests.daemon.bridge_harness import SECRET, Pipeline, pipeline, until_metric
 

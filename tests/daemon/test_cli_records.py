@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.cli import records
-from daemon.cli.records import Layout, Record, Source, Unreadable, read_records, source_of
+from daemon.cli.publish import records
+from daemon.cli.publish.records import Layout, Record, Source, Unreadable, read_records, source_of
 
 
 def found(file: Path, content: bytes, layout: Layout = Layout.AUTO) -> list[Record | Unreadable]:

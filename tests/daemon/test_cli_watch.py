@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli.watch_figures import Figures, Metrics, figures
-from daemon.cli.watch_view import sparkline
+from daemon.cli.watch.watch_figures import Figures, Metrics, figures
+from daemon.cli.watch.watch_view import sparkline
 from tests.support.command_line import headgate, started
 from tests.support.daemons import DaemonProcess, running_daemon
 from tests.support.usage_records import envelope, lines

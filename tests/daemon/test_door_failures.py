@@ -15,8 +15,8 @@ from contracts.errors import JsonObject, Problem
 from contracts.registry import REGISTRY
 from contracts.subjects import Family
 from contracts.values.principals import LOCAL, Principal
-from daemon.door import Door, OperationRoute, QueryRoute, Route
-from daemon.guard import Anyone, Guard
+from daemon.commands.authorization import Anyone, Guard
+from daemon.commands.command_endpoint import Door, OperationRoute, QueryRoute, Route
 from domain.rate_limits import Rate, RateLimits
 from handlers.commands.command import Command, Query, Reply, ok
 from handlers.commands.command_batch import Changes

@@ -16,8 +16,8 @@ from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
 from contracts.subjects import Family
-from daemon.given_up import GivenUpMessages
-from daemon.intake import Gatekeeper
+from daemon.intake.intake import Gatekeeper
+from daemon.maintenance.max_deliveries import GivenUpMessages
 from handlers.batch import settle
 from handlers.family_table import FAMILIES
 from handlers.replays.replays import message_of

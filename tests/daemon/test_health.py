@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-from daemon.health import Finding, HealthCheck, Status
+from daemon.observability.health import Finding, HealthCheck, Status
 from tests.adapters.waiting import eventually_awaited
 from tests.support.commands import Answer, ask, get, metric
 from tests.support.daemons import DaemonProcess, eventually, running_daemon

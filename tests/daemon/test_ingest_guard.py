@@ -10,7 +10,7 @@ from contracts.gate.delivery import Accepted, Delivery, Refused
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
-from daemon.ingest_guard import IngestGuard
+from daemon.intake.ingest_authorization import IngestGuard
 from tests.contracts.samples import STORED_AT, envelope, usage
 
 SECRET = "a secret of at least thirty-two bytes"

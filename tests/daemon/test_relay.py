@@ -13,11 +13,11 @@ from adapters.nats.publisher import StreamPublisher
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.topology import Limits
 from contracts.subjects import Family
-from daemon.checks import outbox_check
 from daemon.clock import new_id, now_micros
-from daemon.health import Status
-from daemon.inheritance import inherit_outbox
-from daemon.relay import _outgoing
+from daemon.observability.dependency_checks import outbox_check
+from daemon.observability.health import Status
+from daemon.outbox.outbox_adoption import inherit_outbox
+from daemon.outbox.relay import _outgoing
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway
 from storage.journal.outbox import OutboxMessage

@@ -13,7 +13,7 @@ from adapters.nats.streams.topology import Limits, topology
 from contracts.errors import ErrorCode, problem
 from contracts.gate.delivery import Delivery, Judged, Refused
 from contracts.subjects import Family, Subjects
-from daemon.reordering import KEEP_S, TRY_AGAIN_S, OlderMessages, WaitingRoom, nothing_older
+from daemon.intake.reordering import KEEP_S, TRY_AGAIN_S, OlderMessages, WaitingRoom, nothing_older
 
 WHY = problem(ErrorCode.INVALID_TRANSITION, "not yet")
 

@@ -14,9 +14,9 @@ from pydantic import BaseModel
 
 from contracts.values.work import WorkType
 from daemon.errors import StartError
-from daemon.settings import Settings, load_settings
-from daemon.settings_errors import all_keys, dotted
-from daemon.settings_pipeline import BridgeModelSettings, NotifierSettings
+from daemon.settings.faults import all_keys, dotted
+from daemon.settings.loading import Settings, load_settings
+from daemon.settings.pipeline import BridgeModelSettings, NotifierSettings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()

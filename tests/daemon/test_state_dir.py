@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from daemon.errors import StartError
-from daemon.runtime_file import NoDaemonError, Runtime, find_daemon, remove_runtime, write_runtime
-from daemon.state_lock import StateLock, is_held
+from daemon.process.runtime_file import NoDaemonError, Runtime, find_daemon, remove_runtime, write_runtime
+from daemon.process.state_lock import StateLock, is_held
 
 RUNTIME = Runtime(4711, "nats://secret@127.0.0.1:4222", "http://127.0.0.1:8080", "2026-11-20T10:15:30.123Z")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.systemd import Supervisor
+from daemon.process.systemd import Supervisor
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -11,8 +11,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from daemon.bridge.metrics import BridgeMetrics
-from daemon.metrics import Metrics
-from daemon.settings import load_settings
+from daemon.observability.metrics import Metrics
+from daemon.settings.loading import load_settings
 from tests.deploy.conftest import DEPLOY
 
 REPOSITORY = DEPLOY.parent

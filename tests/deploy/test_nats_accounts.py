@@ -16,7 +16,7 @@ from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.topology import Limits, topology
 from contracts.subjects import Subjects
 from daemon.bridge.process import bridge
-from daemon.settings import load_settings
+from daemon.settings.loading import load_settings
 from tests.adapters.replicate_server import STARTING, ReplicateServer, succeeded
 from tests.daemon.bridge_harness import TUNING, Pipeline, settings_text
 from tests.deploy.conftest import DEPLOY, Server, passwords

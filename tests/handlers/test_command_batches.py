@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Table, func, select
 
 from contracts.errors import ErrorCode, problem
-from daemon.changing import ChangeQueue
+from daemon.commands.command_batcher import ChangeQueue
 from handlers.change_table import CHANGES
 from handlers.commands.command import Command, Reply, refuse
 from handlers.commands.command_batch import Change, Changes, Desk, carry_out

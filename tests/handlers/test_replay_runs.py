@@ -11,7 +11,7 @@ from contracts.gate.delivery import Delivery
 from contracts.payloads.operations import ReplayFailed
 from daemon.clock import now_micros
 from daemon.operations.replaying import OPERATION, Replaying
-from daemon.runs import RunLost, Runs, Worker
+from daemon.operations.runs import RunLost, Runs, Worker
 from handlers.batch import settle
 from handlers.family_table import FAMILIES
 from handlers.replays.replays import as_first_arrived, claimed_by

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Select, func, insert, select
 
 from contracts.errors import ErrorCode, problem
-from daemon.settings_process import RetentionSettings
+from daemon.settings.process import RetentionSettings
 from domain.dead_letters.dead_letters import ReplayOutcome
 from storage.engine.database import Database
 from storage.journal.dead_letters import DeadLetter

@@ -1,0 +1,75 @@
+"""Asking the daemon: one ops command, one answer; what goes wrong on the way is one line and exit code 1."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from daemon.cli.shared import fail, print_json
+
+if TYPE_CHECKING:
+    from contracts.errors import JsonObject
+    from daemon.cli.link.link import Locate
+    from daemon.cli.link.requests import Answer
+    from daemon.settings.loading import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Where the daemon is, who asks, and how answers are wanted."""
+
+    settings: "Settings"
+    locate: "Locate"
+    token: str | None
+    timeout_s: float
+    as_json: bool
+
+    def ask(self, command: str, payload: "JsonObject") -> "Answer":
+        """The answer of the ops command *command*; ends the program where there is none."""
+        from contracts.subjects import Subjects
+        from contracts.subjects import ops as ops_subject
+        from daemon.cli.link.link import Link
+        from daemon.cli.link.requests import NobodyListens, Unanswered, ask
+
+        subject = Subjects(self.settings.nats.prefix).full(ops_subject(command))
+
+        async def asking() -> "Answer":
+            link = Link(
+                self.locate,
+                inbox_prefix=self.settings.limits.reply_prefixes[0],
+                credentials=self.settings.nats.credentials,
+            )
+            try:
+                return await ask(link, subject, command, payload, token=self.token, timeout_s=self.timeout_s)
+            finally:
+                await link.close()
+
+        try:
+            return asyncio.run(asking())
+        except NobodyListens as error:
+            fail(f"{error}; commands of this version: {', '.join(_known())}", as_json=self.as_json)
+        except Unanswered as error:
+            fail(str(error), as_json=self.as_json)
+
+    def show(self, command: str, answer: "Answer") -> None:
+        """The result on standard output, an error on standard error; as JSON where that was asked for."""
+        if self.as_json:
+            print_json(answer.result if answer.error is None else {"error": answer.error})
+            return
+        from daemon.cli.output.answers import render, render_error
+        from daemon.cli.output.tables import console
+
+        if answer.error is not None:
+            out = console(stderr=True)
+            for piece in render_error(answer.error):
+                out.print(piece)
+            return
+        out = console()
+        for piece in render(command, answer.result):
+            out.print(piece)
+
+
+def _known() -> list[str]:
+    from contracts.registry import REGISTRY
+    from contracts.subjects import Family
+
+    return sorted(contract.kind for contract in REGISTRY.contracts(Family.OPS))

@@ -1,0 +1,1 @@
+"""Commands by request and reply."""

@@ -1,0 +1,67 @@
+"""Who calls, and whether they may: authentication, scope, rate, in this order."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from adapters.tokens import TokenAuthenticator, TokenKeys, UnusableKey
+from contracts.errors import JsonObject, Problem
+from contracts.values.principals import LOCAL, Principal
+from daemon.errors import StartError
+from daemon.settings.loading import Settings
+from domain.access import may, required_scope
+from domain.rate_limits import Rate, RateLimits
+
+
+class Authenticator(Protocol):
+    """Tells the principal from a request's headers; ``now`` in microseconds since the epoch."""
+
+    def authenticate(self, headers: Mapping[str, str], now: int) -> Principal | Problem: ...
+
+
+class Anyone:
+    """Authentication is off: every caller is ``local``, with every scope. Only where NATS is on a loopback address."""
+
+    def authenticate(self, headers: Mapping[str, str], now: int) -> Principal | Problem:  # noqa: ARG002 - the port's shape
+        return LOCAL
+
+
+class Guard:
+    """Lets a call in, or says why not."""
+
+    def __init__(self, authenticator: Authenticator, limits: RateLimits) -> None:
+        self._authenticator = authenticator
+        self._limits = limits
+
+    def admit(self, name: str, payload: JsonObject, headers: Mapping[str, str], now: int) -> Principal | Problem:
+        """The principal of a call of the command *name* whose *payload* is not proven yet."""
+        principal = self._authenticator.authenticate(headers, now)
+        if isinstance(principal, Problem):
+            return principal
+        scope = required_scope(name, payload.get("action"))
+        return may(principal, scope) or self._limits.admit(principal.owner, now) or principal
+
+
+def token_authenticator(settings: Settings) -> TokenAuthenticator:
+    """With the keys of the settings. Raises :class:`StartError` for a key that cannot check tokens."""
+    auth = settings.auth
+    keys = TokenKeys(
+        jwt_secret=auth.jwt_secret.get_secret_value() or None,
+        jwt_public_key=auth.jwt_public_key or None,
+        issuer=auth.issuer or None,
+        audience=auth.audience or None,
+        leeway_s=auth.leeway_s,
+    )
+    try:
+        return TokenAuthenticator(keys)
+    except UnusableKey as error:
+        raise StartError(f"auth: {error}") from None
+
+
+def make_authenticator(settings: Settings) -> Authenticator:
+    """Who tells callers of commands apart. Raises as :func:`token_authenticator` does."""
+    return Anyone() if settings.auth.mode == "none" else token_authenticator(settings)
+
+
+def make_guard(settings: Settings) -> Guard:
+    """The guard of the command door. Raises :class:`StartError` for a key that cannot check tokens."""
+    return Guard(make_authenticator(settings), RateLimits(Rate(settings.limits.commands_per_second, 1)))

@@ -1,0 +1,57 @@
+"""Every command that is served, on which subject, and who answers it."""
+
+from collections.abc import Mapping, Sequence
+
+from adapters.nats.service import Endpoint
+from contracts.registry import REGISTRY, Contract
+from contracts.subjects import Family, Subjects
+from daemon.commands.command_endpoint import ChangeRoute, Operation, OperationRoute, QueryRoute, Route
+from daemon.maintenance.self_heal import SelfHeal
+from daemon.observability.health import HealthCheck
+from daemon.operations.audit import OpsAudit
+from daemon.operations.audited import Audited
+from daemon.operations.health_check import HealthCheckOperation
+from daemon.operations.self_heal import SelfHealOperation
+from daemon.operations.table import Operating
+from handlers.change_table import CHANGES
+from handlers.query_table import QUERIES
+from storage.engine.database import Database
+
+
+def served() -> Sequence[Contract]:
+    """The contracts of all commands and operations."""
+    return [*REGISTRY.contracts(Family.COMMAND), *REGISTRY.contracts(Family.OPS)]
+
+
+def endpoint_name(contract: Contract) -> str:
+    """A command's name in service discovery, where dots are not allowed."""
+    return contract.kind.replace(".", "-")
+
+
+def endpoints(subjects: Subjects) -> Sequence[Endpoint]:
+    """What the service listens on."""
+    return [Endpoint(endpoint_name(contract), subjects.full(str(contract.address))) for contract in served()]
+
+
+def routes(operations: Mapping[str, Operation]) -> Mapping[str, Route]:
+    """Endpoint name -> who answers. Raises ``KeyError`` for a contract that nobody answers: a mistake of ours."""
+    return {endpoint_name(contract): _route(contract, operations) for contract in served()}
+
+
+def _route(contract: Contract, operations: Mapping[str, Operation]) -> Route:
+    if contract.kind in operations:
+        return OperationRoute(contract, operations[contract.kind])
+    if contract.kind in CHANGES:
+        return ChangeRoute(contract)
+    return QueryRoute(contract, QUERIES[contract.kind])
+
+
+def operations(
+    health: HealthCheck, audit: OpsAudit, database: Database, healing: SelfHeal, operating: Operating
+) -> Mapping[str, Operation]:
+    """The ops commands by name."""
+    return {
+        **operating.operations(),
+        "health-check": HealthCheckOperation(health, audit),
+        "self-heal": Audited(SelfHealOperation(healing), audit, database),
+    }

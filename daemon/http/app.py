@@ -1,0 +1,109 @@
+"""The HTTP endpoints, by FastStream's ASGI app: liveness, readiness, metrics and the AsyncAPI page."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final, TypeAlias
+
+import orjson
+import uvicorn
+from faststream.asgi import AsgiFastStream, AsgiResponse, get
+from prometheus_client import CollectorRegistry, make_asgi_app
+
+from contracts.errors import JsonObject
+from daemon.errors import StartError
+from daemon.http.asyncapi_page import render
+from daemon.observability.readiness import Readiness
+
+Measure: TypeAlias = Callable[[], Awaitable[JsonObject]]
+"""Measures every dependency: name -> status, latency, detail."""
+
+_JSON: Final = {"content-type": "application/json", "cache-control": "no-store"}
+_OK, _UNAVAILABLE = 200, 503
+
+
+def build_app(
+    *, readiness: Readiness, measure: Measure, registry: CollectorRegistry, contract: JsonObject
+) -> AsgiFastStream:
+    """The ASGI app. The broker joins it later (``add_broker``), when its server is known."""
+
+    @get(include_in_schema=False)
+    async def livez(_scope: object) -> AsgiResponse:
+        """The process runs and its loop turns."""
+        return _json({"status": "alive", "phase": str(readiness.phase)}, _OK)
+
+    @get(include_in_schema=False)
+    async def readyz(_scope: object) -> AsgiResponse:
+        """Ready to take messages; if not, which dependency is in the way."""
+        obstacles = [
+            {"dependency": obstacle.dependency, "noticed_by": by, "detail": obstacle.detail}
+            for by, obstacle in sorted(readiness.obstacles.items())
+        ]
+        ready = readiness.is_ready
+        body = {
+            "status": "ready" if ready else "not_ready",
+            "phase": str(readiness.phase),
+            "obstacles": obstacles,
+            "dependencies": await measure(),
+        }
+        return _json(body, _OK if ready else _UNAVAILABLE)
+
+    page, document = render(contract).encode(), orjson.dumps(contract)
+
+    @get(include_in_schema=False)
+    async def asyncapi(_scope: object) -> AsgiResponse:
+        """What may be said to this daemon, for people."""
+        return AsgiResponse(page, _OK, {"content-type": "text/html; charset=utf-8"})
+
+    @get(include_in_schema=False)
+    async def asyncapi_json(_scope: object) -> AsgiResponse:
+        """What may be said to this daemon, for programs."""
+        return AsgiResponse(document, _OK, {"content-type": "application/json"})
+
+    return AsgiFastStream(
+        asgi_routes=[
+            ("/livez", livez),
+            ("/readyz", readyz),
+            ("/healthz", readyz),
+            ("/metrics", make_asgi_app(registry)),
+            ("/asyncapi", asyncapi),
+            ("/asyncapi.json", asyncapi_json),
+        ],
+        logger=None,
+    )
+
+
+def _json(body: object, status: int) -> AsgiResponse:
+    return AsgiResponse(orjson.dumps(body), status, _JSON)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn inside a daemon that handles its own signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+@asynccontextmanager
+async def serving(app: AsgiFastStream, *, host: str, port: int) -> AsyncIterator[str]:
+    """Serve *app*; yields its URL. Port 0 takes any free one. Raises :class:`StartError` where it cannot listen."""
+    config = uvicorn.Config(
+        app, host=host, port=port, lifespan="off", log_config=None, log_level="warning", access_log=False, loop="none"
+    )
+    try:
+        listener = config.bind_socket()
+    except SystemExit:
+        raise StartError(f"http: cannot listen on {host}:{port}") from None
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    try:
+        yield f"http://{_in_url(host)}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,1 @@
+"""The intake of durable messages."""

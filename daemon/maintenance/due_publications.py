@@ -1,0 +1,98 @@
+"""The loop that hands publications out at their moment.
+
+Every daemon runs it: a publication that another daemon is handing out is locked and skipped, one that went out is no
+longer scheduled. So nobody waits for the lease of a daemon that died, and what is due is never late by that.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from daemon.outbox.relay import Relay
+from handlers.content.publications import send_due
+from handlers.effects import Context
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway, StorageConflict, StorageError
+from storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+_LOOK_S: Final = 0.5
+"""How long a schedule that somebody else stored may stay unseen: half of what a dispatch may be late."""
+_AWAY_S: Final = 1.0
+_AT_ONCE: Final = 100
+_BROKEN_S: Final = 60
+_MICROS: Final = 1_000_000
+
+
+class DuePublications:
+    """Dispatches what is due, and sleeps until the next one is."""
+
+    def __init__(self, database: Database, context: Callable[[], Context], relay: Relay) -> None:
+        self._database = database
+        self._context = context
+        self._relay = relay
+        self._broken: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            try:
+                wait_s = await self._step()
+            except StorageConflict:
+                wait_s = 0.0
+            except StorageError as error:
+                log.warning("due_publications_wait", reason=str(error))
+                wait_s = _AWAY_S
+            await asyncio.sleep(wait_s)
+
+    async def _step(self) -> float:
+        """Dispatch what is due; answers how long nothing will be, as far as is known."""
+        due_at = await self._database.read(lambda uow: uow.publications.next_due_at())
+        if due_at is None:
+            return _LOOK_S
+        early_s = (due_at - self._context().now) / _MICROS
+        if early_s > 0:
+            return min(_LOOK_S, early_s)
+        # What is due and could not be had is in the hands of another daemon.
+        return 0.0 if await self._dispatch() else _LOOK_S
+
+    async def _dispatch(self) -> int:
+        """How many went out. One that cannot go out is left alone for a while and does not stop the others."""
+        now = self._context().now
+        self._broken = {post_id: until for post_id, until in self._broken.items() if until > now}
+        try:
+            return await self._hand_out(_AT_ONCE)
+        except (StorageAway, StorageConflict):
+            raise
+        except Exception:  # whatever one publication causes must not stop the others
+            log.exception("publication_not_dispatched")
+        return await self._hand_out_one_by_one(now)
+
+    async def _hand_out_one_by_one(self, now: int) -> int:
+        def due(uow: UnitOfWork) -> list[str]:
+            rows = uow.publications.lock_due(now=now, limit=_AT_ONCE, without=list(self._broken))
+            return [row.post_id for row in rows]
+
+        sent = 0
+        for post_id in await self._database.write(due):
+            try:
+                sent += await self._hand_out(1, only=post_id)
+            except (StorageAway, StorageConflict):
+                raise
+            except Exception:
+                log.exception("publication_not_dispatched", post_id=post_id)
+                self._broken[post_id] = now + _BROKEN_S * _MICROS
+        return sent
+
+    async def _hand_out(self, limit: int, *, only: str | None = None) -> int:
+        context, without = self._context(), list(self._broken)
+        messages = await self._database.write(
+            lambda uow: send_due(uow, context, limit=limit, without=without, only=only)
+        )
+        self._relay.wake({message.lane for message in messages})
+        if messages:
+            log.info("publications_dispatched", count=len(messages))
+        return len(messages)

@@ -1,0 +1,1 @@
+"""Metrics, gauges, health and logs."""

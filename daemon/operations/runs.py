@@ -1,0 +1,150 @@
+"""Runs that go on in the daemon after they were answered, and those that a daemon left behind when it died.
+
+A run belongs to the daemon that its row names, for as long as that daemon's lease is in force. Whoever works on it asks
+inside each transaction whether it still is theirs (:func:`hold`), so that a daemon that slept through its lease does
+nothing to a run that another has taken over.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from contracts.errors import ErrorCode, JsonObject, Problem, problem
+from daemon.maintenance.loops import LEASE_PREFIX
+from daemon.transactions import patiently
+from storage.engine.database import Database
+from storage.engine.failures import StorageError
+from storage.journal.ops_runs import FAILED, Run
+from storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+_LOOK_S: Final = 5.0
+
+Work: TypeAlias = Callable[[Run], Awaitable[None]]
+"""Works on a run to its end and ends it. May raise :class:`RunLost` and :class:`RunFailed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Who works on the runs of an operation; ``resumable`` where another daemon can go on with one."""
+
+    work: Work
+    resumable: bool
+
+
+class RunLost(Exception):
+    """The run has ended, or another daemon has taken it over."""
+
+
+class RunFailed(Exception):
+    """The run cannot go on, for a reason that its record tells."""
+
+    def __init__(self, problem: Problem, result: JsonObject | None = None) -> None:
+        super().__init__(f"{problem.code}: {problem.message}")
+        self.problem = problem
+        self.result = result
+
+
+def hold(uow: UnitOfWork, run_id: str, *, daemon: str) -> None:
+    """Keep the run ours until the transaction ends. Raises :class:`RunLost`."""
+    if not uow.ops_runs.is_held(run_id, daemon=daemon):
+        raise RunLost(run_id)
+
+
+class Runs:
+    """The runs of one daemon that go on."""
+
+    def __init__(
+        self, database: Database, *, daemon_id: str, clock: Callable[[], int], interval_s: float = _LOOK_S
+    ) -> None:
+        self._database = database
+        self._daemon_id = daemon_id
+        self._clock = clock
+        self._interval_s = interval_s
+        self._workers: dict[str, Worker] = {}
+        self._begun: asyncio.Queue[str] = asyncio.Queue()
+
+    def employ(self, workers: Mapping[str, Worker]) -> None:
+        """Who works on which operation's runs."""
+        self._workers.update(workers)
+
+    def begin(self, run_id: str) -> None:
+        """Go on with a run of ours whose row is committed."""
+        self._begun.put_nowait(run_id)
+
+    async def run(self) -> None:
+        """Work until cancelled. What is not done then is left to the next daemon."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._take_over_again_and_again, tasks)
+            while True:
+                tasks.start_soon(self._work_on, await self._begun.get())
+
+    async def _work_on(self, run_id: str) -> None:
+        run = await patiently(self._database, lambda uow: uow.ops_runs.get(run_id))
+        if run is None:
+            return
+        log.info("run_begins", operation=run.operation, run_id=run_id)
+        try:
+            await self._workers[run.operation].work(run)
+        except RunLost:
+            log.warning("run_lost", operation=run.operation, run_id=run_id)
+        except RunFailed as failed:
+            log.warning("run_failed", operation=run.operation, run_id=run_id, reason=str(failed))
+            await self._fail(run, failed.problem, failed.result)
+        except Exception:  # a run that breaks ends as failed, and no other with it
+            log.exception("run_broke", operation=run.operation, run_id=run_id)
+            await self._fail(run, _BROKE)
+
+    async def _fail(self, run: Run, why: Problem, result: JsonObject | None = None) -> None:
+        error = why.traced(run.trace_id).as_json()
+
+        def end(uow: UnitOfWork) -> None:
+            if uow.ops_runs.is_held(run.run_id, daemon=self._daemon_id):
+                uow.ops_runs.finish(run.run_id, status=FAILED, ended_at=self._clock(), result=result, error=error)
+
+        await patiently(self._database, end)
+
+    # -- the runs of others
+
+    async def _take_over_again_and_again(self, tasks: TaskGroup) -> None:
+        while True:
+            try:
+                for run in await self._database.read(self._left_behind):
+                    await self._take_over(run, tasks)
+            except StorageError as error:
+                log.warning("runs_not_looked_at", reason=str(error))
+            await asyncio.sleep(self._interval_s)
+
+    def _left_behind(self, uow: UnitOfWork) -> list[Run]:
+        """Runs whose daemon has no lease any more."""
+        running = [run for run in uow.ops_runs.running() if run.daemon != self._daemon_id]
+        if not running:
+            return []
+        in_force = uow.leases.holders(LEASE_PREFIX)
+        return [run for run in running if not in_force.get(f"{LEASE_PREFIX}{run.daemon}", False)]
+
+    async def _take_over(self, run: Run, tasks: TaskGroup) -> None:
+        """Go on with a run of a dead daemon, or end it. Nobody touches the run of a living one."""
+
+        def take(uow: UnitOfWork) -> bool:
+            still = any(run.run_id == each.run_id for each in self._left_behind(uow))
+            return still and uow.ops_runs.take_over(run.run_id, former=run.daemon, daemon=self._daemon_id)
+
+        if not await self._database.write(take):
+            return
+        log.info("run_taken_over", operation=run.operation, run_id=run.run_id, former=run.daemon)
+        worker = self._workers.get(run.operation)
+        if worker is not None and worker.resumable:
+            tasks.start_soon(self._work_on, run.run_id)
+        else:
+            await self._fail(run, DAEMON_DIED)
+
+
+DAEMON_DIED: Final = problem(ErrorCode.INTERNAL_ERROR, "the daemon that held the run ended before it did")
+_BROKE: Final = problem(ErrorCode.INTERNAL_ERROR, "the run broke; the cause is logged under its id")

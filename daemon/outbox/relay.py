@@ -1,0 +1,255 @@
+"""The outbox relay: moves committed messages to their streams, lane by lane.
+
+A lane is a stream with a task and a backoff of its own, so that a full or missing stream delays nobody else. A row
+leaves the table only when its stream confirmed it. What may have been published before (a row inherited from a daemon
+that ended, or one whose try ended without an answer) carries the same ``Nats-Msg-Id`` again, which the stream knows for
+its duplicate window; a row older than half of that window is looked up in the stream first.
+"""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeAlias
+
+import anyio
+import structlog
+from msgspec import Struct
+
+from adapters.errors import AdapterError
+from adapters.nats.outgoing import Outcome, Outgoing, Published
+from adapters.nats.status_bucket import Publisher
+from daemon.observability.metrics import Metrics
+from domain.backoff import Backoff
+from storage.engine.database import Database
+from storage.engine.failures import StorageAway, StorageConflict, StorageError
+from storage.journal.outbox import OutboxMessage, OutboxRow
+from storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+_MOST_BYTES: Final = 4 * 2**20
+_IDLE_CHECK_S: Final = 5.0
+_PACE_S: Final = 0.05
+_MICROS: Final = 1_000_000
+
+FindMessages: TypeAlias = Callable[[str, str, frozenset[str], int], Awaitable[Mapping[str, int]]]
+"""(stream, subject, several ``Nats-Msg-Id``, microseconds before which none was published) -> the sequences of those
+that the stream holds."""
+
+
+class Sent(Struct, frozen=True):
+    """What became of one row: ``sequence`` where the stream has it, None where nobody knows."""
+
+    message: OutboxMessage
+    sequence: int | None
+    written_at: int
+
+
+class LaneKeeper(Protocol):
+    """What a lane does beside publishing."""
+
+    idle_check_s: float
+
+    async def prepare(self) -> None:
+        """Called before anything is published; raises where nothing may be published yet."""
+        ...
+
+    def settle(self, sent: Sequence[Sent], uow: UnitOfWork) -> None:
+        """Called in the transaction that notes what became of rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """``most_rows`` of one publish; ``longest_backoff_s`` of a lane; the streams' duplicate window."""
+
+    most_rows: int
+    longest_backoff_s: float
+    duplicate_window_s: float = 120.0
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one round through a lane came to, by the positions of its rows."""
+
+    confirmed: list[int] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    sent: list[Sent] = field(default_factory=list)
+    obstacle: str | None = None
+
+    def note(self, row: OutboxRow, answer: Published) -> None:
+        match answer.outcome:
+            case Outcome.STORED | Outcome.DUPLICATE:
+                self.confirmed.append(row.position)
+                self.sent.append(Sent(row.message, answer.sequence, row.created_at))
+            case Outcome.REFUSED:
+                self.refused[row.position] = answer.reason
+            case Outcome.UNKNOWN:
+                self.unknown.append(row.position)
+                self.sent.append(Sent(row.message, None, row.created_at))
+                self.obstacle = self.obstacle or answer.reason
+            case Outcome.UNAVAILABLE:
+                self.obstacle = self.obstacle or answer.reason
+
+
+class Relay:
+    """Publishes the outbox rows of one daemon."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        publisher: Publisher,
+        find_messages: FindMessages,
+        owner: str,
+        lanes: Iterable[str],
+        limits: RelayLimits,
+        metrics: Metrics,
+        clock: Callable[[], int],
+        keepers: Mapping[str, LaneKeeper] | None = None,
+    ) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._find_messages = find_messages
+        self._keepers = dict(keepers or {})
+        self._owner = owner
+        self._limits = limits
+        self._metrics = metrics
+        self._clock = clock
+        self._wakes = {lane: asyncio.Event() for lane in lanes}
+        self._idle = {lane: asyncio.Event() for lane in self._wakes}
+
+    def wake(self, lanes: Iterable[str]) -> None:
+        """Something was committed for *lanes*."""
+        for lane in lanes:
+            self._idle[lane].clear()
+            self._wakes[lane].set()
+
+    def wake_all(self) -> None:
+        """Something was committed, for whichever lanes."""
+        self.wake(self._wakes)
+
+    async def run(self) -> None:
+        """Relay until cancelled."""
+        self.wake(self._wakes)
+        async with anyio.create_task_group() as tasks:
+            for lane in self._wakes:
+                tasks.start_soon(self._run_lane, lane)
+
+    async def flush(self) -> None:
+        """Return when every lane has been found empty."""
+        for idle in self._idle.values():
+            await idle.wait()
+
+    async def _run_lane(self, lane: str) -> None:
+        wake, backoff = self._wakes[lane], Backoff(first_s=0.2, most_s=self._limits.longest_backoff_s)
+        while True:
+            wake.clear()
+            try:
+                obstacle = await self._drain(lane)
+            except (StorageError, AdapterError) as error:
+                obstacle = str(error)
+            if obstacle is None:
+                backoff.reset()
+                await self._wait(lane)
+            else:
+                wait_s = backoff.next_delay_s(random.random())  # noqa: S311 - jitter, not a secret
+                log.warning("outbox_lane_waits", lane=lane, reason=obstacle, wait_s=round(wait_s, 2))
+                await asyncio.sleep(wait_s)
+
+    async def _wait(self, lane: str) -> None:
+        """Until the next commit; looking in by itself now and then, for rows adopted from another daemon."""
+        keeper = self._keepers.get(lane)
+        with anyio.move_on_after(_IDLE_CHECK_S if keeper is None else keeper.idle_check_s):
+            await self._wakes[lane].wait()
+
+    async def _drain(self, lane: str) -> str | None:
+        """Publish until the lane is empty; the reason where it has to stop before.
+
+        Rounds keep a pace: what is committed meanwhile shares the next one, which costs hardly more than one message,
+        and of views for the status bucket those that were overtaken meanwhile are never written.
+        """
+        while True:
+            next_round = asyncio.get_running_loop().time() + _PACE_S
+            rows = await self._database.read(
+                lambda uow: uow.outbox.waiting(
+                    owner=self._owner, lane=lane, limit=self._limits.most_rows, max_bytes=_MOST_BYTES
+                )
+            )
+            if (keeper := self._keepers.get(lane)) is not None:
+                await keeper.prepare()
+            if not rows:
+                if not self._wakes[lane].is_set():
+                    self._idle[lane].set()
+                return None
+            done = await self._publish(lane, rows)
+            await self._record(lane, done)
+            self._count(lane, done)
+            if done.obstacle is not None:
+                return done.obstacle
+            await asyncio.sleep(max(0.0, next_round - asyncio.get_running_loop().time()))
+
+    async def _publish(self, lane: str, rows: Sequence[OutboxRow]) -> _Round:
+        done = _Round()
+        there = await self._already_there(lane, rows)
+        for row in rows:
+            if row.position in there:
+                done.note(row, Published(Outcome.DUPLICATE, there[row.position]))
+        to_send = [row for row in rows if row.position not in there]
+        published = await self._publisher.publish(lane, [_outgoing(row) for row in to_send])
+        for row, answer in zip(to_send, published, strict=True):
+            done.note(row, answer)
+        return done
+
+    async def _already_there(self, lane: str, rows: Sequence[OutboxRow]) -> dict[int, int]:
+        """Position -> sequence of rows that were tried, are too old for the stream to remember, and are found in it."""
+        horizon = self._clock() - int(self._limits.duplicate_window_s / 2 * _MICROS)
+        doubted: defaultdict[str, list[OutboxRow]] = defaultdict(list)
+        for row in rows:
+            if row.attempts and row.created_at < horizon:
+                doubted[row.message.subject].append(row)
+        there: dict[int, int] = {}
+        for subject, several in doubted.items():
+            # One search for all of a subject: after an outage there are thousands, among thousands.
+            ids = frozenset(row.message.message_id for row in several)
+            found = await self._find_messages(lane, subject, ids, min(row.created_at for row in several))
+            there |= {row.position: found[row.message.message_id] for row in several if row.message.message_id in found}
+        return there
+
+    async def _record(self, lane: str, done: _Round) -> None:
+        """Note what became of the rows; tried for as long as storage is away, for rows that are confirmed and still
+        there would be published again, perhaps when their stream does not know them any more."""
+        keeper = self._keepers.get(lane)
+
+        def write(uow: UnitOfWork) -> None:
+            uow.outbox.remove(done.confirmed)
+            uow.outbox.mark_tried(done.unknown, now=self._clock())
+            uow.outbox.set_aside(done.refused)
+            if keeper is not None and done.sent:
+                keeper.settle(done.sent, uow)
+
+        backoff = Backoff(first_s=0.1, most_s=5.0)
+        while True:
+            try:
+                await self._database.write(write)
+            except (StorageAway, StorageConflict) as error:
+                log.warning("outbox_not_recorded", lane=lane, rows=len(done.sent), reason=str(error))
+                await asyncio.sleep(backoff.next_delay_s(random.random()))  # noqa: S311 - jitter, not a secret
+            else:
+                return
+
+    def _count(self, lane: str, done: _Round) -> None:
+        published = self._metrics.outbox_published
+        published.labels(lane, "stored").inc(len(done.confirmed))
+        published.labels(lane, "unknown").inc(len(done.unknown))
+        published.labels(lane, "refused").inc(len(done.refused))
+        for position, reason in done.refused.items():
+            log.error("outbox_row_refused", lane=lane, position=position, reason=reason)
+
+
+def _outgoing(row: OutboxRow) -> Outgoing:
+    message = row.message
+    return Outgoing(message.subject, message.body, message.message_id, message.headers, tried=row.attempts > 0)

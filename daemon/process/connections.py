@@ -1,0 +1,112 @@
+"""What the daemon stands on: the database and NATS, brought up in order, each failure one clear line."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from faststream.nats import NatsBroker
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from sqlalchemy.engine import make_url
+
+from adapters.nats.connection import ConnectionWatch, connect, make_broker
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.provisioning import provision
+from adapters.nats.streams.topology import Limits, topology
+from contracts.subjects import Family, Subjects
+from daemon.settings.loading import Settings
+from storage.engine import migration
+from storage.engine.database import Database
+from storage.engine.postgres import PostgresDatabase
+from storage.engine.sqlite import SqliteDatabase
+
+log = structlog.get_logger(__name__)
+
+_WINDOWS_IN_FLIGHT = 10
+_LEAST_ACK_WAIT_S = 5.0
+_CLOSE_S = 5
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of the settings; nothing is connected before its first use."""
+    storage = settings.storage
+    url = make_url(storage.url)
+    if url.get_backend_name() == "sqlite":
+        return SqliteDatabase(Path(str(url.database)), busy_timeout_ms=storage.busy_timeout_ms, readers=storage.readers)
+    return PostgresDatabase(url, busy_timeout_ms=storage.busy_timeout_ms, pool_size=storage.pool_size)
+
+
+async def migrated_database(settings: Settings, stack: AsyncExitStack) -> tuple[Database, str]:
+    """The database with its schema up to date, and the revision it is at."""
+    status = await migration.upgrade(settings.storage.url)
+    database = open_database(settings)
+    stack.push_async_callback(database.close)
+    return database, status.head
+
+
+@dataclass(frozen=True, slots=True)
+class Nats:
+    """The connection, and the embedded server under it where there is one."""
+
+    url: str
+    broker: NatsBroker
+    client: Client
+    watch: ConnectionWatch
+    server: EmbeddedServer | None
+
+
+async def start_nats(
+    settings: Settings, stack: AsyncExitStack, *, on_error: Callable[[str], None], on_change: Callable[[bool], None]
+) -> Nats:
+    """Start the embedded server where the settings say so, and connect. The server is stopped last."""
+    nats = settings.nats
+    server: EmbeddedServer | None = None
+    url = nats.url
+    if nats.mode == "embedded":
+        server = EmbeddedServer(nats.store_dir, settings.daemon.state_dir, port=nats.port, sync=nats.sync)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        url = server.url
+    watch = ConnectionWatch(on_error=on_error, on_change=on_change)
+    broker = make_broker(url, watch=watch, credentials=nats.credentials)
+    client = await connect(broker, url, watch, nats.connect_timeout_s)
+    return Nats(url, broker, client, watch, server)
+
+
+def ack_wait_s(settings: Settings, family: Family) -> float:
+    """How long the consumer of a family waits for an answer. Callbacks that a dead daemon had in hand come again while
+    those after them still wait for them, with time to spare."""
+    waits_s = settings.intake.ack_wait_s
+    if family is not Family.CALLBACK:
+        return waits_s
+    return min(waits_s, max(_LEAST_ACK_WAIT_S, settings.callbacks.reorder_s / 3))
+
+
+async def provision_streams(settings: Settings, nats: Nats, subjects: Subjects) -> None:
+    """Bring streams, consumers and buckets to what the daemon needs."""
+    limits = Limits(
+        max_bytes=settings.nats.stream_max_bytes,
+        max_age_s=settings.nats.stream_max_age_days * 86_400,
+        replicas=settings.nats.replicas,
+        ack_wait_s=settings.intake.ack_wait_s,
+        callback_ack_wait_s=ack_wait_s(settings, Family.CALLBACK),
+        max_deliver=settings.intake.max_deliver,
+        max_ack_pending=settings.intake.window * _WINDOWS_IN_FLIGHT,
+    )
+    await provision(nats.client, topology(subjects, limits))
+
+
+async def close_broker(broker: NatsBroker) -> None:
+    """Send what is buffered and close the connection, not waiting for a server that is gone."""
+    client = broker.connection
+    try:
+        async with asyncio.timeout(_CLOSE_S):
+            await broker.stop()
+    except (NatsError, TimeoutError) as error:
+        log.warning("nats_not_drained", reason=str(error) or type(error).__name__)
+        # Closing tries once more to write what is buffered, on a transport that is closed already.
+        with suppress(NatsError, OSError, RuntimeError):
+            await client.close()
