@@ -35,7 +35,7 @@ from storage.engine.failures import StorageError
 from storage.tables.usage import session_usage
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import Json, envelope, usage
-from tests.handlers.settling import TenDollars
+from tests.handlers.deciding import TenDollars
 
 T = TypeVar("T")
 

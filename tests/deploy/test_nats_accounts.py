@@ -17,8 +17,8 @@ from adapters.nats.streams.topology import Limits, topology
 from contracts.subjects import Subjects
 from daemon.bridge.process import bridge
 from daemon.settings.loading import load_settings
-from tests.adapters.replicate_server import STARTING, ReplicateServer, succeeded
-from tests.daemon.bridge_harness import TUNING, Pipeline, settings_text
+from tests.adapters.providers.replicate_server import STARTING, ReplicateServer, succeeded
+from tests.daemon.bridge.bridge_harness import TUNING, Pipeline, settings_text
 from tests.deploy.conftest import DEPLOY, Server, passwords
 from tests.support.command_line import headgate
 from tests.support.daemons import running_daemon

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.waiting import eventually_awaited
+from tests.adapters.nats.waiting import eventually_awaited
 from tests.faults.load import (
     all_worked_on,
     expect_account,

@@ -6,7 +6,7 @@ import nats
 import orjson
 import pytest
 
-from tests.adapters.waiting import eventually_awaited
+from tests.adapters.nats.waiting import eventually_awaited
 from tests.contracts.samples import envelope, usage
 from tests.faults.load import all_worked_on, reading
 from tests.support.commands import get

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.waiting import eventually as wait_for_fact
-from tests.adapters.waiting import eventually_awaited
+from tests.adapters.nats.waiting import eventually as wait_for_fact
+from tests.adapters.nats.waiting import eventually_awaited
 from tests.faults.load import (
     Load,
     all_worked_on,

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from adapters.nats.server.embedded_server import EmbeddedServer
-from tests.adapters.waiting import eventually_awaited
+from tests.adapters.nats.waiting import eventually_awaited
 from tests.faults.load import (
     all_worked_on,
     asking,

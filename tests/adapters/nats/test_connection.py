@@ -1,0 +1,217 @@
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+from adapters.errors import ConnectFailedError, ServerTooOldError
+from adapters.nats.connection import ConnectionWatch, connect, hosts, make_broker, require_version
+from adapters.nats.outgoing import Outcome, Outgoing
+from adapters.nats.probe import probe
+from adapters.nats.publisher import StreamPublisher
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.provisioning import provision
+from adapters.nats.streams.topology import Limits, topology
+from contracts.subjects import Subjects
+from tests.adapters.nats.waiting import eventually
+
+REFUSED = pytest.mark.filterwarnings("ignore::ResourceWarning")
+INFO = b'INFO {"server_id":"x","version":"%s","max_payload":1048576,"headers":true,"proto":1,"port":4222}\r\n'
+
+
+async def test_a_connected_broker_hands_out_its_client(nats_server: EmbeddedServer) -> None:
+    watch = ConnectionWatch()
+    broker = make_broker(nats_server.url, watch=watch)
+
+    client = await connect(broker, nats_server.url, watch, 5)
+
+    assert client is broker.connection
+    assert client.is_connected
+    await broker.stop()
+
+
+@REFUSED
+@pytest.mark.usefixtures("abandoned_sockets")
+async def test_no_server_in_time_is_one_line_without_the_credentials() -> None:
+    watch = ConnectionWatch()
+    url = "nats://secret@127.0.0.1:1"
+
+    with pytest.raises(ConnectFailedError, match=r"^no connection to NATS at 127.0.0.1:1 within 0.5 s: ") as refused:
+        await connect(make_broker(url, watch=watch), url, watch, 0.5)
+
+    assert "secret" not in str(refused.value)
+    assert watch.errors.total() >= 1
+
+
+@REFUSED
+@pytest.mark.usefixtures("abandoned_sockets")
+async def test_a_wrong_token_is_one_line_that_says_so(nats_server: EmbeddedServer) -> None:
+    watch = ConnectionWatch()
+    url = f"nats://wrong@127.0.0.1:{nats_server.port}"
+
+    with pytest.raises(ConnectFailedError, match=r"^NATS at 127.0.0.1:\d+ refuses the credentials"):
+        await connect(make_broker(url, watch=watch), url, watch, 60)
+
+
+async def test_credentials_in_url_and_file_contradict_each_other(tmp_path: Path) -> None:
+    with pytest.raises(ConnectFailedError, match="contradict"):
+        make_broker("nats://token@127.0.0.1:1", watch=ConnectionWatch(), credentials=tmp_path / "x.creds")
+
+
+@pytest.mark.parametrize(
+    ("version", "is_taken"), [(b"2.12.4", False), (b"2.12.5", True), (b"2.11.99", False), (b"3.0.0", True)]
+)
+async def test_servers_that_lose_messages_are_refused(version: bytes, is_taken: bool) -> None:
+    """Real bytes from a socket: what an older server says of itself when a client connects."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(INFO % version)
+        while line := await reader.readline():
+            if line.startswith(b"PING"):
+                writer.write(b"PONG\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    watch = ConnectionWatch()
+    broker = make_broker(url, watch=watch)
+    async with server:
+        if is_taken:
+            require_version(await connect(broker, url, watch, 5))
+        else:
+            with pytest.raises(
+                ServerTooOldError, match=rf"^the NATS server is {version.decode()}; 2\.12\.5 or newer is needed$"
+            ):
+                await connect(broker, url, watch, 5)
+        await broker.stop()
+
+
+@pytest.mark.process
+async def test_a_lost_connection_comes_back_and_is_counted(own_server: EmbeddedServer) -> None:
+    changes: list[bool] = []
+    watch = ConnectionWatch(on_change=changes.append)
+    broker = make_broker(own_server.url, watch=watch)
+    client = await connect(broker, own_server.url, watch, 5)
+
+    await own_server.stop()
+    await eventually(lambda: watch.disconnects == 1)
+    await own_server.start()
+    await eventually(lambda: watch.reconnects == 1)
+
+    assert client.is_connected
+    assert changes == [False, True]
+    await broker.stop()
+
+
+@REFUSED
+@pytest.mark.usefixtures("abandoned_sockets")
+@pytest.mark.process
+async def test_a_refused_reconnect_is_tried_again(own_server: EmbeddedServer, tmp_path: Path) -> None:
+    """The account may be back a moment later: a refusal must not end the reconnecting."""
+    names: list[str] = []
+    watch = ConnectionWatch(on_error=names.append)
+    url = own_server.url
+    broker = make_broker(url, watch=watch)
+    client = await connect(broker, url, watch, 5)
+    token = tmp_path / "state" / "nats-token"
+    right = token.read_text()
+
+    await own_server.stop()
+    token.write_text("another")
+    await own_server.start()
+    await eventually(watch.refused.is_set)
+    await own_server.stop()
+    token.write_text(right)
+    await own_server.start()
+
+    await eventually(lambda: client.is_connected and watch.reconnects)
+    assert names
+    await broker.stop()
+
+
+async def test_a_probe_says_how_long_a_durable_publish_takes(nc: Client, prefix: str) -> None:
+    subjects = Subjects(prefix)
+    await provision(nc, topology(subjects, Limits()))
+
+    first, second = await probe(nc, subjects), await probe(nc, subjects)
+
+    assert first.ok
+    assert second.ok
+    assert second.latency_ms > 0
+    state = (await nc.jetstream().stream_info(subjects.named("PROBE"))).state
+    assert (state.messages, state.last_seq) == (1, 2)
+
+
+async def test_a_probe_says_why_nothing_is_stored(nc: Client, prefix: str) -> None:
+    answered = await probe(nc, Subjects(prefix))
+
+    assert not answered.ok
+    assert "no responders" in answered.detail
+
+
+@pytest.mark.process
+async def test_a_probe_of_a_server_that_is_away_fails_at_once(own_server: EmbeddedServer, nc_own: Client) -> None:
+    await own_server.stop()
+    await eventually(lambda: not nc_own.is_connected)
+
+    assert (await probe(nc_own, Subjects())).detail == "not connected"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("file systems may not be mounted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.process
+async def test_a_stream_left_unwritable_by_a_full_disk_is_noticed_and_cured_by_a_restart(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    """The server answers pings and other streams go on; the stream that met the full disk stays silent for good."""
+    subjects = Subjects()
+    server = EmbeddedServer(small_disk / "store", tmp_path / "state")
+    await server.start()
+    watching = asyncio.create_task(server.watch(_nothing))
+    watch = ConnectionWatch()
+    broker = make_broker(server.url, watch=watch)
+    nc = await connect(broker, server.url, watch, 5)
+    await provision(nc, topology(subjects, Limits()))
+    publisher = StreamPublisher(nc, timeout_s=0.5)
+
+    def messages(name: str, count: int) -> list[Outgoing]:
+        return [Outgoing("hg.ingest.k", b"x" * 100_000, f"{name}-{number}") for number in range(count)]
+
+    filled = await publisher.publish("HG_INGEST", messages("fill", 400))
+    assert filled[-1].outcome is Outcome.UNAVAILABLE
+    assert not (await probe(nc, subjects, server=server)).ok
+    grow = await asyncio.create_subprocess_exec("mount", "-o", "remount,size=100m", small_disk)
+    assert await grow.wait() == 0
+    assert "no space left on device" in (await probe(nc, subjects, server=server)).detail
+
+    await server.restart()
+    await eventually(lambda: server.restarts == 1 and watch.reconnects)
+
+    assert (await probe(nc, subjects, server=server)).ok
+    [stored] = await publisher.publish("HG_INGEST", messages("after", 1))
+    assert stored.outcome is Outcome.STORED
+    await broker.stop()
+    await server.stop()
+    await watching
+
+
+async def _nothing() -> None:
+    return None
+
+
+def test_hosts_are_named_without_credentials() -> None:
+    assert hosts("nats://a:b@one:4222, nats://two:4222") == "one:4222, two:4222"

@@ -1,0 +1,171 @@
+"""Replay runs on both databases: selected once, sent in portions, held by one daemon, adding up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import orjson
+import pytest
+
+from contracts.gate.delivery import Delivery
+from contracts.payloads.operations import ReplayFailed
+from daemon.clock import now_micros
+from daemon.operations.replaying import OPERATION, Replaying
+from daemon.operations.runs import RunLost, Runs, Worker
+from handlers.batch import settle
+from handlers.family_table import FAMILIES
+from handlers.replays.replays import as_first_arrived, claimed_by
+from storage.engine.database import Database
+from storage.journal.ops_runs import NewRun, Run
+from storage.journal.replay_runs import ReplayCounts
+from storage.unit_of_work import UnitOfWork
+from tests.contracts.samples import GATE, Json, envelope, usage
+from tests.daemon.operations.operating import until
+from tests.handlers.deciding import DAEMON, NOW, Stream, context, letters, settled
+
+RUN = "run-1"
+
+
+def replaying(database: Database) -> Replaying:
+    return Replaying(database, context=context, wake=lambda _lanes: None)
+
+
+async def buried(database: Database, count: int) -> None:
+    stream = Stream()
+    bodies = [orjson.dumps(envelope(usage(input_tokens=-1), message_id=f"m{number}")) for number in range(count)]
+    await settled(database, [stream.deliver(body) for body in bodies])
+
+
+async def begun(database: Database, daemon: str = DAEMON, run_id: str = RUN, **asked: Json) -> Run:
+    parameters = {"all": True, **asked}
+    new = NewRun(run_id, OPERATION, parameters, "ann", None, daemon, NOW)
+    await database.write(lambda uow: uow.ops_runs.start(new))
+    run = await database.read(lambda uow: uow.ops_runs.get(run_id))
+    assert run is not None
+    return run
+
+
+@asynccontextmanager
+async def deciding(database: Database) -> AsyncIterator[None]:
+    """The gate at the other end: takes what was sent and decides on it."""
+
+    def decide(uow: UnitOfWork) -> None:
+        rows = uow.outbox.waiting(owner=DAEMON, lane="HG_REPLAY", limit=500, max_bytes=2**24)
+        batch = []
+        for row in rows:
+            message = row.message
+            delivery = Delivery(message.subject[3:], message.body, message.headers, "HG_REPLAY", 1, 1, NOW, "")
+            key = claimed_by(delivery)
+            assert key is not None
+            if (arrived := as_first_arrived(delivery, uow.replays.originals([key]).get(key))) is not None:
+                batch.append(GATE.judge(arrived))
+        if batch:
+            settle(batch, uow, context(), FAMILIES)
+        uow.outbox.remove([row.position for row in rows])
+
+    async def loop() -> None:
+        while True:
+            await database.write(decide)
+            await asyncio.sleep(0.005)
+
+    running = asyncio.create_task(loop())
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def ended(database: Database, run_id: str = RUN) -> tuple[str, Json]:
+    run = await database.read(lambda uow: uow.ops_runs.get(run_id))
+    assert run is not None
+    return run.status, orjson.loads(run.result or "null")
+
+
+async def test_a_run_ends_when_everything_it_selected_is_decided(database: Database) -> None:
+    await buried(database, 25)
+    run = await begun(database)
+
+    async with deciding(database):
+        await replaying(database).work(run)
+
+    assert await ended(database) == (
+        "succeeded",
+        {"requested": 25, "replayed": 0, "skipped": 0, "still_failed": 25},
+    )
+    assert {(row["state"], row["replay_number"]) for row in await letters(database)} == {("open", 1)}
+
+
+async def test_what_fails_after_the_selection_never_joins_it(database: Database) -> None:
+    await buried(database, 2)
+    run = await begun(database)
+    wanted = ReplayFailed.model_validate({"all": True})
+    assert await replaying(database).select(RUN, wanted, frozen_at=NOW) == 2
+    await settled(database, [Stream(name="LATER").deliver(b"{}")])
+
+    async with deciding(database):
+        await replaying(database).work(run)
+
+    assert (await ended(database))[1]["requested"] == 2
+
+
+async def test_a_selection_that_was_interrupted_is_completed(database: Database) -> None:
+    await buried(database, 5)
+    run = await begun(database, limit=4)
+    await database.write(lambda uow: uow.replay_runs.open(RUN, frozen_at=NOW, is_selecting=True))
+
+    async with deciding(database):
+        await replaying(database).work(run)
+
+    assert (await ended(database))[1] == {"requested": 4, "replayed": 0, "skipped": 0, "still_failed": 4}
+
+
+async def test_ids_that_are_nowhere_are_told_too(database: Database) -> None:
+    await buried(database, 1)
+    [row] = await letters(database)
+    run = await begun(database, ids=["absent", str(row["dead_letter_id"]), "absent"])
+
+    async with deciding(database):
+        await replaying(database).work(run)
+
+    assert (await ended(database))[1] == {"requested": 2, "replayed": 0, "skipped": 1, "still_failed": 1}
+
+
+async def test_a_daemon_that_lost_its_run_does_nothing_to_it(database: Database) -> None:
+    """It slept through its lease; another has taken the run over."""
+    await buried(database, 3)
+    run = await begun(database, daemon="another")
+
+    with pytest.raises(RunLost):
+        await replaying(database).work(run)
+
+    assert await database.read(lambda uow: uow.replay_runs.counts(RUN)) == ReplayCounts(0, 0, 0, 0)
+    assert {row["state"] for row in await letters(database)} == {"open"}
+    assert (await ended(database))[0] == "running"
+
+
+async def test_runs_of_the_dead_are_taken_over_and_those_of_the_living_left_alone(database: Database) -> None:
+    await buried(database, 3)
+    await begun(database, daemon="dead", run_id="left")
+    await begun(database, daemon="alive", run_id="held")
+    await database.write(lambda uow: uow.leases.take("daemon.alive", holder="alive", ttl_s=60))
+
+    async def has_ended() -> bool:
+        return (await ended(database, "left"))[0] != "running"
+
+    runs = Runs(database, daemon_id=DAEMON, clock=now_micros, interval_s=0.05)
+    runs.employ({OPERATION: Worker(replaying(database).work, resumable=True)})
+
+    async with deciding(database):
+        working = asyncio.create_task(runs.run())
+        await until(has_ended)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    assert await ended(database, "left") == (
+        "succeeded",
+        {"requested": 3, "replayed": 0, "skipped": 0, "still_failed": 3},
+    )
+    held = await database.read(lambda uow: uow.ops_runs.get("held"))
+    assert held is not None
+    assert (held.status, held.daemon) == ("running", "alive")
