@@ -36,7 +36,7 @@ from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Readiness
 from daemon.process.connections import Nats, close_broker, migrated_database, provision_streams, start_nats
 from daemon.process.state_lock import StateLock
-from daemon.settings.loading import Settings
+from daemon.settings.model import Settings
 from handlers.effects import WorkTerms
 from storage.engine.database import Database
 from storage.engine.failures import StorageError

@@ -48,7 +48,7 @@ from daemon.outbox.work_lane import WorkLane
 from daemon.process.connections import Nats, ack_wait_s, provision_streams
 from daemon.process.runtime_file import Runtime, remove_runtime, write_runtime
 from daemon.process.systemd import Supervisor
-from daemon.settings.loading import Settings
+from daemon.settings.model import Settings
 from handlers.change_table import CHANGES
 from handlers.effects import Context, WorkTerms
 from handlers.family_table import FAMILIES

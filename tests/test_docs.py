@@ -25,7 +25,7 @@ from daemon.bridge.metrics import BridgeMetrics
 from daemon.cli.app import app
 from daemon.observability.metrics import Metrics
 from daemon.settings.faults import all_keys, dotted
-from daemon.settings.loading import Settings
+from daemon.settings.model import Settings
 from domain.access import SCOPE_OF_COMMAND
 from tests.support.command_line import headgate
 from tests.support.daemons import running_daemon

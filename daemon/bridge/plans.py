@@ -11,7 +11,7 @@ from daemon.bridge.reports import REPORTS
 from daemon.bridge.tools import Plan
 from daemon.errors import StartError
 from daemon.process.runtime_file import NoDaemonError, find_daemon
-from daemon.settings.loading import Settings
+from daemon.settings.model import Settings
 
 _LOOK_S: Final = 0.25
 

@@ -34,7 +34,7 @@ from daemon.errors import StartError
 from daemon.http.app import serving
 from daemon.observability.logs import configure_logs
 from daemon.observability.readiness import Phase, Readiness
-from daemon.settings.loading import Settings
+from daemon.settings.model import Settings
 from domain.bridge.predictions import FIRST_WAIT_S
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from daemon.terminal import escaped
 if TYPE_CHECKING:
     from daemon.cli.link.link import Locate
     from daemon.process.runtime_file import Runtime
-    from daemon.settings.loading import Settings
+    from daemon.settings.model import Settings
 
 FAILED = 1
 

@@ -7,7 +7,7 @@ from adapters.tokens import TokenAuthenticator, TokenKeys, UnusableKey
 from contracts.errors import JsonObject, Problem
 from contracts.values.principals import LOCAL, Principal
 from daemon.errors import StartError
-from daemon.settings.loading import Settings
+from daemon.settings.model import Settings
 from domain.access import may, required_scope
 from domain.rate_limits import Rate, RateLimits
 

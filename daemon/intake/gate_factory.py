@@ -8,7 +8,7 @@ from contracts.gate.rules import GateRules, Mode
 from contracts.gate.webhooks import WebhookVerifier
 from contracts.registry import REGISTRY
 from contracts.subjects import Family
-from daemon.settings.loading import Settings
+from daemon.settings.model import Settings
 
 
 def make_gate(settings: Settings, rules: GateRules) -> Gate:

@@ -23,7 +23,7 @@ from daemon.operations.replay_failed import ReplayAbortOperation, ReplayFailedOp
 from daemon.operations.replaying import OPERATION as REPLAY_FAILED
 from daemon.operations.replaying import Replaying
 from daemon.operations.runs import Runs, Worker
-from daemon.settings.loading import Settings
+from daemon.settings.model import Settings
 from handlers.effects import Context, Fact
 from handlers.family_table import FAMILIES
 from handlers.replays.run_queries import list_runs, replay_status

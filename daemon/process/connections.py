@@ -17,7 +17,7 @@ from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.topology import Limits, topology
 from contracts.subjects import Family, Subjects
-from daemon.settings.loading import Settings
+from daemon.settings.model import Settings
 from storage.engine import migration
 from storage.engine.database import Database
 from storage.engine.postgres import PostgresDatabase

@@ -8,74 +8,19 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from daemon.errors import StartError
 from daemon.settings.environment import overlay
 from daemon.settings.faults import Fault, Origins, faults_of
-from daemon.settings.pipeline import (
-    AlertSettings,
-    AssetSettings,
-    AuthSettings,
-    BackupSettings,
-    BridgeSettings,
-    CallbackSettings,
-    ImportSettings,
-    LimitSettings,
-    NotifierSettings,
-    PricingSettings,
-    SelfHealSettings,
-    WorkSettings,
-)
-from daemon.settings.process import (
-    ContractsSettings,
-    DaemonSettings,
-    HttpSettings,
-    IntakeSettings,
-    LogSettings,
-    NatsSettings,
-    OutboxSettings,
-    RetentionSettings,
-    StorageSettings,
-)
-from daemon.settings.values import BASE, Section
+from daemon.settings.model import Settings
+from daemon.settings.rules import broken_rules
+from daemon.settings.values import BASE
 
 Document: TypeAlias = dict[str, object]
-NotifierName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,50}$")]
-
 DEFAULT_FILE: Final = Path("config.toml")
-
-
-class Settings(Section):
-    """All settings, valid together. ``Settings()`` is the default of every key."""
-
-    daemon: DaemonSettings = Field(default_factory=DaemonSettings)
-    nats: NatsSettings = Field(default_factory=NatsSettings)
-    storage: StorageSettings = Field(default_factory=StorageSettings)
-    contracts: ContractsSettings = Field(default_factory=ContractsSettings)
-    intake: IntakeSettings = Field(default_factory=IntakeSettings)
-    outbox: OutboxSettings = Field(default_factory=OutboxSettings)
-    auth: AuthSettings = Field(default_factory=AuthSettings)
-    callbacks: CallbackSettings = Field(default_factory=CallbackSettings)
-    limits: LimitSettings = Field(default_factory=LimitSettings)
-    self_heal: SelfHealSettings = Field(default_factory=SelfHealSettings)
-    work: WorkSettings = Field(default_factory=WorkSettings)
-    alerts: AlertSettings = Field(default_factory=AlertSettings)
-    notifiers: dict[NotifierName, NotifierSettings] = Field(default_factory=dict)
-    assets: AssetSettings = Field(default_factory=AssetSettings)
-    imports: ImportSettings = Field(default_factory=ImportSettings)
-    backup: BackupSettings = Field(default_factory=BackupSettings)
-    bridge: BridgeSettings = Field(default_factory=BridgeSettings)
-    retention: RetentionSettings = Field(default_factory=RetentionSettings)
-    http: HttpSettings = Field(default_factory=HttpSettings)
-    log: LogSettings = Field(default_factory=LogSettings)
-    pricing: PricingSettings = Field(default_factory=PricingSettings)
-
-    def masked(self) -> dict[str, object]:
-        """Every effective value as JSON types, secrets and credentials struck out."""
-        return self.model_dump(mode="json", by_alias=True)
 
 
 def load_settings(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -84,8 +29,6 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] = os.
     Without *file* it is ``config.toml`` in the current folder, or, where there is none, the defaults from that folder.
     Raises :class:`StartError` with one line for each fault.
     """
-    from daemon.settings.rules import broken_rules  # rules know the models, so they are read after them
-
     path = file or DEFAULT_FILE
     document = _read(path) if file or path.exists() else {}
     origins = Origins(file=str(path))

@@ -2,15 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from daemon.settings.faults import Fault
-
-if TYPE_CHECKING:
-    from daemon.settings.loading import Settings
+from daemon.settings.model import Settings
 
 
-def broken_rules(settings: "Settings") -> list[Fault]:
+def broken_rules(settings: Settings) -> list[Fault]:
     """What does not fit together, in the order of the sections."""
     return [
         *_nats(settings),
@@ -24,7 +21,7 @@ def broken_rules(settings: "Settings") -> list[Fault]:
     ]
 
 
-def _nats(settings: "Settings") -> Iterator[Fault]:
+def _nats(settings: Settings) -> Iterator[Fault]:
     nats = settings.nats
     if nats.mode == "embedded":
         if nats.replicas > 1:
@@ -34,12 +31,12 @@ def _nats(settings: "Settings") -> Iterator[Fault]:
         yield Fault(("nats", "credentials"), "must be a file that can be read")
 
 
-def _intake(settings: "Settings") -> Iterator[Fault]:
+def _intake(settings: Settings) -> Iterator[Fault]:
     if settings.intake.window < settings.intake.max_batch:
         yield Fault(("intake", "window"), "must not be less than intake.max_batch")
 
 
-def _auth(settings: "Settings") -> Iterator[Fault]:
+def _auth(settings: Settings) -> Iterator[Fault]:
     auth = settings.auth
     secret = auth.jwt_secret.get_secret_value().encode()
     if secret and len(secret) < 32:
@@ -64,18 +61,18 @@ def _is_ed25519(pem: str) -> bool:
         return False
 
 
-def _callbacks(settings: "Settings") -> Iterator[Fault]:
+def _callbacks(settings: Settings) -> Iterator[Fault]:
     if not settings.callbacks.secrets and settings.auth.mode != "none":
         yield Fault(("callbacks", "secrets"), "must have at least one secret, unless auth.mode is none")
 
 
-def _limits(settings: "Settings") -> Iterator[Fault]:
+def _limits(settings: Settings) -> Iterator[Fault]:
     for index, prefix in enumerate(settings.limits.reply_prefixes):
         if f"{prefix}.".startswith(f"{settings.nats.prefix}."):
             yield Fault(("limits", "reply_prefixes", index), "must not lie under nats.prefix")
 
 
-def _alerts(settings: "Settings") -> Iterator[Fault]:
+def _alerts(settings: Settings) -> Iterator[Fault]:
     for name, rule in settings.alerts.rules.by_name().items():
         if rule.critical < rule.warning:
             yield Fault(("alerts", "rules", name, "critical"), "must not be less than warning")
@@ -85,14 +82,14 @@ def _alerts(settings: "Settings") -> Iterator[Fault]:
             yield Fault(("alerts", "rules", "failure_rate", key), "must be a fraction: 0.05 is five per cent")
 
 
-def _notifiers(settings: "Settings") -> Iterator[Fault]:
+def _notifiers(settings: Settings) -> Iterator[Fault]:
     for name, notifier in settings.notifiers.items():
         needed = "key" if notifier.type == "pagerduty" else "url"
         if not getattr(notifier, needed).get_secret_value():
             yield Fault(("notifiers", name, needed), f"must be set for the type {notifier.type}")
 
 
-def _bridge(settings: "Settings") -> Iterator[Fault]:
+def _bridge(settings: Settings) -> Iterator[Fault]:
     known = settings.work.deadlines_s()
     bridge = settings.bridge.replicate
     for index, work in enumerate(bridge.work):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from contracts.errors import JsonObject
     from daemon.cli.link.link import Locate
     from daemon.cli.link.requests import Answer
-    from daemon.settings.loading import Settings
+    from daemon.settings.model import Settings
 
 
 @dataclass(frozen=True, slots=True)

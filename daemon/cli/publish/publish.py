@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from daemon.cli.publish.letters import Open
     from daemon.cli.publish.publish_view import Say
     from daemon.cli.publish.tally import Tally
-    from daemon.settings.loading import Settings
+    from daemon.settings.model import Settings
 
 _INTERRUPTED = 130
 _PRODUCER = "headgate-publish"

@@ -31,7 +31,7 @@ from tests.contracts.samples import (
     without,
 )
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 COMPAT = Gate(REGISTRY, GateRules(mode=Mode.COMPAT))
 
 

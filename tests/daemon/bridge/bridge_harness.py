@@ -22,7 +22,8 @@ from standardwebhooks import Webhook
 
 from adapters.nats.server.embedded_server import EmbeddedServer
 from daemon.bridge.process import Running, Tuning, bridge
-from daemon.settings.loading import Settings, load_settings
+from daemon.settings.loading import load_settings
+from daemon.settings.model import Settings
 from tests.adapters.providers.replicate_server import ReplicateServer
 
 SECRET = "whsec_" + b64encode(b"k" * 32).decode()

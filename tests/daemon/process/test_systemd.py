@@ -10,7 +10,7 @@ import pytest
 
 from daemon.process.systemd import Supervisor
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(params=["path", "abstract"])

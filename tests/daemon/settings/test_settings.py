@@ -15,10 +15,11 @@ from pydantic import BaseModel
 from contracts.values.work import WorkType
 from daemon.errors import StartError
 from daemon.settings.faults import all_keys, dotted
-from daemon.settings.loading import Settings, load_settings
+from daemon.settings.loading import load_settings
+from daemon.settings.model import Settings
 from daemon.settings.pipeline import BridgeModelSettings, NotifierSettings
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 LONG_SECRET = "an-owner-secret-of-more-than-32-bytes"
 

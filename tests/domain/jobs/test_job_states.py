@@ -17,7 +17,7 @@ from domain.jobs.job_states import (
     sources,
 )
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "jobs.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "jobs.md"
 
 
 def test_the_diagram_in_the_documents_is_the_table() -> None:

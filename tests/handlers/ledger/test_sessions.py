@@ -22,7 +22,7 @@ from storage.tables.usage import daily_usage_agg, model_perf_agg, session_usage
 from tests.contracts.samples import TRACE, Json, envelope, envelope_1, event, event_envelope, usage, usage_1, without
 from tests.handlers.deciding import Stream, outcomes, rows, settled
 
-FIXTURES = Path(__file__).parents[1] / "contracts" / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "contracts" / "fixtures"
 PROVENANCE = usage()["provenance"]
 
 

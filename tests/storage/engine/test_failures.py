@@ -22,7 +22,7 @@ from storage.tables.journal import inbox
 from storage.unit_of_work import UnitOfWork
 from tests.support import databases
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 ONE = [InboxKey("k", "a", "hash")]
 
 

@@ -16,7 +16,7 @@ from storage.engine.failures import StorageAway, StorageUnusable
 from tests.support import databases
 from tests.support.databases import sqlite_url
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 async def refusal(url: str) -> str:

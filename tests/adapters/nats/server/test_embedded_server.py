@@ -19,7 +19,7 @@ from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.server.server_process import server_binary
 from tests.adapters.nats.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 
 pytestmark = pytest.mark.process
 
