@@ -55,7 +55,7 @@ def older(version: str, model: type[Old], adapt: Callable[[Old], Payload]) -> Sc
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class VersionedSchema:
     """A schema with the validators of its whole envelopes, so that one pass tells every violation under its path.
 
     Both raise pydantic's ``ValidationError``.
@@ -79,7 +79,7 @@ class Contract:
     kind: str
     family: Family | None
     address: str | None
-    doors: Mapping[str, Door] = field(repr=False)
+    doors: Mapping[str, VersionedSchema] = field(repr=False)
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -105,14 +105,14 @@ def answer(kind: str, *schemas: Schema) -> Contract:
     return Contract(kind, None, None, _doors(kind, schemas, kind))
 
 
-def _doors(kind: str, schemas: tuple[Schema, ...], name: str) -> Mapping[str, Door]:
+def _doors(kind: str, schemas: tuple[Schema, ...], name: str) -> Mapping[str, VersionedSchema]:
     *old, newest = schemas
     if newest.adapt is not None or any(schema.adapt is None for schema in old):
         raise ValueError(f"{kind}: every schema but the newest has an adapter, and only those")
     return MappingProxyType({schema.version: _door(kind, schema, name) for schema in schemas})
 
 
-def _door(kind: str, schema: Schema, named: str) -> Door:
+def _door(kind: str, schema: Schema, named: str) -> VersionedSchema:
     name = f"{named}-{schema.version}".replace(".", "_")
     version, payload = (_only(schema.version), ...), (schema.model, ...)
     first = create_model(
@@ -131,7 +131,7 @@ def _door(kind: str, schema: Schema, named: str) -> Door:
         payload=payload,
     )
     # The core validators themselves: `model_validate` is a layer of Python around them.
-    return Door(
+    return VersionedSchema(
         schema,
         first,
         second,

@@ -22,7 +22,7 @@ from contracts.subjects import DURABLE, Family, Subjects
 from contracts.values.times import format_micros
 from daemon.clock import new_id, now_micros
 from daemon.commands.authorization import make_authenticator, make_guard, token_authenticator
-from daemon.commands.command_endpoint import Door
+from daemon.commands.command_endpoint import CommandEndpoint
 from daemon.commands.routes import endpoints, operations, routes
 from daemon.intake.after_commit import AfterCommit
 from daemon.intake.gate_factory import import_rules, make_gate
@@ -41,17 +41,16 @@ from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Phase, Readiness
 from daemon.operations.audit import OpsAudit
 from daemon.operations.refusals import Refusals
-from daemon.operations.table import Ground, Operating
-from daemon.outbox.outbox_adoption import inherit_outbox
+from daemon.operations.table import OperationContext, OperationTable
+from daemon.outbox.outbox_adoption import adopt_outbox
 from daemon.outbox.relay import Relay, RelayLimits
 from daemon.outbox.work_lane import WorkLane
 from daemon.process.connections import Nats, ack_wait_s, provision_streams
 from daemon.process.runtime_file import Runtime, remove_runtime, write_runtime
 from daemon.process.systemd import Supervisor
 from daemon.settings.model import Settings
-from handlers.change_table import CHANGES
 from handlers.effects import Context, WorkTerms
-from handlers.family_table import FAMILIES
+from handlers.registry import CHANGES, FAMILIES
 from storage.engine.database import Database
 
 log = structlog.get_logger(__name__)
@@ -111,7 +110,7 @@ class Daemon:
             relay=self._relay,
             metrics=parts.metrics,
         )
-        self._operating = Operating(self._ground_of_operations(), self._audit)
+        self._operating = OperationTable(self._ground_of_operations(), self._audit)
         self._door = self._make_door()
         self._service: CommandService | None = None
 
@@ -141,7 +140,7 @@ class Daemon:
 
     async def _begin(self, loops: TaskGroup) -> None:
         parts = self._parts
-        await inherit_outbox(parts.database, parts.settings.daemon.state_dir, parts.daemon_id)
+        await adopt_outbox(parts.database, parts.settings.daemon.state_dir, parts.daemon_id)
         await self._heartbeat.beat()
         for pull in self._pulls.values():
             await pull.start()
@@ -335,9 +334,9 @@ class Daemon:
         gate = make_gate(settings, self._parts.rules)
         return IngestGuard(gate, token_authenticator(settings)) if settings.auth.ingest == "jwt" else gate
 
-    def _ground_of_operations(self) -> Ground:
+    def _ground_of_operations(self) -> OperationContext:
         parts = self._parts
-        return Ground(
+        return OperationContext(
             settings=parts.settings,
             daemon_id=parts.daemon_id,
             subjects=parts.subjects,
@@ -350,9 +349,9 @@ class Daemon:
             count=parts.metrics.facts,
         )
 
-    def _make_door(self) -> Door:
+    def _make_door(self) -> CommandEndpoint:
         parts = self._parts
-        return Door(
+        return CommandEndpoint(
             routes=routes(operations(parts.health, self._audit, parts.database, self._healing, self._operating)),
             guard=make_guard(parts.settings),
             rules=parts.rules,

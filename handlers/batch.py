@@ -10,28 +10,28 @@ from dataclasses import replace
 
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.gate.delivery import Accepted, Delivery, Judged, Lineage, Refused
-from handlers.dead_letters.dead_letters import bury
-from handlers.effects import Context, Effects, Fact, Families, Handler, Outcome, Settled, Verdict
+from handlers.dead_letters.dead_letters import record_dead_letters
+from handlers.effects import BatchOutcome, Context, Effects, Fact, Families, Handler, MessageOutcome, Verdict
 from handlers.replays.replays import close, superseded
 from storage.journal.dead_letters import Origin
-from storage.journal.inbox import InboxKey, Key
+from storage.journal.inbox import InboxKey, MessageKey
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 
 _CREATED, _NO_CONTENT, _OK = 201, 204, 200
-_ACCEPTED = Outcome(Verdict.ACCEPTED, _CREATED)
-_ACCEPTED_CALLBACK = Outcome(Verdict.ACCEPTED, _NO_CONTENT)
-_DUPLICATE = Outcome(Verdict.DUPLICATE, _OK)
-_IGNORED = Outcome(Verdict.IGNORED, _OK)
+_ACCEPTED = MessageOutcome(Verdict.ACCEPTED, _CREATED)
+_ACCEPTED_CALLBACK = MessageOutcome(Verdict.ACCEPTED, _NO_CONTENT)
+_DUPLICATE = MessageOutcome(Verdict.DUPLICATE, _OK)
+_IGNORED = MessageOutcome(Verdict.IGNORED, _OK)
 
 
-def settle(batch: Sequence[Judged], uow: UnitOfWork, context: Context, families: Families) -> Settled:
+def decide_batch(batch: Sequence[Judged], uow: UnitOfWork, context: Context, families: Families) -> BatchOutcome:
     """Decide and write *batch* inside the caller's transaction.
 
     Nothing in memory may change here: the transaction can still fail. Raises whatever a handler or the database
     raises; the caller then rolls back and halves, waits or repeats.
     """
-    settling = _Settling(batch, uow, context)
+    settling = _BatchDecision(batch, uow, context)
     settling.pass_over_known()
     settling.claim_keys()
     settling.hand_to(families)
@@ -39,21 +39,21 @@ def settle(batch: Sequence[Judged], uow: UnitOfWork, context: Context, families:
     return settling.finish()
 
 
-def bury_alone(judged: Judged, cause: Problem, uow: UnitOfWork, context: Context) -> Settled:
+def dead_letter_alone(judged: Judged, cause: Problem, uow: UnitOfWork, context: Context) -> BatchOutcome:
     """Dead-letter the one delivery that made its batch fail, without looking at what it says again."""
     delivery = judged.delivery
     if isinstance(judged, Accepted):
         refused = Refused(cause.traced(judged.trace_id), judged.kind, judged.message_id, judged.producer, delivery)
     else:
         refused = replace(judged, problem=cause.traced(judged.problem.trace_id))
-    settling = _Settling([refused], uow, context)
+    settling = _BatchDecision([refused], uow, context)
     settling.pass_over_known()
     settling.claim_keys()
     settling.bury_refused()
     return settling.finish()
 
 
-class _Settling:
+class _BatchDecision:
     """One batch on its way through: outcomes fill up step by step."""
 
     def __init__(self, batch: Sequence[Judged], uow: UnitOfWork, context: Context) -> None:
@@ -61,11 +61,11 @@ class _Settling:
         self._uow = uow
         self._context = context
         self._are_replays = bool(batch) and batch[0].delivery.lineage is not None
-        self._outcomes: dict[int, Outcome] = {}
+        self._outcomes: dict[int, MessageOutcome] = {}
         self._refused: dict[int, Refused] = {}
         self._new: list[int] = []
         self._followers: dict[int, int] = {}
-        self._known: Mapping[Key, str] = {}
+        self._known: Mapping[MessageKey, str] = {}
         self._outbox: list[OutboxMessage] = []
         self._facts: list[Fact] = []
 
@@ -85,12 +85,12 @@ class _Settling:
                 again[_origin(judged.delivery)].append(index)
         for origin, error in self._uow.dead_letters.problems_of(list(again)).items():
             status = error["status"]
-            outcome = Outcome(Verdict.REFUSED, status if isinstance(status, int) else _OK, error)
+            outcome = MessageOutcome(Verdict.REFUSED, status if isinstance(status, int) else _OK, error)
             self._outcomes.update(dict.fromkeys(again[origin], outcome))
 
     def claim_keys(self) -> None:
         """Tell new messages from duplicates and conflicts, against the inbox and within the batch."""
-        first: dict[Key, int] = {}
+        first: dict[MessageKey, int] = {}
         for index, judged in enumerate(self._batch):
             if index in self._outcomes:
                 continue
@@ -102,7 +102,7 @@ class _Settling:
                 self._followers[index] = leader
         self._new = self._claim(first)
 
-    def _claim(self, first: dict[Key, int]) -> list[int]:
+    def _claim(self, first: dict[MessageKey, int]) -> list[int]:
         if not first:
             return []
         ordered = sorted(first)
@@ -136,7 +136,7 @@ class _Settling:
             if (why := effects.refused.get(at)) is not None:
                 self._refuse(index, why)
             elif (hold_s := effects.held.get(at)) is not None:
-                self._outcomes[index] = Outcome(Verdict.HELD, _OK, hold_s=hold_s)
+                self._outcomes[index] = MessageOutcome(Verdict.HELD, _OK, hold_s=hold_s)
             elif at in effects.repeated:
                 self._outcomes[index] = _DUPLICATE
             else:
@@ -158,23 +158,23 @@ class _Settling:
                 self._refuse(index, self._refused[leader].problem)
             else:
                 # The first one did not use up the key: this one has its own chance, in the next batch.
-                self._outcomes[index] = Outcome(Verdict.HELD, _OK)
+                self._outcomes[index] = MessageOutcome(Verdict.HELD, _OK)
 
     def bury_refused(self) -> None:
         """Write the dead letters and put their messages in line. A refused replay has its dead letter already."""
         if not self._are_replays:
-            self._outbox += bury(list(self._refused.values()), self._uow, self._context)
+            self._outbox += record_dead_letters(list(self._refused.values()), self._uow, self._context)
         for index, refused in self._refused.items():
-            self._outcomes[index] = Outcome(Verdict.REFUSED, refused.problem.status, refused.problem.as_json())
+            self._outcomes[index] = MessageOutcome(Verdict.REFUSED, refused.problem.status, refused.problem.as_json())
 
-    def finish(self) -> Settled:
+    def finish(self) -> BatchOutcome:
         if self._are_replays:
             close(self._decided_replays(), self._uow, self._context)
         self._uow.outbox.add(self._outbox, owner=self._context.daemon_id, now=self._context.now)
         lanes = frozenset(message.lane for message in self._outbox)
-        return Settled([self._outcomes[index] for index in range(len(self._batch))], self._facts, lanes)
+        return BatchOutcome([self._outcomes[index] for index in range(len(self._batch))], self._facts, lanes)
 
-    def _decided_replays(self) -> Iterator[tuple[Lineage, Outcome, Problem | None]]:
+    def _decided_replays(self) -> Iterator[tuple[Lineage, MessageOutcome, Problem | None]]:
         for index, judged in enumerate(self._batch):
             refused = self._refused.get(index)
             if (lineage := judged.delivery.lineage) is not None:
@@ -195,7 +195,7 @@ class _Settling:
             raise TypeError(f"delivery {index} of the batch was refused by the gate")
         return judged
 
-    def _key(self, index: int) -> Key:
+    def _key(self, index: int) -> MessageKey:
         accepted = self._accepted(index)
         return (accepted.kind, accepted.message_id)
 

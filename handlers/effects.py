@@ -84,7 +84,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class MessageOutcome:
     """The answer to one delivery: receipts and metrics are made from it. ``hold_s`` is set where it is given back."""
 
     verdict: Verdict
@@ -94,10 +94,10 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class BatchOutcome:
     """What one committed batch came to, delivery by delivery, in order."""
 
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[MessageOutcome]
     facts: Sequence[Fact]
     lanes: frozenset[str]
 

@@ -1,7 +1,7 @@
-"""What clients watch: the newest public view of a thing, on its way to the status bucket.
+"""Status updates: the newest public view of a thing, on its way to the status bucket.
 
-The view goes through the outbox like everything else that is told. Whoever relays the bucket's lane sees to it that an
-older version never takes the place of a newer one.
+The view goes through the outbox like every other message. The publisher of the bucket's lane sees to it that an older
+version never takes the place of a newer one.
 """
 
 import orjson
@@ -11,7 +11,7 @@ from handlers.effects import Context
 from storage.journal.outbox import OutboxMessage
 
 
-def told(key: str, view: JsonObject, context: Context) -> OutboxMessage:
+def status_update(key: str, view: JsonObject, context: Context) -> OutboxMessage:
     """The entry *key* (``job.<job_id>``); the view has its ``version``."""
     return OutboxMessage(
         message_id=context.new_id(),

@@ -42,7 +42,7 @@ from storage.ledger.pricing_versions import PricingVersions
 from storage.ledger.usage import SqlUsageRepository
 from storage.tables import metadata
 from storage.work.tasks import SqlTaskRepository
-from storage.work.work import Work
+from storage.work.work import WorkRepository
 from storage.work.work_takers import HealRounds, WorkTakers
 
 _REVISION: Final[Select[str]] = select(column("version_num")).select_from(table("alembic_version"))
@@ -112,8 +112,8 @@ class UnitOfWork:
         return PricingVersions(self.connection)
 
     @property
-    def work(self) -> Work:
-        return Work(self.connection)
+    def work(self) -> WorkRepository:
+        return WorkRepository(self.connection)
 
     @property
     def work_takers(self) -> WorkTakers:

@@ -52,7 +52,7 @@ class Outgoing(Struct, frozen=True):
         return headers
 
 
-class Outcome(StrEnum):
+class PublishStatus(StrEnum):
     """What became of a publish."""
 
     STORED = "stored"
@@ -66,7 +66,7 @@ class Published(Struct, frozen=True):
     """The outcome of one message. ``sequence`` where it is stored (for a duplicate: where the first one is),
     ``reason`` and the server's ``err_code`` where it is not."""
 
-    outcome: Outcome
+    outcome: PublishStatus
     sequence: int | None = None
     reason: str = ""
     err_code: int | None = None
@@ -79,12 +79,12 @@ class Published(Struct, frozen=True):
     @property
     def is_settled(self) -> bool:
         """Whether nothing is left to do for the message."""
-        return self.outcome in (Outcome.STORED, Outcome.DUPLICATE)
+        return self.outcome in (PublishStatus.STORED, PublishStatus.DUPLICATE)
 
 
 def not_stored(err_code: int, reason: str) -> Published:
     """The outcome for an error that the server answered with."""
-    outcome = Outcome.REFUSED if err_code in _MESSAGE_ERRORS else Outcome.UNAVAILABLE
+    outcome = PublishStatus.REFUSED if err_code in _MESSAGE_ERRORS else PublishStatus.UNAVAILABLE
     return Published(outcome, reason=reason, err_code=err_code)
 
 

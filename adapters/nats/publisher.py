@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from adapters.nats.outgoing import Outcome, Outgoing, Published, UnpublishableError, not_stored, wire_bytes
+from adapters.nats.outgoing import Outgoing, Published, PublishStatus, UnpublishableError, not_stored, wire_bytes
 from adapters.nats.replies import Replies
 
 BATCH_FROM: Final = 10
@@ -25,9 +25,9 @@ _FULL: Final = 10077
 # Room for the headers that make a message part of a batch: a message at the very limit goes out alone.
 _BATCH_HEADER_BYTES: Final = 256
 
-_UNKNOWN: Final = Published(Outcome.UNKNOWN, reason="no answer in time")
-_BEHIND: Final = Published(Outcome.UNAVAILABLE, reason="waits for a message before it")
-_AWAY: Final = Published(Outcome.UNAVAILABLE, reason="not connected to the server")
+_UNKNOWN: Final = Published(PublishStatus.UNKNOWN, reason="no answer in time")
+_BEHIND: Final = Published(PublishStatus.UNAVAILABLE, reason="waits for a message before it")
+_AWAY: Final = Published(PublishStatus.UNAVAILABLE, reason="not connected to the server")
 
 
 class StreamPublisher:
@@ -49,7 +49,7 @@ class StreamPublisher:
             try:
                 sizes[index] = self._size(message)
             except UnpublishableError as error:
-                outcomes[index] = Published(Outcome.REFUSED, reason=f"{stream}: {error}")
+                outcomes[index] = Published(PublishStatus.REFUSED, reason=f"{stream}: {error}")
         for chunk in _chunks(sizes):
             in_batch = len(chunk) >= self._batch_from and self._fits_a_batch(chunk, sizes, messages)
             answers = await self._publish_chunk(stream, [messages[index] for index in chunk], in_batch=in_batch)
@@ -80,7 +80,7 @@ class StreamPublisher:
             answer = await self._publish_batch(stream, messages)
             if answer.sequence is not None:
                 first = answer.sequence - len(messages) + 1
-                return [Published(Outcome.STORED, first + offset) for offset in range(len(messages))]
+                return [Published(PublishStatus.STORED, first + offset) for offset in range(len(messages))]
             if answer.err_code is None:  # no answer, no stream or no connection: true for every message
                 return [answer] * len(messages)
             if answer.err_code == _FULL:
@@ -105,7 +105,7 @@ class StreamPublisher:
                         await self._nc.publish(message.subject, message.body, headers=headers)
             except NatsError as error:
                 # Without its commit nothing of a batch is stored.
-                return Published(Outcome.UNAVAILABLE, reason=f"{stream}: {error}")
+                return Published(PublishStatus.UNAVAILABLE, reason=f"{stream}: {error}")
             answers = await flight.wait(self._timeout_s)
         return _read(stream, answers[0])
 
@@ -125,7 +125,9 @@ class StreamPublisher:
                     await self._nc.publish(message.subject, message.body, flight.reply_to(index), message.all_headers())
                 except NatsError as error:
                     flight.shorten(index)
-                    unsent = [Published(Outcome.UNAVAILABLE, reason=f"{stream}: {error}")] * (len(messages) - index)
+                    unsent = [Published(PublishStatus.UNAVAILABLE, reason=f"{stream}: {error}")] * (
+                        len(messages) - index
+                    )
                     break
             answers = await flight.wait(self._timeout_s)
         return [_read(stream, answer) for answer in answers] + unsent
@@ -146,7 +148,7 @@ def _chunks(sizes: dict[int, int]) -> Iterator[list[int]]:
 
 
 def _is_held_up(answers: Sequence[Published]) -> bool:
-    return any(answer.outcome in (Outcome.UNKNOWN, Outcome.UNAVAILABLE) for answer in answers)
+    return any(answer.outcome in (PublishStatus.UNKNOWN, PublishStatus.UNAVAILABLE) for answer in answers)
 
 
 def _read(stream: str, answer: Msg | None) -> Published:
@@ -154,9 +156,9 @@ def _read(stream: str, answer: Msg | None) -> Published:
     if answer is None:
         return _UNKNOWN
     if not answer.data:
-        return Published(Outcome.UNAVAILABLE, reason=f"{stream}: no stream takes the subject")
+        return Published(PublishStatus.UNAVAILABLE, reason=f"{stream}: no stream takes the subject")
     said = orjson.loads(answer.data)
     if (error := said.get("error")) is not None:
         return not_stored(error.get("err_code", 0), f"{stream}: {error.get('description', '')}")
-    outcome = Outcome.DUPLICATE if said.get("duplicate") else Outcome.STORED
+    outcome = PublishStatus.DUPLICATE if said.get("duplicate") else PublishStatus.STORED
     return Published(outcome, said["seq"])

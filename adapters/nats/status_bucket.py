@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from nats.aio.client import Client
 
 from adapters.errors import JetStreamError
-from adapters.nats.outgoing import Outcome, Outgoing, Published
+from adapters.nats.outgoing import Outgoing, Published, PublishStatus
 from adapters.nats.streams.stored_messages import last_message_of_subject
 
 _MOST_KNOWN: Final = 20_000
@@ -24,8 +24,8 @@ _LOOKS_AT_ONCE: Final = 32
 _NEW_THING_VERSION: Final = 3
 """Up to this version an entry is likely to be its first: it is tried as new without looking."""
 
-_OUT_OF_DATE: Final = Published(Outcome.DUPLICATE, reason="a newer version is there")
-_CONTENDED: Final = Published(Outcome.UNAVAILABLE, reason="other daemons keep writing the same entry")
+_OUT_OF_DATE: Final = Published(PublishStatus.DUPLICATE, reason="a newer version is there")
+_CONTENDED: Final = Published(PublishStatus.UNAVAILABLE, reason="other daemons keep writing the same entry")
 
 
 class Publisher(Protocol):
@@ -91,7 +91,7 @@ class StatusBucket:
             try:
                 found = await last_message_of_subject(self._nc, stream, view.message.subject)
             except JetStreamError as error:
-                return Published(Outcome.UNAVAILABLE, reason=str(error))
+                return Published(PublishStatus.UNAVAILABLE, reason=str(error))
         if found is not None:
             self._note(view.message.subject, Entry(found.sequence, version_in(found.body)))
         return None

@@ -23,7 +23,7 @@ from contracts.gate.json_strict import NUMBER_OUT_OF_RANGE, numbers_in_range, re
 from contracts.gate.problems import details_of, dotted, refused
 from contracts.gate.receipts import receipt_subject
 from contracts.gate.rules import GateRules
-from contracts.registry import Contract, Door
+from contracts.registry import Contract, VersionedSchema
 from contracts.values.times import format_micros
 from contracts.values.types import MessageId, Producer, TraceId
 
@@ -56,7 +56,7 @@ class _Reading:
         return _kind_of(self.contract)
 
     @property
-    def door(self) -> Door | None:
+    def door(self) -> VersionedSchema | None:
         """The schema that the body names, where the kind has it."""
         named = self.envelope.get("schema_version")
         return self.contract.doors.get(named) if self.contract is not None and isinstance(named, str) else None

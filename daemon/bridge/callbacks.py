@@ -14,7 +14,7 @@ from contracts.payloads.callbacks import JobStatus
 from contracts.values.money import format_usd
 from contracts.values.times import MICROS_PER_SECOND, format_micros
 from daemon.bridge.journal import Callback
-from daemon.bridge.work import Work
+from daemon.bridge.work import BridgeWork
 
 _SCHEMA_VERSION: Final = "1.0"
 _PUBLISH_TIMEOUT_S: Final = 5.0
@@ -45,7 +45,7 @@ class Callbacks:
         self._new_id = new_id
 
     def make(
-        self, work: Work, kind: str, report: JsonObject, *, sequence: int, cost_usd_micros: int | None = None
+        self, work: BridgeWork, kind: str, report: JsonObject, *, sequence: int, cost_usd_micros: int | None = None
     ) -> Callback:
         """The whole message. Raises :class:`UnfitCallbackError`."""
         event_id = f"{work.work_id}:{work.attempt}:{sequence}"

@@ -24,7 +24,7 @@ from daemon.bridge.job_views import is_over
 from daemon.bridge.journal import Callback, Entry, FencedError, Phase, Stored
 from daemon.bridge.reports import OutputUnusableError
 from daemon.bridge.tools import Plan, Tools, cancel_upstream, withdraw
-from daemon.bridge.work import Work
+from daemon.bridge.work import BridgeWork
 from domain.backoff import Backoff
 from domain.bridge.prediction_inputs import fill
 from domain.bridge.predictions import Ending, GiveUp, TryAgain, Unfinished, after_try, cost_usd_micros, wait_s
@@ -48,7 +48,7 @@ class Interrupt(StrEnum):
     """A newer attempt takes over, and perhaps the prediction with it."""
 
 
-class Outcome(StrEnum):
+class ExecutionOutcome(StrEnum):
     FINISHED = "finished"
     CANCELLED = "cancelled"
     STOPPED = "stopped"
@@ -65,7 +65,7 @@ class InterruptedWorkError(Exception):
 class Execution:
     """Carries out one attempt at one piece of work."""
 
-    def __init__(self, work: Work, plan: Plan, tools: Tools) -> None:
+    def __init__(self, work: BridgeWork, plan: Plan, tools: Tools) -> None:
         self.work = work
         self._plan = plan
         self._tools = tools
@@ -84,26 +84,26 @@ class Execution:
             self._interrupt = why
         self._interrupted.set()
 
-    async def carry_out(self) -> Outcome:
+    async def carry_out(self) -> ExecutionOutcome:
         """Return when the work is done, or is no longer ours. Raises nothing but bugs."""
         try:
             return await self._to_the_end()
         except FencedError:
             log.warning("work_lost", work_id=self.work.work_id, attempt=self.work.attempt)
-            return Outcome.LOST
+            return ExecutionOutcome.LOST
         except InterruptedWorkError:
             return await self._leave()
 
-    async def _leave(self) -> Outcome:
+    async def _leave(self) -> ExecutionOutcome:
         if self._interrupt is Interrupt.STOP:
-            return Outcome.STOPPED
+            return ExecutionOutcome.STOPPED
         if self._interrupt is Interrupt.SUPERSEDED:
-            return Outcome.SUPERSEDED
+            return ExecutionOutcome.SUPERSEDED
         await withdraw(self._stored, self._tools)
         log.info("work_cancelled", work_id=self.work.work_id, job_id=self.work.job_id)
-        return Outcome.CANCELLED
+        return ExecutionOutcome.CANCELLED
 
-    async def _to_the_end(self) -> Outcome:
+    async def _to_the_end(self) -> ExecutionOutcome:
         await self._open()
         if self._entry.phase is not Phase.DONE:
             self._standing = await self._tools.views.status(self.work.job_id)
@@ -118,7 +118,7 @@ class Execution:
             if self._entry.phase is not Phase.REPORTING or self._interrupt is not Interrupt.STOP:
                 self._stop_if_interrupted()
             await self._step()
-        return Outcome.FINISHED
+        return ExecutionOutcome.FINISHED
 
     async def _step(self) -> None:
         match self._entry.phase:

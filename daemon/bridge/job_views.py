@@ -17,7 +17,7 @@ from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import JsonObject, JsonValue
 from contracts.subjects import Subjects
 from contracts.values.times import format_micros
-from daemon.bridge.work import Work
+from daemon.bridge.work import BridgeWork
 from domain.bridge.prediction_inputs import urls_in, with_replaced
 from domain.jobs.job_states import TERMINAL
 
@@ -88,7 +88,7 @@ class FreshInputs:
         self._clock = clock
         self._new_id = new_id
 
-    async def renew(self, work: Work, inputs: JsonObject) -> JsonObject:
+    async def renew(self, work: BridgeWork, inputs: JsonObject) -> JsonObject:
         """The inputs with every URL that could be renewed."""
         fresh = await self._video(work)
         for url in urls_in(inputs):
@@ -99,7 +99,7 @@ class FreshInputs:
         log.info("inputs_renewed", work_id=work.work_id, renewed=len(fresh))
         return with_replaced(inputs, fresh)
 
-    async def _video(self, work: Work) -> dict[str, str]:
+    async def _video(self, work: BridgeWork) -> dict[str, str]:
         known, view = work.payload.get("video_uri"), await self._views.view(work.job_id)
         newest = None if view is None else view.get("video_uri")
         return {known: newest} if isinstance(known, str) and isinstance(newest, str) and known != newest else {}

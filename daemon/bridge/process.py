@@ -28,7 +28,7 @@ from daemon.bridge.metrics import BridgeMetrics
 from daemon.bridge.plans import daemon_url, nats_url, plans_of, provider_of
 from daemon.bridge.provisioning import ensure_consumer, wait_for_streams
 from daemon.bridge.tools import Pace, Patience, Plan, Tools
-from daemon.bridge.worker import CANCELLED_EVENT, Worker
+from daemon.bridge.worker import CANCELLED_EVENT, BridgeWorker
 from daemon.clock import new_id, now_micros
 from daemon.errors import StartError
 from daemon.http.app import serving
@@ -136,7 +136,7 @@ async def _working(
 ) -> AsyncIterator[Running]:
     subjects = Subjects(settings.nats.prefix)
     tools = await _tools(settings, tuning, subjects, provider, client, running.metrics)
-    worker = Worker(plans, tools, subjects, ack_wait_s=tuning.ack_wait_s, slots=tuning.slots)
+    worker = BridgeWorker(plans, tools, subjects, ack_wait_s=tuning.ack_wait_s, slots=tuning.slots)
     await _subscribe(broker, worker, plans, subjects, tuning)
     readiness = Readiness(lambda ready: log.info("readiness", ready=ready))
     app = bridge_app(broker, client, readiness, running.metrics.registry)
@@ -161,7 +161,7 @@ async def _working(
             log.info("stopped")
 
 
-async def _stop(broker: NatsBroker, worker: Worker) -> None:
+async def _stop(broker: NatsBroker, worker: BridgeWorker) -> None:
     """First no more messages come in, then the work in hand is left: what is given back must not come back to us."""
     await worker.begin_stop()
     for subscriber in broker.subscribers:
@@ -225,7 +225,7 @@ async def _tools(
 
 
 async def _subscribe(
-    broker: NatsBroker, worker: Worker, plans: Mapping[WorkType, Plan], subjects: Subjects, tuning: Tuning
+    broker: NatsBroker, worker: BridgeWorker, plans: Mapping[WorkType, Plan], subjects: Subjects, tuning: Tuning
 ) -> None:
     js = broker.connection.jetstream()
     for work_type in plans:
@@ -247,7 +247,7 @@ async def _subscribe(
     cancelled(worker.job_cancelled)
 
 
-def _taker(worker: Worker, work_type: WorkType) -> Callable[[NatsMessage], Awaitable[None]]:
+def _taker(worker: BridgeWorker, work_type: WorkType) -> Callable[[NatsMessage], Awaitable[None]]:
     """A handler whose only parameter is the message: the frame would read any other from the body."""
 
     async def take(message: NatsMessage) -> None:
@@ -256,7 +256,7 @@ def _taker(worker: Worker, work_type: WorkType) -> Callable[[NatsMessage], Await
     return take
 
 
-async def _sweep(worker: Worker) -> None:
+async def _sweep(worker: BridgeWorker) -> None:
     try:
         await worker.withdraw_abandoned()
     except NatsError as error:

@@ -21,7 +21,7 @@ class OutputUnusableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BridgeReport:
     """The words of one type of work: its status while it runs, and the callbacks that an output becomes, in order."""
 
     kind: str
@@ -65,10 +65,10 @@ def _processed(output: JsonValue) -> Payloads:
     return [drafting, approval]
 
 
-REPORTS: Final[Mapping[WorkType, Report]] = MappingProxyType(
+REPORTS: Final[Mapping[WorkType, BridgeReport]] = MappingProxyType(
     {
-        WorkType.JOB_PROCESS: Report("job.status", (JobState.TRANSCRIBING, JobState.DRAFTING), _processed),
-        WorkType.JOB_RENDER: Report("job.status", (JobState.RENDERING,), _rendered),
+        WorkType.JOB_PROCESS: BridgeReport("job.status", (JobState.TRANSCRIBING, JobState.DRAFTING), _processed),
+        WorkType.JOB_RENDER: BridgeReport("job.status", (JobState.RENDERING,), _rendered),
     }
 )
 """The types of work that a bridge can do."""

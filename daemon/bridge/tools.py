@@ -14,7 +14,7 @@ from daemon.bridge.callbacks import Callbacks
 from daemon.bridge.job_views import FreshInputs, JobViews
 from daemon.bridge.journal import Entry, FencedError, Journal, Phase, Stored
 from daemon.bridge.metrics import BridgeMetrics
-from daemon.bridge.reports import Report
+from daemon.bridge.reports import BridgeReport
 from domain.bridge.predictions import FIRST_WAIT_S, wait_s
 
 log = structlog.get_logger(__name__)
@@ -26,7 +26,7 @@ _CANCEL_TRIES: Final = 5
 class Plan:
     """How one type of work is done."""
 
-    report: Report
+    report: BridgeReport
     model: str
     inputs: JsonObject
     """A template of the prediction's inputs."""

@@ -20,7 +20,7 @@ class MalformedWorkError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class BridgeWork:
     """One dispatch of one piece of work; ``callback_subject`` is as on the wire, ``payload`` is all it came with."""
 
     type: WorkType
@@ -32,7 +32,7 @@ class Work:
     payload: JsonObject
 
 
-def read_work(body: bytes, work_type: WorkType, subjects: Subjects) -> Work:
+def read_work(body: bytes, work_type: WorkType, subjects: Subjects) -> BridgeWork:
     """Raises :class:`MalformedWorkError`."""
     try:
         envelope = json_strict.parse(body)
@@ -43,7 +43,7 @@ def read_work(body: bytes, work_type: WorkType, subjects: Subjects) -> Work:
         raise MalformedWorkError("the body is no envelope with a payload")
     trace_id = envelope.get("trace_id")
     callback_subject = _text(payload, "callback_subject")
-    return Work(
+    return BridgeWork(
         type=work_type,
         work_id=_work_id(payload),
         attempt=_attempt(payload),

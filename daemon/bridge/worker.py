@@ -16,10 +16,10 @@ from nats.errors import Error as NatsError
 
 from contracts.subjects import Subjects, parse_event
 from contracts.values.work import WorkType
-from daemon.bridge.execution import Execution, Interrupt, Outcome
+from daemon.bridge.execution import Execution, ExecutionOutcome, Interrupt
 from daemon.bridge.job_views import is_over
 from daemon.bridge.tools import Plan, Tools, withdraw
-from daemon.bridge.work import MalformedWorkError, Work, read_work
+from daemon.bridge.work import BridgeWork, MalformedWorkError, read_work
 
 log = structlog.get_logger(__name__)
 
@@ -31,18 +31,18 @@ _GIVE_BACK_DELAY_S: Final = 1.0
 
 @dataclass(slots=True)
 class Held:
-    """Work in hand. A redelivery replaces the message: the newest one is the lease."""
+    """BridgeWork in hand. A redelivery replaces the message: the newest one is the lease."""
 
     execution: Execution
     message: NatsMessage
     task: asyncio.Task[None] | None = None
 
     @property
-    def work(self) -> Work:
+    def work(self) -> BridgeWork:
         return self.execution.work
 
 
-class Worker:
+class BridgeWorker:
     """All the work of one bridge. ``slots`` limits how much of each type is in hand."""
 
     def __init__(
@@ -77,7 +77,7 @@ class Worker:
         async with self._room:
             await self._room.wait_for(lambda: self._stopping or self._in_hand()[work_type] < self._slots)
 
-    async def _is_news(self, work: Work, message: NatsMessage) -> bool:
+    async def _is_news(self, work: BridgeWork, message: NatsMessage) -> bool:
         """Whether the message is to be begun with; one for work in hand renews the lease, or takes over."""
         held = self._held.get(work.work_id)
         if held is None:
@@ -148,11 +148,11 @@ class Worker:
             async with self._room:
                 self._room.notify_all()
 
-    async def _settle(self, held: Held, outcome: Outcome) -> None:
+    async def _settle(self, held: Held, outcome: ExecutionOutcome) -> None:
         log.info("work_left", work_id=held.work.work_id, attempt=held.work.attempt, outcome=str(outcome))
-        if outcome in {Outcome.FINISHED, Outcome.CANCELLED, Outcome.SUPERSEDED}:
+        if outcome in {ExecutionOutcome.FINISHED, ExecutionOutcome.CANCELLED, ExecutionOutcome.SUPERSEDED}:
             await _answered(held.message.ack_sync)
-        elif outcome is Outcome.STOPPED:
+        elif outcome is ExecutionOutcome.STOPPED:
             await _answered(held.message.nack)
 
     async def _keep(self, held: Held) -> None:

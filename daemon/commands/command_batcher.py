@@ -15,7 +15,7 @@ import structlog
 
 from domain.backoff import Backoff
 from handlers.commands.command import Command, Reply
-from handlers.commands.command_batch import CarriedOut, Changes, carry_out
+from handlers.commands.command_batch import Changes, ExecutedBatch, execute_commands
 from handlers.effects import Context, Fact
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageConflict
@@ -110,12 +110,14 @@ class ChangeQueue(Generic[C]):
         await self._carry_out(group[:middle])
         await self._carry_out(group[middle:])
 
-    async def _committed(self, commands: Sequence[Command]) -> CarriedOut:
+    async def _committed(self, commands: Sequence[Command]) -> ExecutedBatch:
         """One transaction, repeated after a conflict between daemons. Raises what is not a conflict."""
         backoff = Backoff(first_s=0.005, most_s=0.2)
         for _ in range(_MOST_REPEATS):
             try:
-                return await self._database.write(lambda uow: carry_out(commands, uow, self._context(), self._changes))
+                return await self._database.write(
+                    lambda uow: execute_commands(commands, uow, self._context(), self._changes)
+                )
             except StorageConflict as error:
                 log.info("commands_repeated", commands=len(commands), reason=str(error))
                 await asyncio.sleep(backoff.next_delay_s(random.random()))  # noqa: S311 - jitter, not a secret

@@ -100,7 +100,7 @@ class _Asked(_Call):
     answer: Query
 
 
-class Door:
+class CommandEndpoint:
     """Answers the requests of one service, in a task group that the daemon owns."""
 
     def __init__(

@@ -9,12 +9,11 @@ from daemon.commands.command_endpoint import ChangeRoute, Operation, OperationRo
 from daemon.maintenance.self_heal import SelfHeal
 from daemon.observability.health import HealthCheck
 from daemon.operations.audit import OpsAudit
-from daemon.operations.audited import Audited
+from daemon.operations.audited import AuditedOperation
 from daemon.operations.health_check import HealthCheckOperation
 from daemon.operations.self_heal import SelfHealOperation
-from daemon.operations.table import Operating
-from handlers.change_table import CHANGES
-from handlers.query_table import QUERIES
+from daemon.operations.table import OperationTable
+from handlers.registry import CHANGES, QUERIES
 from storage.engine.database import Database
 
 
@@ -47,11 +46,11 @@ def _route(contract: Contract, operations: Mapping[str, Operation]) -> Route:
 
 
 def operations(
-    health: HealthCheck, audit: OpsAudit, database: Database, healing: SelfHeal, operating: Operating
+    health: HealthCheck, audit: OpsAudit, database: Database, healing: SelfHeal, operating: OperationTable
 ) -> Mapping[str, Operation]:
     """The ops commands by name."""
     return {
         **operating.operations(),
         "health-check": HealthCheckOperation(health, audit),
-        "self-heal": Audited(SelfHealOperation(healing), audit, database),
+        "self-heal": AuditedOperation(SelfHealOperation(healing), audit, database),
     }

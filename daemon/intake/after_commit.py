@@ -14,7 +14,7 @@ from contracts.subjects import Subjects
 from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Readiness
 from daemon.outbox.relay import Relay
-from handlers.effects import Outcome, Settled, Verdict
+from handlers.effects import BatchOutcome, MessageOutcome, Verdict
 from storage.engine.failures import StorageAway
 
 log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ class AfterCommit:
         self._new_id = new_id
         self._is_away = False
 
-    async def committed(self, batch: Sequence[Judged], settled: Settled, seconds: float) -> None:
+    async def committed(self, batch: Sequence[Judged], settled: BatchOutcome, seconds: float) -> None:
         now = self._clock()
         self._relay.wake(settled.lanes)
         self._metrics.batch(batch, settled, seconds=seconds, now=now)
@@ -55,7 +55,7 @@ class AfterCommit:
             if RECEIPT_HEADER in judged.delivery.headers and outcome.verdict is not Verdict.HELD:
                 await self._send_receipt(judged, outcome, now)
 
-    async def _send_receipt(self, judged: Judged, outcome: Outcome, now: int) -> None:
+    async def _send_receipt(self, judged: Judged, outcome: MessageOutcome, now: int) -> None:
         """A plain publish: after a crash the redelivery sends it again."""
         subject = receipt_subject(judged.delivery.headers, self._rules)
         if not isinstance(subject, str):

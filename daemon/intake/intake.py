@@ -24,8 +24,8 @@ from contracts.gate.delivery import Delivery, Judged, Refused
 from contracts.gate.examination import UNKNOWN_KIND
 from daemon.intake.reordering import WaitingRoom
 from domain.backoff import Backoff
-from handlers.batch import INTERNAL, bury_alone, settle
-from handlers.effects import Context, Families, Outcome, Settled, Verdict
+from handlers.batch import INTERNAL, dead_letter_alone, decide_batch
+from handlers.effects import BatchOutcome, Context, Families, MessageOutcome, Verdict
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageConflict
 from storage.unit_of_work import UnitOfWork
@@ -65,16 +65,16 @@ class Gatekeeper(Protocol):
     def judge(self, delivery: Delivery) -> Judged: ...
 
 
-class Work(Protocol):
+class BatchWork(Protocol):
     """What one transaction does."""
 
-    def __call__(self, *, uow: UnitOfWork, context: Context) -> Settled: ...
+    def __call__(self, *, uow: UnitOfWork, context: Context) -> BatchOutcome: ...
 
 
 class Observer(Protocol):
     """Learns what happened, after the commit."""
 
-    async def committed(self, batch: Sequence[Judged], settled: Settled, seconds: float) -> None: ...
+    async def committed(self, batch: Sequence[Judged], settled: BatchOutcome, seconds: float) -> None: ...
     def came_early(self, messages: int) -> None: ...
     def storage_away(self, error: StorageAway) -> None: ...
     def storage_back(self) -> None: ...
@@ -120,7 +120,7 @@ class Intake:
         self._backoff = Backoff(first_s=0.1, most_s=5.0)
 
     async def run(self) -> None:
-        """Work until :meth:`stop`; then finish the batch in hand and return. Raises what the source raises.
+        """BatchWork until :meth:`stop`; then finish the batch in hand and return. Raises what the source raises.
 
         What was taken and not worked on is given back, as is the batch in hand where storage is away.
         """
@@ -189,7 +189,7 @@ class Intake:
         *as_it_stands*: nothing older is outstanding, so that nothing is held for it.
         """
         started = asyncio.get_running_loop().time()
-        work: Work = partial(settle, batch, families=self._families)
+        work: BatchWork = partial(decide_batch, batch, families=self._families)
         try:
             settled = await self._committed(partial(_finally, work) if as_it_stands else work)
         except Exception as cause:  # noqa: BLE001 - whatever the data or our own code raises must not stop intake
@@ -217,20 +217,20 @@ class Intake:
         )
         started = asyncio.get_running_loop().time()
         try:
-            settled = await self._committed(partial(bury_alone, poison, INTERNAL))
+            settled = await self._committed(partial(dead_letter_alone, poison, INTERNAL))
         except Exception:  # it stays in its stream, and the others go on
             log.exception("poison_not_buried", sequence=poison.delivery.sequence)
             await self._source.give_back(poison.delivery, _UNBURIABLE_AGAIN_S)
         else:
             await self._conclude([poison], settled, started)
 
-    async def _committed(self, work: Work) -> Settled | None:
+    async def _committed(self, work: BatchWork) -> BatchOutcome | None:
         """One transaction; repeated after a conflict between daemons, and for as long as storage is away.
 
         None where storage is away and the daemon stops. Raises what is not storage's.
         """
         paused = False
-        settled: Settled | None = None
+        settled: BatchOutcome | None = None
         while settled is None:
             try:
                 settled = await self._database.write(lambda uow: work(uow=uow, context=self._context()))
@@ -255,14 +255,14 @@ class Intake:
         with anyio.move_on_after(self._backoff.next_delay_s(random.random())):  # noqa: S311 - jitter, not a secret
             await self._stopping.wait()
 
-    async def _conclude(self, batch: Sequence[Judged], settled: Settled | None, started: float) -> None:
+    async def _conclude(self, batch: Sequence[Judged], settled: BatchOutcome | None, started: float) -> None:
         """Tell of the commit, then answer: what is durable is acknowledged, whatever telling of it comes to."""
         if settled is None:
             await self._give_back([(judged, 0.0) for judged in batch])
             return
         seconds = asyncio.get_running_loop().time() - started
-        done: list[tuple[Judged, Outcome]] = []
-        held: list[tuple[Judged, Outcome]] = []
+        done: list[tuple[Judged, MessageOutcome]] = []
+        held: list[tuple[Judged, MessageOutcome]] = []
         for judged, outcome in zip(batch, settled.outcomes, strict=True):
             (held if outcome.verdict is Verdict.HELD else done).append((judged, outcome))
         await self._tell(done, settled, seconds)
@@ -272,7 +272,9 @@ class Intake:
         if held:
             await self._answer_held(batch, held, seconds)
 
-    async def _tell(self, answered: Sequence[tuple[Judged, Outcome]], settled: Settled, seconds: float) -> None:
+    async def _tell(
+        self, answered: Sequence[tuple[Judged, MessageOutcome]], settled: BatchOutcome, seconds: float
+    ) -> None:
         if not answered:
             return
         told = [judged for judged, _ in answered]
@@ -282,13 +284,13 @@ class Intake:
             log.exception("after_commit_failed", messages=len(told))
 
     async def _answer_held(
-        self, batch: Sequence[Judged], held: Sequence[tuple[Judged, Outcome]], seconds: float
+        self, batch: Sequence[Judged], held: Sequence[tuple[Judged, MessageOutcome]], seconds: float
     ) -> None:
         """What may wait for older messages is kept for a moment, then given back; the rest is decided as it stands, for
         nothing older can come."""
         clear = await self._clear(batch, [judged.delivery for judged, outcome in held if outcome.hold_s > 0])
         again: list[Judged] = []
-        back: list[tuple[Judged, Outcome]] = []
+        back: list[tuple[Judged, MessageOutcome]] = []
         known = len(self._early)
         for judged, outcome in held:
             if outcome.hold_s > 0 and judged.delivery.sequence in clear:
@@ -296,7 +298,7 @@ class Intake:
             elif not (outcome.hold_s > 0 and self._older is not None and self._early.keep(judged)):
                 back.append((judged, outcome))
         self._observer.came_early(max(0, len(self._early) - known))
-        await self._tell(back, Settled((), (), frozenset()), seconds)
+        await self._tell(back, BatchOutcome((), (), frozenset()), seconds)
         await self._give_back([(judged, outcome.hold_s) for judged, outcome in back])
         if again:
             await self._work_on(again, as_it_stands=True)
@@ -314,5 +316,5 @@ class Intake:
             await self._source.give_back(judged.delivery, delay_s)
 
 
-def _finally(work: Work, *, uow: UnitOfWork, context: Context) -> Settled:
+def _finally(work: BatchWork, *, uow: UnitOfWork, context: Context) -> BatchOutcome:
     return work(uow=uow, context=replace(context, older_outstanding=False))

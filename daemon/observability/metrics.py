@@ -11,7 +11,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from contracts.gate.delivery import Accepted, Judged
-from handlers.effects import Fact, Settled
+from handlers.effects import BatchOutcome, Fact
 
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3600)
@@ -179,7 +179,7 @@ class Metrics:
             registry=registry,
         )
 
-    def batch(self, batch: Sequence[Judged], settled: Settled, *, seconds: float, now: int) -> None:
+    def batch(self, batch: Sequence[Judged], settled: BatchOutcome, *, seconds: float, now: int) -> None:
         """Count one committed batch."""
         outcomes = Tally(
             (judged.kind, outcome.verdict) for judged, outcome in zip(batch, settled.outcomes, strict=True)

@@ -35,7 +35,7 @@ class Operate(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class RequestKey:
     """What makes a request the same request."""
 
     caller: str
@@ -43,11 +43,11 @@ class Key:
     message_id: str
 
     @classmethod
-    def of(cls, command: Command) -> "Key":
+    def of(cls, command: Command) -> "RequestKey":
         return cls(command.principal.owner, command.name, command.message_id)
 
 
-class Audited:
+class AuditedOperation:
     """An operation with its record. What changes something is carried out once, however often the request comes."""
 
     def __init__(self, operate: Operate, audit: OpsAudit, database: Database) -> None:
@@ -61,7 +61,7 @@ class Audited:
         if not _changes(command):
             await self._database.write(lambda uow: uow.ops_runs.start(run))
             return await self._carry_out(command, run)
-        async with self._turns.of(Key.of(command)):
+        async with self._turns.of(RequestKey.of(command)):
             first = await self._database.write(lambda uow: _begin(uow, run, command))
             if first is not None:
                 return await self._answer_again(command, run, first)
@@ -97,7 +97,7 @@ class Audited:
 
     async def _remember(self, command: Command, reply: Reply) -> None:
         first = FirstAnswer(command.payload_hash, reply.status, reply.result)
-        key = Key.of(command)
+        key = RequestKey.of(command)
         try:
             await self._database.write(
                 lambda uow: uow.command_log.remember(
@@ -126,10 +126,10 @@ class _Turns:
     """Requests with one key one after the other."""
 
     def __init__(self) -> None:
-        self._held: dict[Key, tuple[asyncio.Lock, int]] = {}
+        self._held: dict[RequestKey, tuple[asyncio.Lock, int]] = {}
 
     @asynccontextmanager
-    async def of(self, key: Key) -> AsyncIterator[None]:
+    async def of(self, key: RequestKey) -> AsyncIterator[None]:
         lock, waiting = self._held.get(key, (asyncio.Lock(), 0))
         self._held[key] = (lock, waiting + 1)
         try:
@@ -148,7 +148,7 @@ def _changes(command: Command) -> bool:
 
 def _begin(uow: UnitOfWork, run: NewRun, command: Command) -> FirstAnswer | None:
     uow.ops_runs.start(run)
-    key = Key.of(command)
+    key = RequestKey.of(command)
     return uow.command_log.find(caller=key.caller, command=key.command, message_id=key.message_id)
 
 

@@ -26,7 +26,7 @@ from daemon.operations.runs import RunFailed, RunLost, Runs, hold
 from daemon.transactions import patiently
 from handlers.batch import INTERNAL
 from handlers.commands.command import Command, Reply, payload_of, refuse
-from handlers.dead_letters.imports import Report, Taken, record_delivery, report_of, take_poison, take_records
+from handlers.dead_letters.imports import ImportReport, Taken, record_delivery, report_of, take_poison, take_records
 from handlers.effects import Context, Fact, Families
 from storage.engine.database import Database
 from storage.journal.ops_runs import SUCCEEDED, NewRun, Run
@@ -152,7 +152,7 @@ class Importer:
         finally:
             draft.unlink(missing_ok=True)
 
-    def _finish(self, uow: UnitOfWork, run_id: str, report: Report) -> None:
+    def _finish(self, uow: UnitOfWork, run_id: str, report: ImportReport) -> None:
         context = self._context()
         hold(uow, run_id, daemon=context.daemon_id)
         uow.ops_runs.finish(run_id, status=SUCCEEDED, ended_at=context.now, result=report.as_json())
@@ -160,8 +160,8 @@ class Importer:
     # -- one batch
 
     async def take(
-        self, run: Run, looks: JsonObject, lines: Sequence[int], batch: Sequence[Judged], report: Report
-    ) -> Report:
+        self, run: Run, looks: JsonObject, lines: Sequence[int], batch: Sequence[Judged], report: ImportReport
+    ) -> ImportReport:
         """Settle a batch together with how far the import has come; the report after it."""
         try:
             return await self._commit(run, looks, lines, report, partial(self._settle, batch))
@@ -186,10 +186,10 @@ class Importer:
         run: Run,
         looks: JsonObject,
         lines: Sequence[int],
-        report: Report,
+        report: ImportReport,
         take: Callable[[UnitOfWork, Context], Taken],
-    ) -> Report:
-        def write(uow: UnitOfWork) -> tuple[Taken, Report]:
+    ) -> ImportReport:
+        def write(uow: UnitOfWork) -> tuple[Taken, ImportReport]:
             context = self._context()
             hold(uow, run.run_id, daemon=context.daemon_id)
             taken = take(uow, context)
@@ -211,7 +211,9 @@ class Importer:
 class _Passage:
     """One way through a file."""
 
-    def __init__(self, importer: Importer, run: Run, wanted: ImportLegacy, looks: JsonObject, report: Report) -> None:
+    def __init__(
+        self, importer: Importer, run: Run, wanted: ImportLegacy, looks: JsonObject, report: ImportReport
+    ) -> None:
         self._importer = importer
         self._run = run
         self._wanted = wanted
@@ -270,7 +272,7 @@ def _looks(file: Path, *, own: bool) -> JsonObject:
     return {"bytes": found.st_size, "modified_ns": 0 if own else found.st_mtime_ns}
 
 
-def _counts(report: Report) -> JsonObject:
+def _counts(report: ImportReport) -> JsonObject:
     told = report.as_json()
     return {name: told[name] for name in ("read", "written", "skipped", "refused")}
 

@@ -31,7 +31,7 @@ Work: TypeAlias = Callable[[Run], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class RunWorker:
     """Who works on the runs of an operation; ``resumable`` where another daemon can go on with one."""
 
     work: Work
@@ -67,10 +67,10 @@ class Runs:
         self._daemon_id = daemon_id
         self._clock = clock
         self._interval_s = interval_s
-        self._workers: dict[str, Worker] = {}
+        self._workers: dict[str, RunWorker] = {}
         self._begun: asyncio.Queue[str] = asyncio.Queue()
 
-    def employ(self, workers: Mapping[str, Worker]) -> None:
+    def employ(self, workers: Mapping[str, RunWorker]) -> None:
         """Who works on which operation's runs."""
         self._workers.update(workers)
 

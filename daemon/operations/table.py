@@ -11,7 +11,7 @@ from contracts.subjects import Subjects
 from daemon.commands.command_endpoint import Operation
 from daemon.intake.gate_factory import import_rules, make_gate
 from daemon.operations.audit import OpsAudit
-from daemon.operations.audited import Audited, AuditedQuery, Operate
+from daemon.operations.audited import AuditedOperation, AuditedQuery, Operate
 from daemon.operations.backup import OPERATION as BACKUP
 from daemon.operations.backup import BackupOperation, Backups
 from daemon.operations.dead_letters import DeadLettersOperation
@@ -22,10 +22,10 @@ from daemon.operations.prune import PruneOperation, Pruner, PruneTerms
 from daemon.operations.replay_failed import ReplayAbortOperation, ReplayFailedOperation
 from daemon.operations.replaying import OPERATION as REPLAY_FAILED
 from daemon.operations.replaying import Replaying
-from daemon.operations.runs import Runs, Worker
+from daemon.operations.runs import Runs, RunWorker
 from daemon.settings.model import Settings
 from handlers.effects import Context, Fact
-from handlers.family_table import FAMILIES
+from handlers.registry import FAMILIES
 from handlers.replays.run_queries import list_runs, replay_status
 from storage.engine.database import Database
 from storage.journal.retention import INBOX
@@ -36,7 +36,7 @@ DEAD_LETTERS: Final = "dead-letters"
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class OperationContext:
     """What operations stand on."""
 
     settings: Settings
@@ -51,10 +51,10 @@ class Ground:
     count: Callable[[Sequence[Fact]], None]
 
 
-class Operating:
+class OperationTable:
     """The operations of one daemon, and the runs that go on after they were answered."""
 
-    def __init__(self, ground: Ground, audit: OpsAudit) -> None:
+    def __init__(self, ground: OperationContext, audit: OpsAudit) -> None:
         self._ground = ground
         self._audit = audit
         database, daemon_id, clock = ground.database, ground.daemon_id, ground.clock
@@ -71,14 +71,14 @@ class Operating:
         )
         pruner = Pruner(database, _prune_terms(ground.settings), daemon_id=daemon_id, clock=clock)
         # A corrected body is a replay of one.
-        replaying = Worker(self._replaying.work, resumable=True)
+        replaying = RunWorker(self._replaying.work, resumable=True)
         self._runs.employ(
             {
                 REPLAY_FAILED: replaying,
                 DEAD_LETTERS: replaying,
-                IMPORT: Worker(self._make_importer().work, resumable=True),
-                PRUNE: Worker(pruner.work, resumable=False),
-                BACKUP: Worker(self._backups.work, resumable=False),
+                IMPORT: RunWorker(self._make_importer().work, resumable=True),
+                PRUNE: RunWorker(pruner.work, resumable=False),
+                BACKUP: RunWorker(self._backups.work, resumable=False),
             }
         )
 
@@ -98,7 +98,7 @@ class Operating:
     def operations(self) -> Mapping[str, Operation]:
         """The operations by name, each with its record."""
         database = self._ground.database
-        return {name: Audited(operate, self._audit, database) for name, operate in self._unrecorded().items()}
+        return {name: AuditedOperation(operate, self._audit, database) for name, operate in self._unrecorded().items()}
 
     def _unrecorded(self) -> Mapping[str, Operate]:
         ground = self._ground
@@ -119,7 +119,7 @@ class Operating:
         return [self._runs.run]
 
 
-def _import_terms(ground: Ground) -> ImportTerms:
+def _import_terms(ground: OperationContext) -> ImportTerms:
     imports = ground.settings.imports
     return ImportTerms(imports.enabled, imports.dir, ground.subjects.assets_bucket, ground.settings.daemon.state_dir)
 

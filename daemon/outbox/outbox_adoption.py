@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 _NAME: Final = "daemon-id"
 
 
-async def inherit_outbox(database: Database, state_dir: Path, daemon_id: str) -> None:
+async def adopt_outbox(database: Database, state_dir: Path, daemon_id: str) -> None:
     """Adopt the rows of the daemon that ran here before, and leave our own id for the next one.
 
     Raises :class:`storage.engine.failures.StorageAway`, ``OSError``.

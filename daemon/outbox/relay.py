@@ -18,7 +18,7 @@ import structlog
 from msgspec import Struct
 
 from adapters.errors import AdapterError
-from adapters.nats.outgoing import Outcome, Outgoing, Published
+from adapters.nats.outgoing import Outgoing, Published, PublishStatus
 from adapters.nats.status_bucket import Publisher
 from daemon.observability.metrics import Metrics
 from domain.backoff import Backoff
@@ -39,7 +39,7 @@ FindMessages: TypeAlias = Callable[[str, str, frozenset[str], int], Awaitable[Ma
 that the stream holds."""
 
 
-class Sent(Struct, frozen=True):
+class SentMessage(Struct, frozen=True):
     """What became of one row: ``sequence`` where the stream has it, None where nobody knows."""
 
     message: OutboxMessage
@@ -56,7 +56,7 @@ class LaneKeeper(Protocol):
         """Called before anything is published; raises where nothing may be published yet."""
         ...
 
-    def settle(self, sent: Sequence[Sent], uow: UnitOfWork) -> None:
+    def settle(self, sent: Sequence[SentMessage], uow: UnitOfWork) -> None:
         """Called in the transaction that notes what became of rows."""
         ...
 
@@ -77,21 +77,21 @@ class _Round:
     confirmed: list[int] = field(default_factory=list)
     unknown: list[int] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[SentMessage] = field(default_factory=list)
     obstacle: str | None = None
 
     def note(self, row: OutboxRow, answer: Published) -> None:
         match answer.outcome:
-            case Outcome.STORED | Outcome.DUPLICATE:
+            case PublishStatus.STORED | PublishStatus.DUPLICATE:
                 self.confirmed.append(row.position)
-                self.sent.append(Sent(row.message, answer.sequence, row.created_at))
-            case Outcome.REFUSED:
+                self.sent.append(SentMessage(row.message, answer.sequence, row.created_at))
+            case PublishStatus.REFUSED:
                 self.refused[row.position] = answer.reason
-            case Outcome.UNKNOWN:
+            case PublishStatus.UNKNOWN:
                 self.unknown.append(row.position)
-                self.sent.append(Sent(row.message, None, row.created_at))
+                self.sent.append(SentMessage(row.message, None, row.created_at))
                 self.obstacle = self.obstacle or answer.reason
-            case Outcome.UNAVAILABLE:
+            case PublishStatus.UNAVAILABLE:
                 self.obstacle = self.obstacle or answer.reason
 
 
@@ -197,7 +197,7 @@ class Relay:
         there = await self._already_there(lane, rows)
         for row in rows:
             if row.position in there:
-                done.note(row, Published(Outcome.DUPLICATE, there[row.position]))
+                done.note(row, Published(PublishStatus.DUPLICATE, there[row.position]))
         to_send = [row for row in rows if row.position not in there]
         published = await self._publisher.publish(lane, [_outgoing(row) for row in to_send])
         for row, answer in zip(to_send, published, strict=True):

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from adapters.nats.streams.stored_messages import delete_message, message_at, sequence_of_message
 from contracts import subjects
 from contracts.subjects import Family, Subjects
-from daemon.outbox.relay import Sent
+from daemon.outbox.relay import SentMessage
 from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 from storage.work.work import WorkMessage
@@ -63,10 +63,10 @@ class WorkLane:
             self._nc, self._stream, subject, removal.message_id, not_before=removal.not_before
         )
 
-    def settle(self, sent: Sequence[Sent], uow: UnitOfWork) -> None:
+    def settle(self, sent: Sequence[SentMessage], uow: UnitOfWork) -> None:
         """Note where messages lie; those that are no longer their work's are to be removed."""
         uow.work.note([self._message(each) for each in sent], now=self._clock())
 
-    def _message(self, sent: Sent) -> WorkMessage:
+    def _message(self, sent: SentMessage) -> WorkMessage:
         work_type = subjects.rest_of(self._names.bare(sent.message.subject) or "")
         return WorkMessage(sent.message.message_id, work_type, sent.sequence, sent.written_at)

@@ -139,7 +139,7 @@ class Draft(Struct, frozen=True):
     blocks: Sequence[BlockFacts]
 
 
-class AcceptedReport(Struct, frozen=True):
+class AcceptedCallback(Struct, frozen=True):
     """What an accepted callback changes. Scenes of the storyboard replace those of the same number."""
 
     decision: Decision
@@ -148,8 +148,8 @@ class AcceptedReport(Struct, frozen=True):
     draft: Draft | None = None
 
 
-ReportRuling: TypeAlias = AcceptedReport | Held | Problem
-ReportOutcome: TypeAlias = AcceptedReport | Duplicate | Held | Problem
+ReportRuling: TypeAlias = AcceptedCallback | Held | Problem
+ReportOutcome: TypeAlias = AcceptedCallback | Duplicate | Held | Problem
 
 
 def decide_report(
@@ -197,7 +197,7 @@ def decide_reports(
     for each in incoming:
         job, says = current.get(each.job_id), newest.get(each.job_id)
         outcome = _decide_next(each, job, accepted, each.job_id in waiting, terms, says)
-        if isinstance(outcome, AcceptedReport):
+        if isinstance(outcome, AcceptedCallback):
             current[each.job_id] = outcome.decision.job
             if outcome.draft is not None:
                 newest[each.job_id] = outcome.draft.blocks
@@ -241,7 +241,7 @@ def _older_could_help(job: Job, report: JobReport) -> bool:
 
 def _accept(
     job: Job, report: JobReport, signal: Signal | None, by: By, terms: Terms, newest: Sequence[BlockFacts] | None
-) -> AcceptedReport:
+) -> AcceptedCallback:
     made = report.artifacts
     draft = _draft(job, made, terms, newest)
     reported = replace(
@@ -259,8 +259,8 @@ def _accept(
     before = unchanged(reported, _NO_CONTENT)
     decision = touched(before, by) if signal is None else moved(before, signal, by, _details(report, reported))
     if made is None:
-        return AcceptedReport(decision)
-    return AcceptedReport(decision, _transcript(made), made.storyboard or (), draft)
+        return AcceptedCallback(decision)
+    return AcceptedCallback(decision, _transcript(made), made.storyboard or (), draft)
 
 
 def _details(report: JobReport, job: Job) -> JsonObject:

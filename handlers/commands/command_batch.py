@@ -19,25 +19,25 @@ from storage.unit_of_work import UnitOfWork
 _OK: Final = 200
 
 
-class Board(Protocol):
+class Aggregates(Protocol):
     """Things of one sort while a transaction's commands decide on them: each is there once, as the last decision left
     it."""
 
-    def __init__(self, desk: "Desk") -> None: ...
+    def __init__(self, batch: "CommandBatch") -> None: ...
 
     def load(self) -> None:
         """Read all that is wanted, in one go."""
         ...
 
     def write(self) -> None:
-        """Write all that was decided, and put what is to be told on the desk."""
+        """Write all that was decided, and add the messages that tell of it to the batch."""
         ...
 
 
-B = TypeVar("B", bound=Board)
+B = TypeVar("B", bound=Aggregates)
 
 
-class Desk:
+class CommandBatch:
     """What the commands of one transaction share."""
 
     def __init__(self, uow: UnitOfWork, context: Context) -> None:
@@ -46,42 +46,42 @@ class Desk:
         self.outbox: Final[list[OutboxMessage]] = []
         self.facts: Final[list[Fact]] = []
         self.lanes: Final[set[str]] = set()
-        self._boards: Final[dict[type[Board], Board]] = {}
+        self._aggregates: Final[dict[type[Aggregates], Aggregates]] = {}
 
-    def board(self, kind: type[B]) -> B:
-        """The one board of its kind."""
-        known = self._boards.get(kind)
+    def aggregates(self, kind: type[B]) -> B:
+        """The one set of its kind."""
+        known = self._aggregates.get(kind)
         if not isinstance(known, kind):
-            known = self._boards[kind] = kind(self)
+            known = self._aggregates[kind] = kind(self)
         return known
 
     def load(self) -> None:
-        """Read what all commands want. In one order of boards, so that two daemons never wait in a circle."""
-        for kind in sorted(self._boards, key=lambda kind: kind.__name__):
-            self._boards[kind].load()
+        """Read what all commands want. In one order of aggregates, so that two daemons never wait in a circle."""
+        for kind in sorted(self._aggregates, key=lambda kind: kind.__name__):
+            self._aggregates[kind].load()
 
     def write(self) -> None:
-        """Have the boards write. They are let go of: a desk and its boards know each other, and all that is on them
-        would wait for the collector."""
-        for board in self._boards.values():
-            board.write()
-        self._boards.clear()
+        """Write what was decided. The aggregates are dropped afterwards: they and the batch refer to each other, and
+        would stay in memory until the garbage collector runs."""
+        for aggregates in self._aggregates.values():
+            aggregates.write()
+        self._aggregates.clear()
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangeHandler:
     """One command: what it wants to be loaded, and its decision once that is there."""
 
-    wants: Callable[[Command, Desk], None]
-    decide: Callable[[Command, Desk], Reply]
+    wants: Callable[[Command, CommandBatch], None]
+    decide: Callable[[Command, CommandBatch], Reply]
 
 
-Changes: TypeAlias = Mapping[str, Change]
+Changes: TypeAlias = Mapping[str, ChangeHandler]
 """Command -> how it is carried out."""
 
 
 @dataclass(frozen=True, slots=True)
-class CarriedOut:
+class ExecutedBatch:
     """What one committed batch of commands came to: a reply for each, in order."""
 
     replies: Sequence[Reply]
@@ -89,31 +89,35 @@ class CarriedOut:
     lanes: frozenset[str]
 
 
-def carry_out(commands: Sequence[Command], uow: UnitOfWork, context: Context, changes: Changes) -> CarriedOut:
+def execute_commands(commands: Sequence[Command], uow: UnitOfWork, context: Context, changes: Changes) -> ExecutedBatch:
     """Decide and write *commands* inside the caller's transaction.
 
     Nothing in memory may change here: the transaction can still fail. Raises whatever a decision or the database
     raises; the caller then rolls back and halves, waits or repeats.
     """
     known = uow.command_log.find_all(sorted({_key(command) for command in commands}))
-    desk = Desk(uow, context)
+    batch = CommandBatch(uow, context)
     for command in commands:
         if _key(command) not in known:
-            changes[command.name].wants(command, desk)
-    desk.load()
+            changes[command.name].wants(command, batch)
+    batch.load()
     fresh: dict[CommandKey, FirstAnswer] = {}
     replies: list[Reply] = []
     for command in commands:
         key = _key(command)
-        replies.append(_reply(command, known.get(key) or fresh.get(key), desk, changes, fresh))
-    desk.write()
-    uow.outbox.add(desk.outbox, owner=context.daemon_id, now=context.now)
+        replies.append(_reply(command, known.get(key) or fresh.get(key), batch, changes, fresh))
+    batch.write()
+    uow.outbox.add(batch.outbox, owner=context.daemon_id, now=context.now)
     uow.command_log.remember_all(fresh, now=context.now)
-    return CarriedOut(replies, desk.facts, frozenset(desk.lanes.union(message.lane for message in desk.outbox)))
+    return ExecutedBatch(replies, batch.facts, frozenset(batch.lanes.union(message.lane for message in batch.outbox)))
 
 
 def _reply(
-    command: Command, first: FirstAnswer | None, desk: Desk, changes: Changes, fresh: dict[CommandKey, FirstAnswer]
+    command: Command,
+    first: FirstAnswer | None,
+    batch: CommandBatch,
+    changes: Changes,
+    fresh: dict[CommandKey, FirstAnswer],
 ) -> Reply:
     """The first answer again where there is one; else the decision, which is remembered where it took effect."""
     if first is not None:
@@ -121,7 +125,7 @@ def _reply(
             return refuse(CONFLICT)
         return Reply(_OK, first.result, replayed=True)
     try:
-        reply = changes[command.name].decide(command, desk)
+        reply = changes[command.name].decide(command, batch)
     except Refusal as refusal:
         return refuse(refusal.problem)
     if reply.problem is None:

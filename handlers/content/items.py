@@ -17,7 +17,7 @@ from domain.content import items as rules
 from domain.content.items import Item, ItemDecision
 from domain.work.work import GAVE_UP, By, Failure, Overdue
 from handlers.effects import Context, Effects
-from handlers.work.callbacks import Report, decide_in_order, reports_of
+from handlers.work.callbacks import CallbackReport, decide_in_order, reports_of
 from handlers.work.dispatch import Order, finish, give_up, hand_out, in_hand, start
 from storage.engine.failure_text import failure_text
 from storage.journal.outbox import OutboxMessage
@@ -96,13 +96,13 @@ def _order(decision: ItemDecision, row: FeedItem) -> Order | None:
 def take_item_results(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
     """``item.result``: the first one analyses its item; an item has one analysis."""
     reports = reports_of(group)
-    desk = ItemDesk({report.subject_id for report in reports}, uow, context)
-    effects = decide_in_order(reports, desk.take_result, uow, context)
-    effects.outbox += desk.write()
+    recorder = ItemRecorder({report.subject_id for report in reports}, uow, context)
+    effects = decide_in_order(reports, recorder.take_result, uow, context)
+    effects.outbox += recorder.write()
     return effects
 
 
-class ItemDesk:
+class ItemRecorder:
     """Items under decision in one transaction, locked; what was decided is written together by :meth:`write`."""
 
     def __init__(self, item_ids: Iterable[str], uow: UnitOfWork, context: Context) -> None:
@@ -116,7 +116,7 @@ class ItemDesk:
         self._finished: list[str] = []
         self._given_up: list[str] = []
 
-    def take_result(self, report: Report) -> Problem | None:
+    def take_result(self, report: CallbackReport) -> Problem | None:
         """A worker's analysis."""
         item = self._items.get(report.subject_id)
         if item is None:

@@ -19,7 +19,7 @@ from domain.content.publications import PublicationDecision, PublicationRuling, 
 from domain.work.work import GAVE_UP, UNEXPLAINED, By, Failure, Overdue
 from handlers.content.ideas_and_scripts import scripts_for_work
 from handlers.effects import Context, Effects
-from handlers.work.callbacks import Report, decide_in_order, reports_of
+from handlers.work.callbacks import CallbackReport, decide_in_order, reports_of
 from handlers.work.dispatch import Order, finish, give_up, hand_out, in_hand, start
 from storage.engine.failure_text import failure_text, read_failure
 from storage.journal.outbox import OutboxMessage
@@ -37,20 +37,20 @@ def take_schedules(group: Sequence[Accepted], uow: UnitOfWork, context: Context)
     later = [index for index, accepted in enumerate(group) if index != first[_said(accepted).post_id]]
     known = [index for post_id, index in first.items() if post_id not in added]
     effects = Effects()
-    desk = PublicationDesk.locked([_said(group[index]).post_id for index in known + later], uow, context)
+    recorder = PublicationRecorder.locked([_said(group[index]).post_id for index in known + later], uow, context)
     for index in sorted(known + later):
-        if (objection := desk.reschedule(group[index])) is not None:
+        if (objection := recorder.reschedule(group[index])) is not None:
             effects.refused[index] = objection
-    desk.write()
+    recorder.write()
     return effects
 
 
 def take_publish_results(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
     """``publish.result``: published, failed for good, or failed and to be tried again later."""
     reports = reports_of(group)
-    desk = PublicationDesk.locked([report.subject_id for report in reports], uow, context)
-    effects = decide_in_order(reports, desk.take_result, uow, context)
-    effects.outbox += desk.write()
+    recorder = PublicationRecorder.locked([report.subject_id for report in reports], uow, context)
+    effects = decide_in_order(reports, recorder.take_result, uow, context)
+    effects.outbox += recorder.write()
     return effects
 
 
@@ -65,15 +65,15 @@ def send_due(
         rows = uow.publications.lock_due(now=context.now, limit=limit, without=without)
     else:
         rows = list(uow.publications.lock([only]).values())
-    desk = PublicationDesk(rows, uow, context)
+    recorder = PublicationRecorder(rows, uow, context)
     for row in rows:
-        desk.dispatch(row.post_id)
-    messages = desk.write()
+        recorder.dispatch(row.post_id)
+    messages = recorder.write()
     uow.outbox.add(messages, owner=context.daemon_id, now=context.now)
     return messages
 
 
-class PublicationDesk:
+class PublicationRecorder:
     """Publications under decision in one transaction, locked; :meth:`write` writes all that was decided."""
 
     def __init__(self, rows: Sequence[Publication], uow: UnitOfWork, context: Context) -> None:
@@ -89,7 +89,7 @@ class PublicationDesk:
         self._given_up: list[str] = []
 
     @classmethod
-    def locked(cls, post_ids: Sequence[str], uow: UnitOfWork, context: Context) -> "PublicationDesk":
+    def locked(cls, post_ids: Sequence[str], uow: UnitOfWork, context: Context) -> "PublicationRecorder":
         return cls(list(uow.publications.lock(sorted(set(post_ids))).values()), uow, context)
 
     def reschedule(self, accepted: Accepted) -> Problem | None:
@@ -105,7 +105,7 @@ class PublicationDesk:
         self._store(ruling)
         return None
 
-    def take_result(self, report: Report) -> Problem | None:
+    def take_result(self, report: CallbackReport) -> Problem | None:
         """What the publisher says."""
         standing, result = self._standings.get(report.subject_id), report.payload
         if standing is None or not isinstance(result, PublishResult):

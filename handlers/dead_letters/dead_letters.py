@@ -14,7 +14,7 @@ IMPORT_STREAM: Final = "import"
 """Where records of imports come from. Their sequence is made of what they say, so that a second import finds them."""
 
 
-def bury(refused: Sequence[Refused], uow: UnitOfWork, context: Context) -> list[OutboxMessage]:
+def record_dead_letters(refused: Sequence[Refused], uow: UnitOfWork, context: Context) -> list[OutboxMessage]:
     """Keep *refused* as dead letters; answers the messages that tell of them. A delivery that meets another one of the
     same message (in this batch, or in that of a daemon that was too slow) finds its row and tells nothing again."""
     if refused and refused[0].delivery.stream == IMPORT_STREAM:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from contracts import subjects
 from contracts.errors import JsonObject, JsonValue, Problem
 from contracts.gate.delivery import Accepted, Delivery, Judged
-from handlers.batch import bury_alone, settle
+from handlers.batch import dead_letter_alone, decide_batch
 from handlers.dead_letters.dead_letters import IMPORT_STREAM
-from handlers.effects import Context, Fact, Families, Outcome, Verdict
+from handlers.effects import Context, Fact, Families, MessageOutcome, Verdict
 from storage.unit_of_work import UnitOfWork
 
 PLACE_HEADER = "Headgate-Import"
@@ -37,7 +37,7 @@ def record_delivery(kind: str, body: bytes, *, source: str, line: int, started_a
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ImportReport:
     """How far an import has come: ``read = written + skipped + refused``."""
 
     read: int = 0
@@ -56,13 +56,13 @@ class Report:
         }
 
     @classmethod
-    def from_json(cls, told: JsonObject) -> "Report":
+    def from_json(cls, told: JsonObject) -> "ImportReport":
         counts = {name: int(str(told[name])) for name in ("read", "written", "skipped", "refused")}
         errors = told["errors"]
         listed = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
         return cls(**counts, errors=listed)
 
-    def with_outcomes(self, lines: Sequence[int], outcomes: Sequence[Outcome]) -> "Report":
+    def with_outcomes(self, lines: Sequence[int], outcomes: Sequence[MessageOutcome]) -> "ImportReport":
         """With what became of the records of *lines*."""
         verdicts = [outcome.verdict for outcome in outcomes]
         refused = [(line, each.error) for line, each in zip(lines, outcomes, strict=True) if each.error is not None]
@@ -75,7 +75,7 @@ class Report:
             errors=[*self.errors, *(_error(*each) for each in refused)][:MOST_ERRORS],
         )
 
-    def with_unreadable(self, line: int, why: Problem) -> "Report":
+    def with_unreadable(self, line: int, why: Problem) -> "ImportReport":
         """With a record that could not even be read as far as its end."""
         errors = [*self.errors, _error(line, why.as_json())][:MOST_ERRORS]
         return replace(self, read=self.read + 1, refused=self.refused + 1, errors=errors)
@@ -89,19 +89,19 @@ def _error(line: int, error: JsonObject) -> JsonObject:
 class Taken:
     """What became of some records, and what follows from it."""
 
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[MessageOutcome]
     facts: Sequence[Fact]
     lanes: frozenset[str]
 
 
 def take_records(batch: Sequence[Judged], uow: UnitOfWork, context: Context, families: Families) -> Taken:
     """Decide on records in their order. Those that can only be decided after others of the batch come after them."""
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, MessageOutcome] = {}
     facts: list[Fact] = []
     lanes: set[str] = set()
     waiting = list(range(len(batch)))
     while waiting:
-        settled = settle([batch[index] for index in waiting], uow, context, families)
+        settled = decide_batch([batch[index] for index in waiting], uow, context, families)
         facts += settled.facts
         lanes |= settled.lanes
         decided = dict(zip(waiting, settled.outcomes, strict=True))
@@ -114,11 +114,11 @@ def take_records(batch: Sequence[Judged], uow: UnitOfWork, context: Context, fam
 
 def take_poison(judged: Judged, cause: Problem, uow: UnitOfWork, context: Context) -> Taken:
     """Dead-letter the one record that no transaction survives."""
-    settled = bury_alone(judged, cause, uow, context)
+    settled = dead_letter_alone(judged, cause, uow, context)
     return Taken(settled.outcomes, settled.facts, settled.lanes)
 
 
-def _keep_keys(batch: Sequence[Judged], outcomes: Sequence[Outcome], uow: UnitOfWork) -> None:
+def _keep_keys(batch: Sequence[Judged], outcomes: Sequence[MessageOutcome], uow: UnitOfWork) -> None:
     uow.inbox.keep(
         [
             (judged.kind, judged.message_id)
@@ -128,6 +128,6 @@ def _keep_keys(batch: Sequence[Judged], outcomes: Sequence[Outcome], uow: UnitOf
     )
 
 
-def report_of(stored: JsonValue) -> Report:
+def report_of(stored: JsonValue) -> ImportReport:
     """The report that a run has so far; an empty one where it has none."""
-    return Report.from_json(stored) if isinstance(stored, dict) else Report()
+    return ImportReport.from_json(stored) if isinstance(stored, dict) else ImportReport()

@@ -3,7 +3,7 @@
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.gate.delivery import Accepted, Delivery, Judged, Lineage, Refused
 from contracts.gate.examination import UNKNOWN_KIND
-from handlers.dead_letters.dead_letters import bury
+from handlers.dead_letters.dead_letters import record_dead_letters
 from handlers.effects import Context
 from handlers.replays.replays import open_again
 from storage.journal.outbox import OutboxMessage
@@ -21,7 +21,7 @@ def keep_given_up(delivery: Delivery, judged: Judged | None, uow: UnitOfWork, co
     if isinstance(judged, Accepted) and _was_taken(judged, uow):
         return []
     why = given_up_after(delivery.delivered)
-    messages = bury([_refused(delivery, judged, why)], uow, context)
+    messages = record_dead_letters([_refused(delivery, judged, why)], uow, context)
     uow.outbox.add(messages, owner=context.daemon_id, now=context.now)
     return messages
 

@@ -9,11 +9,11 @@ from contracts.gate.delivery import Accepted
 from contracts.payloads.callbacks import Block, BlockType, JobStatus
 from domain.documents.instructions import BlockFacts, validate
 from domain.jobs.job import Job
-from domain.jobs.job_callbacks import AcceptedReport, Draft, Incoming, SceneFacts, Terms, Transcript, decide_reports
+from domain.jobs.job_callbacks import AcceptedCallback, Draft, Incoming, SceneFacts, Terms, Transcript, decide_reports
 from domain.work.work import Arrival, By, Duplicate, Held
 from handlers.effects import Context, Effects, Fact
-from handlers.jobs.job_recorder import JobWriter
-from handlers.work.callbacks import Report, reports_of
+from handlers.jobs.job_recorder import JobRecorder
+from handlers.work.callbacks import CallbackReport, reports_of
 from storage.jobs.ports import InstructionVersion, VersionKey
 from storage.journal.callback_events import CallbackEvent
 from storage.unit_of_work import UnitOfWork
@@ -35,7 +35,7 @@ def take_job_reports(group: Sequence[Accepted], uow: UnitOfWork, context: Contex
     effects = Effects()
     taking = _Taking(jobs, uow, context)
     for index, (report, outcome) in enumerate(zip(reports, outcomes, strict=True)):
-        if isinstance(outcome, AcceptedReport):
+        if isinstance(outcome, AcceptedCallback):
             taking.accept(report, outcome)
         elif isinstance(outcome, Duplicate):
             effects.repeated.add(index)
@@ -47,7 +47,7 @@ def take_job_reports(group: Sequence[Accepted], uow: UnitOfWork, context: Contex
     return effects
 
 
-def _incoming(report: Report, context: Context) -> Incoming:
+def _incoming(report: CallbackReport, context: Context) -> Incoming:
     accepted, payload = report.accepted, report.payload
     assert isinstance(payload, JobStatus)  # noqa: S101 - the registry ties the model to the kind
     arrival = Arrival(accepted.delivery.stored_at, context.now, context.older_outstanding, context.work.reorder_s)
@@ -84,14 +84,14 @@ class _Taking:
         self._uow = uow
         self._context = context
         self._jobs = dict(jobs)
-        self._writer = JobWriter(uow, context)
+        self._writer = JobRecorder(uow, context)
         self._events: list[CallbackEvent] = []
         self._transcripts: list[tuple[str, Transcript]] = []
         self._scenes: defaultdict[str, list[SceneFacts]] = defaultdict(list)
         self._versions: list[InstructionVersion] = []
         self._cost = 0
 
-    def accept(self, report: Report, outcome: AcceptedReport) -> None:
+    def accept(self, report: CallbackReport, outcome: AcceptedCallback) -> None:
         decision, job_id = outcome.decision, report.subject_id
         before = self._jobs[job_id]
         self._writer.take(before, decision, report.accepted.trace_id)

@@ -13,20 +13,20 @@ from domain.jobs.job import Decision, Job
 from domain.jobs.job_commands import NewJob, RetryIds, Ruling
 from domain.work.work import By
 from handlers.commands.command import NOT_FOUND, Command, Reply, payload_of, refuse
-from handlers.commands.command_batch import Change, Desk
-from handlers.jobs.job_recorder import JobWriter
+from handlers.commands.command_batch import ChangeHandler, CommandBatch
+from handlers.jobs.job_recorder import JobRecorder
 from handlers.jobs.job_views import job_view
-from handlers.jobs.project_commands import ProjectBoard
+from handlers.jobs.project_commands import ProjectAggregates
 from handlers.work import dispatch as work
 from storage.jobs.ports import Owned, VersionKey
 
 
-class JobBoard:
+class JobAggregates:
     """The jobs of one transaction, each as the last decision left it."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._writer = JobWriter(desk.uow, desk.context)
+    def __init__(self, batch: CommandBatch) -> None:
+        self._batch = batch
+        self._writer = JobRecorder(batch.uow, batch.context)
         self._wanted: set[Owned] = set()
         self._wanted_retries: set[str] = set()
         self._wanted_validity: set[str] = set()
@@ -43,7 +43,7 @@ class JobBoard:
             self._wanted_validity.add(job_id)
 
     def load(self) -> None:
-        uow = self._desk.uow
+        uow = self._batch.uow
         self._jobs.update(uow.jobs.owned(sorted(self._wanted)))
         self._retries.update(uow.jobs.retries_of(sorted(self._wanted_retries & self._jobs.keys())))
         newest = [_newest(self._jobs[job_id]) for job_id in sorted(self._wanted_validity & self._jobs.keys())]
@@ -73,33 +73,33 @@ class JobBoard:
         self._writer.take(before, decision, trace_id, source=source)
 
     def write(self) -> None:
-        self._desk.outbox.extend(self._writer.write())
-        self._desk.facts.extend(self._writer.facts)
-        self._desk.lanes.update(self._writer.lanes)
+        self._batch.outbox.extend(self._writer.write())
+        self._batch.facts.extend(self._writer.facts)
+        self._batch.lanes.update(self._writer.lanes)
 
 
 def _newest(job: Job) -> VersionKey | None:
     return None if job.instruction_id is None else VersionKey(job.instruction_id, job.instruction_version)
 
 
-def _by(command: Command, desk: Desk) -> By:
-    return By(command.principal.owner, desk.context.now)
+def _by(command: Command, batch: CommandBatch) -> By:
+    return By(command.principal.owner, batch.context.now)
 
 
 # -- making one
 
 
-def _want_project(command: Command, desk: Desk) -> None:
-    desk.board(ProjectBoard).want(payload_of(command, asked.JobCreate).project_id, command.principal.owner)
-    desk.board(JobBoard)
+def _want_project(command: Command, batch: CommandBatch) -> None:
+    batch.aggregates(ProjectAggregates).want(payload_of(command, asked.JobCreate).project_id, command.principal.owner)
+    batch.aggregates(JobAggregates)
 
 
-def _create(command: Command, desk: Desk) -> Reply:
+def _create(command: Command, batch: CommandBatch) -> Reply:
     payload, owner = payload_of(command, asked.JobCreate), command.principal.owner
-    if desk.board(ProjectBoard).find(payload.project_id, owner) is None:
+    if batch.aggregates(ProjectAggregates).find(payload.project_id, owner) is None:
         return refuse(NOT_FOUND)
     new = NewJob(
-        job_id=desk.context.new_id(),
+        job_id=batch.context.new_id(),
         project_id=payload.project_id,
         owner=owner,
         title=payload.title,
@@ -108,46 +108,48 @@ def _create(command: Command, desk: Desk) -> Reply:
         prompt=payload.prompt,
         estimated_cost_usd_micros=payload.estimated_cost_usd_micros,
     )
-    decision = job_commands.create(new, _by(command, desk))
-    desk.board(JobBoard).take(None, decision, command.trace_id)
+    decision = job_commands.create(new, _by(command, batch))
+    batch.aggregates(JobAggregates).take(None, decision, command.trace_id)
     return Reply(decision.status, job_view(decision.job))
 
 
 # -- changing one
 
 
-def _want_job(command: Command, desk: Desk) -> None:
-    desk.board(JobBoard).want(payload_of(command, asked.JobGet).job_id, command.principal.owner)
+def _want_job(command: Command, batch: CommandBatch) -> None:
+    batch.aggregates(JobAggregates).want(payload_of(command, asked.JobGet).job_id, command.principal.owner)
 
 
-def _want_validity(command: Command, desk: Desk) -> None:
-    desk.board(JobBoard).want(payload_of(command, asked.JobGet).job_id, command.principal.owner, validity=True)
+def _want_validity(command: Command, batch: CommandBatch) -> None:
+    batch.aggregates(JobAggregates).want(
+        payload_of(command, asked.JobGet).job_id, command.principal.owner, validity=True
+    )
 
 
-def _want_retry(command: Command, desk: Desk) -> None:
-    desk.board(JobBoard).want(payload_of(command, asked.JobGet).job_id, command.principal.owner, retry=True)
+def _want_retry(command: Command, batch: CommandBatch) -> None:
+    batch.aggregates(JobAggregates).want(payload_of(command, asked.JobGet).job_id, command.principal.owner, retry=True)
 
 
-def _want_upload(command: Command, desk: Desk) -> None:
-    desk.board(JobBoard).want(payload_of(command, asked.JobConfirmUpload).job_id, command.principal.owner)
+def _want_upload(command: Command, batch: CommandBatch) -> None:
+    batch.aggregates(JobAggregates).want(payload_of(command, asked.JobConfirmUpload).job_id, command.principal.owner)
 
 
-def _ruled(rule: Callable[[Command, Job, Desk], Ruling]) -> Callable[[Command, Desk], Reply]:
+def _ruled(rule: Callable[[Command, Job, CommandBatch], Ruling]) -> Callable[[Command, CommandBatch], Reply]:
     """A decision on the job that the payload names."""
 
-    def decide(command: Command, desk: Desk) -> Reply:
-        job = _found(command, desk)
-        decision = _decided(rule(command, job, desk))
-        desk.board(JobBoard).take(job, decision, command.trace_id)
+    def decide(command: Command, batch: CommandBatch) -> Reply:
+        job = _found(command, batch)
+        decision = _decided(rule(command, job, batch))
+        batch.aggregates(JobAggregates).take(job, decision, command.trace_id)
         return Reply(decision.status, job_view(decision.job))
 
     return decide
 
 
-def _found(command: Command, desk: Desk) -> Job:
+def _found(command: Command, batch: CommandBatch) -> Job:
     payload = command.payload
     assert isinstance(payload, asked.JobGet | asked.JobConfirmUpload)  # noqa: S101 - as the registry ties them
-    job = desk.board(JobBoard).find(payload.job_id, command.principal.owner)
+    job = batch.aggregates(JobAggregates).find(payload.job_id, command.principal.owner)
     if job is None:
         raise Refusal(NOT_FOUND)
     return job
@@ -159,46 +161,46 @@ def _decided(ruling: Ruling) -> Decision:
     return ruling
 
 
-def _confirm_upload(command: Command, job: Job, desk: Desk) -> Ruling:
+def _confirm_upload(command: Command, job: Job, batch: CommandBatch) -> Ruling:
     video_uri = payload_of(command, asked.JobConfirmUpload).video_uri
-    return job_commands.confirm_upload(job, video_uri, _by(command, desk))
+    return job_commands.confirm_upload(job, video_uri, _by(command, batch))
 
 
-def _run(command: Command, job: Job, desk: Desk) -> Ruling:
-    return job_commands.run(job, work.start(WorkType.JOB_PROCESS, desk.context), _by(command, desk))
+def _run(command: Command, job: Job, batch: CommandBatch) -> Ruling:
+    return job_commands.run(job, work.start(WorkType.JOB_PROCESS, batch.context), _by(command, batch))
 
 
-def _approve(command: Command, job: Job, desk: Desk) -> Ruling:
-    note, valid = payload_of(command, asked.JobApprove).note, desk.board(JobBoard).instruction_is_valid(job)
-    return job_commands.approve(job, note=note, instruction_valid=valid, by=_by(command, desk))
+def _approve(command: Command, job: Job, batch: CommandBatch) -> Ruling:
+    note, valid = payload_of(command, asked.JobApprove).note, batch.aggregates(JobAggregates).instruction_is_valid(job)
+    return job_commands.approve(job, note=note, instruction_valid=valid, by=_by(command, batch))
 
 
-def _render(command: Command, job: Job, desk: Desk) -> Ruling:
-    return job_commands.render(job, work.start(WorkType.JOB_RENDER, desk.context), _by(command, desk))
+def _render(command: Command, job: Job, batch: CommandBatch) -> Ruling:
+    return job_commands.render(job, work.start(WorkType.JOB_RENDER, batch.context), _by(command, batch))
 
 
-def _cancel(command: Command, job: Job, desk: Desk) -> Ruling:
-    return job_commands.cancel(job, _by(command, desk))
+def _cancel(command: Command, job: Job, batch: CommandBatch) -> Ruling:
+    return job_commands.cancel(job, _by(command, batch))
 
 
-def _retry(command: Command, desk: Desk) -> Reply:
-    board, context = desk.board(JobBoard), desk.context
-    failed = _found(command, desk)
+def _retry(command: Command, batch: CommandBatch) -> Reply:
+    aggregates, context = batch.aggregates(JobAggregates), batch.context
+    failed = _found(command, batch)
     ids = RetryIds(context.new_id(), context.new_id())
     start = work.start(WorkType.JOB_PROCESS, context)
-    decision = _decided(job_commands.retry(failed, board.retry_of(failed), ids, start, _by(command, desk)))
-    board.take(None, decision, command.trace_id, source=failed)
+    decision = _decided(job_commands.retry(failed, aggregates.retry_of(failed), ids, start, _by(command, batch)))
+    aggregates.take(None, decision, command.trace_id, source=failed)
     return Reply(decision.status, job_view(decision.job))
 
 
-JOB_CHANGES: Final[Mapping[str, Change]] = MappingProxyType(
+JOB_CHANGES: Final[Mapping[str, ChangeHandler]] = MappingProxyType(
     {
-        "job.create": Change(_want_project, _create),
-        "job.confirm-upload": Change(_want_upload, _ruled(_confirm_upload)),
-        "job.run": Change(_want_job, _ruled(_run)),
-        "job.approve": Change(_want_validity, _ruled(_approve)),
-        "job.render": Change(_want_job, _ruled(_render)),
-        "job.cancel": Change(_want_job, _ruled(_cancel)),
-        "job.retry": Change(_want_retry, _retry),
+        "job.create": ChangeHandler(_want_project, _create),
+        "job.confirm-upload": ChangeHandler(_want_upload, _ruled(_confirm_upload)),
+        "job.run": ChangeHandler(_want_job, _ruled(_run)),
+        "job.approve": ChangeHandler(_want_validity, _ruled(_approve)),
+        "job.render": ChangeHandler(_want_job, _ruled(_render)),
+        "job.cancel": ChangeHandler(_want_job, _ruled(_cancel)),
+        "job.retry": ChangeHandler(_want_retry, _retry),
     }
 )

@@ -1,6 +1,6 @@
 """Everything that follows from decisions on jobs, in one transaction: rows, audit, work, events, public views.
 
-Commands, callbacks and healing decide one after the other and hand their decisions to a :class:`JobWriter`, which
+Commands, callbacks and healing decide one after the other and hand their decisions to a :class:`JobRecorder`, which
 writes all of them at the end in sets: the number of statements does not grow with the number of jobs.
 """
 
@@ -20,7 +20,7 @@ from domain.work.work import Failure
 from handlers.effects import Context, Fact
 from handlers.jobs.job_views import job_view
 from handlers.jobs.job_work import JobDispatch, hand_out_for_jobs
-from handlers.status_updates import told
+from handlers.status_updates import status_update
 from handlers.work import dispatch as work
 from storage.jobs.ports import InstructionVersion, StoredEvent, VersionKey
 from storage.journal.outbox import OutboxMessage
@@ -31,7 +31,7 @@ F = TypeVar("F", bound=Failure | None)
 _MICROS = 1_000_000
 
 
-class JobWriter:
+class JobRecorder:
     """Collects the decisions of one transaction."""
 
     def __init__(self, uow: UnitOfWork, context: Context) -> None:
@@ -88,7 +88,7 @@ class JobWriter:
             self._given_up[work_id] = error
 
     def write(self) -> list[OutboxMessage]:
-        """Write what was decided; answers what is to be told of it, in order."""
+        """Write what was decided; answers the messages that tell of it, in order."""
         if not self._jobs:
             return []
         self.facts += [Fact("job_transitions", count, {"to": str(to)}) for to, count in self._transitions.items()]
@@ -99,7 +99,7 @@ class JobWriter:
         self._end_work()
         messages = hand_out_for_jobs(list(self._dispatches.values()), self._uow, self._context)
         messages += [_event_message(event, trace_id, self._context) for event, trace_id in self._events]
-        messages += [told(f"job.{job_id}", job_view(job), self._context) for job_id, job in self._jobs.items()]
+        messages += [status_update(f"job.{job_id}", job_view(job), self._context) for job_id, job in self._jobs.items()]
         return messages
 
     def _copy(self) -> None:

@@ -8,9 +8,9 @@ from contracts.values.work import WorkType
 from domain.jobs import job_commands
 from domain.jobs.job_commands import RetryIds
 from domain.work.work import By
-from handlers.commands.command_batch import Desk
+from handlers.commands.command_batch import CommandBatch
 from handlers.effects import Context
-from handlers.jobs.job_commands import JobBoard
+from handlers.jobs.job_commands import JobAggregates
 from handlers.work import dispatch as work
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
@@ -23,8 +23,8 @@ class JobRetries:
     def __init__(self, job_ids: Sequence[str], uow: UnitOfWork, context: Context) -> None:
         self._context = context
         self._owners = {row.id: row.producer for row in FailedThings(uow.connection).jobs_of(sorted(job_ids))}
-        self._desk = Desk(uow, context)
-        self._board = self._desk.board(JobBoard)
+        self._desk = CommandBatch(uow, context)
+        self._board = self._desk.aggregates(JobAggregates)
         for job_id, owner in sorted(self._owners.items()):
             self._board.want(job_id, owner, retry=True)
         self._desk.load()

@@ -2,18 +2,18 @@
 
 from contracts.payloads.jobs import ProjectCreate
 from handlers.commands.command import Command, Reply, payload_of
-from handlers.commands.command_batch import Change, Desk
+from handlers.commands.command_batch import ChangeHandler, CommandBatch
 from handlers.jobs.job_views import project_view
 from storage.jobs.ports import Owned, Project
 
 _CREATED = 201
 
 
-class ProjectBoard:
+class ProjectAggregates:
     """The projects of one transaction."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, batch: CommandBatch) -> None:
+        self._batch = batch
         self._wanted: set[Owned] = set()
         self._found: dict[str, Project] = {}
         self._new: list[Project] = []
@@ -22,7 +22,7 @@ class ProjectBoard:
         self._wanted.add((project_id, owner))
 
     def load(self) -> None:
-        self._found.update(self._desk.uow.projects.owned(sorted(self._wanted)))
+        self._found.update(self._batch.uow.projects.owned(sorted(self._wanted)))
 
     def find(self, project_id: str, owner: str) -> Project | None:
         """The project, if it is the owner's."""
@@ -34,18 +34,18 @@ class ProjectBoard:
         self._new.append(project)
 
     def write(self) -> None:
-        self._desk.uow.projects.add(self._new)
+        self._batch.uow.projects.add(self._new)
 
 
-def _nothing(command: Command, desk: Desk) -> None:
+def _nothing(command: Command, batch: CommandBatch) -> None:
     """A new thing needs nothing that is there."""
 
 
-def _create(command: Command, desk: Desk) -> Reply:
+def _create(command: Command, batch: CommandBatch) -> Reply:
     payload = payload_of(command, ProjectCreate)
-    project = Project(desk.context.new_id(), command.principal.owner, payload.name, desk.context.now)
-    desk.board(ProjectBoard).add(project)
+    project = Project(batch.context.new_id(), command.principal.owner, payload.name, batch.context.now)
+    batch.aggregates(ProjectAggregates).add(project)
     return Reply(_CREATED, project_view(project))
 
 
-CREATE_PROJECT = Change(_nothing, _create)
+CREATE_PROJECT = ChangeHandler(_nothing, _create)

@@ -13,8 +13,8 @@ from contracts.payloads.operations import ReplayFailed, Target
 from contracts.values.states import ItemState, JobState, LetterState, PublicationState
 from contracts.values.work import WorkType
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, skipped_because
-from handlers.content.items import ItemDesk
-from handlers.content.publications import PublicationDesk
+from handlers.content.items import ItemRecorder
+from handlers.content.publications import PublicationRecorder
 from handlers.effects import Context
 from handlers.jobs.job_replays import JobRetries
 from handlers.replays.replays import TOO_LARGE, message_of
@@ -46,7 +46,7 @@ class Holder(NamedTuple):
 
 
 @dataclass(slots=True)
-class Sent:
+class ReplayBatch:
     """What became of some items: in flight (a number, no outcome), decided at once, or not looked at yet (absent)."""
 
     items: list[ReplayItem] = field(default_factory=list)
@@ -66,7 +66,7 @@ class ReplayTarget(Protocol):
         """What a replay would make of *ids*: skipped, for a reason of their own or because nothing was to be done."""
         ...
 
-    def replay(self, ids: Sequence[str], holder: Holder, uow: UnitOfWork, context: Context) -> Sent:
+    def replay(self, ids: Sequence[str], holder: Holder, uow: UnitOfWork, context: Context) -> ReplayBatch:
         """Replay *ids*, the first ones at least."""
         ...
 
@@ -98,12 +98,12 @@ class DeadLetterTarget:
             items.append(ReplayItem(self.name, dead_letter_id, number, ReplayOutcome.SKIPPED, why))
         return items
 
-    def replay(self, ids: Sequence[str], holder: Holder, uow: UnitOfWork, context: Context) -> Sent:
+    def replay(self, ids: Sequence[str], holder: Holder, uow: UnitOfWork, context: Context) -> ReplayBatch:
         sizes = uow.replays.sizes(ids)
         chosen = _within(ids, sizes, _MOST_BYTES)
         small = [each for each in chosen if sizes.get(each, 0) + _HEADERS_ROOM <= context.max_message_bytes]
         begun = uow.replays.begin(small, run_id=holder.run_id, principal=holder.principal, now=context.now)
-        sent = Sent(messages=[message_of(each, each.body, holder.run_id, context) for each in begun])
+        sent = ReplayBatch(messages=[message_of(each, each.body, holder.run_id, context) for each in begun])
         sent.items = [ReplayItem(self.name, each.dead_letter_id, each.replay_number, None, None) for each in begun]
         sent.items += self._left_alone(set(chosen) - {each.dead_letter_id for each in begun}, set(small), uow)
         return sent
@@ -133,14 +133,14 @@ def _within(ids: Sequence[str], sizes: Mapping[str, int], most_bytes: int) -> li
     return chosen
 
 
-class Desk(Protocol):
+class Replayer(Protocol):
     """Decides on things of one sort in one transaction."""
 
     def replay(self, thing_id: str, /) -> bool: ...
     def write(self) -> list[OutboxMessage]: ...
 
 
-OpenDesk: TypeAlias = Callable[[Sequence[str], UnitOfWork, Context], Desk]
+OpenDesk: TypeAlias = Callable[[Sequence[str], UnitOfWork, Context], Replayer]
 List: TypeAlias = Callable[[FailedThings, str | None, int], list[Failed]]
 Find: TypeAlias = Callable[[FailedThings, Sequence[str]], list[Failed]]
 
@@ -148,13 +148,13 @@ Find: TypeAlias = Callable[[FailedThings, Sequence[str]], list[Failed]]
 class FailedTarget:
     """Things that failed for good: their replay is taken at once, in the transaction that asks for it."""
 
-    def __init__(self, name: str, kind: str, failed: str, find: Find, listed: List, desk: OpenDesk) -> None:
+    def __init__(self, name: str, kind: str, failed: str, find: Find, listed: List, recorder: OpenDesk) -> None:
         self.name = name
         self._kind = kind
         self._failed = failed
         self._find = find
         self._list = listed
-        self._desk = desk
+        self._desk = recorder
 
     def select(self, wanted: ReplayFailed, uow: UnitOfWork, *, until: int, after: Mark | None, limit: int) -> Selected:
         if wanted.kinds and self._kind not in wanted.kinds:
@@ -170,19 +170,19 @@ class FailedTarget:
             for row in self._find(FailedThings(uow.connection), ids)
         ]
 
-    def replay(self, ids: Sequence[str], holder: Holder, uow: UnitOfWork, context: Context) -> Sent:  # noqa: ARG002 - the target's shape
-        desk = self._desk(ids, uow, context)
+    def replay(self, ids: Sequence[str], holder: Holder, uow: UnitOfWork, context: Context) -> ReplayBatch:  # noqa: ARG002 - the target's shape
+        recorder = self._desk(ids, uow, context)
         known = {row.id: row for row in self._find(FailedThings(uow.connection), ids)}
-        sent = Sent()
+        sent = ReplayBatch()
         for each in ids:
             row = known.get(each)
             number = None if row is None else row.attempt
-            if row is not None and desk.replay(each):
+            if row is not None and recorder.replay(each):
                 sent.items.append(ReplayItem(self.name, each, number, ReplayOutcome.REPLAYED, None))
             else:
                 why = Skipped.NOT_FOUND if row is None else Skipped.ALREADY_REPLAYED
                 sent.items.append(ReplayItem(self.name, each, number, ReplayOutcome.SKIPPED, why))
-        sent.messages = desk.write()
+        sent.messages = recorder.write()
         return sent
 
     def _preview_of(self, row: Failed) -> Skipped:
@@ -206,7 +206,7 @@ _ITEMS: Final = FailedTarget(
     ItemState.FAILED,
     FailedThings.items_of,
     lambda things, after, limit: things.items(after=after, limit=limit),
-    ItemDesk,
+    ItemRecorder,
 )
 _PUBLICATIONS: Final = FailedTarget(
     "publications",
@@ -214,7 +214,7 @@ _PUBLICATIONS: Final = FailedTarget(
     PublicationState.FAILED,
     FailedThings.publications_of,
     lambda things, after, limit: things.publications(after=after, limit=limit),
-    PublicationDesk.locked,
+    PublicationRecorder.locked,
 )
 
 _JOBS: Final = FailedTarget(

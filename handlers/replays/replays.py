@@ -15,7 +15,7 @@ from contracts.gate.delivery import Delivery, Lineage
 from contracts.gate.receipts import RECEIPT_HEADER
 from contracts.values.states import LetterState
 from domain.dead_letters.dead_letters import LetterSignal, ReplayOutcome, target
-from handlers.effects import Context, Outcome, Verdict
+from handlers.effects import Context, MessageOutcome, Verdict
 from storage.journal.dead_letters import paths_of
 from storage.journal.outbox import OutboxMessage
 from storage.journal.replays import Begun, Closing, Original, ReplayKey
@@ -92,7 +92,7 @@ def superseded(deliveries: Sequence[Delivery], uow: UnitOfWork) -> list[int]:
     return late
 
 
-def close(decided: Iterable[tuple[Lineage, Outcome, Problem | None]], uow: UnitOfWork, context: Context) -> None:
+def close(decided: Iterable[tuple[Lineage, MessageOutcome, Problem | None]], uow: UnitOfWork, context: Context) -> None:
     """Write what the gate made of replays: resolved, or open again for a new reason."""
     closings = [
         _closing(lineage, signal, str(outcome.verdict), why)

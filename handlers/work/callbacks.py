@@ -15,7 +15,7 @@ from storage.journal.callback_events import CallbackEvent
 from storage.unit_of_work import UnitOfWork
 
 
-class Report(Struct, frozen=True):
+class CallbackReport(Struct, frozen=True):
     """A proven callback, and the id in its subject. Its hash covers both."""
 
     family: str
@@ -45,23 +45,23 @@ class Report(Struct, frozen=True):
         )
 
 
-def reports_of(group: Sequence[Accepted]) -> list[Report]:
+def reports_of(group: Sequence[Accepted]) -> list[CallbackReport]:
     """The group as reports, in order. Raises ``TypeError`` for what is no callback: a mistake of ours."""
     return [_report(accepted) for accepted in group]
 
 
-def _report(accepted: Accepted) -> Report:
+def _report(accepted: Accepted) -> CallbackReport:
     subject = parse_callback(accepted.delivery.subject)
     if subject is None or not isinstance(accepted.payload, Callback):
         raise TypeError(f"{accepted.kind} is no callback")
-    return Report(subject.family, subject.id, accepted.payload, accepted)
+    return CallbackReport(subject.family, subject.id, accepted.payload, accepted)
 
 
-Decide: TypeAlias = Callable[[Report], Problem | None]
+Decide: TypeAlias = Callable[[CallbackReport], Problem | None]
 """Decides on one report whose event is new, and notes what follows; why it is refused where it is."""
 
 
-def decide_in_order(reports: Sequence[Report], decide: Decide, uow: UnitOfWork, context: Context) -> Effects:
+def decide_in_order(reports: Sequence[CallbackReport], decide: Decide, uow: UnitOfWork, context: Context) -> Effects:
     """Decide on reports of one family one after the other. Known events change nothing; new ones are kept as known."""
     effects = Effects()
     if not reports:

@@ -14,10 +14,10 @@ from contracts.values.work import WorkType
 from domain.jobs import job_commands
 from domain.work.work import GAVE_UP, Overdue
 from handlers.alert_events import Severity, alert_event
-from handlers.content.items import ItemDesk
-from handlers.content.publications import PublicationDesk
+from handlers.content.items import ItemRecorder
+from handlers.content.publications import PublicationRecorder
 from handlers.effects import Context, Fact
-from handlers.jobs.job_recorder import JobWriter
+from handlers.jobs.job_recorder import JobRecorder
 from handlers.replays.replays import open_stuck
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
@@ -108,18 +108,18 @@ def _stale_items(uow: UnitOfWork, context: Context, terms: HealTerms) -> Mapping
 
 
 def _heal_items(ids: Sequence[str], uow: UnitOfWork, context: Context, terms: HealTerms) -> Healed:
-    desk, healed = ItemDesk(ids, uow, context), Healed()
+    recorder, healed = ItemRecorder(ids, uow, context), Healed()
     for item_id in ids:
-        note(healed, "items", item_id, desk.heal(item_id, threshold_s=terms.threshold_s), context)
-    healed.messages += desk.write()
+        note(healed, "items", item_id, recorder.heal(item_id, threshold_s=terms.threshold_s), context)
+    healed.messages += recorder.write()
     return healed
 
 
 def _heal_overdue_publications(ids: Sequence[str], uow: UnitOfWork, context: Context, _: HealTerms) -> Healed:
-    desk, healed = PublicationDesk.locked(ids, uow, context), Healed()
+    recorder, healed = PublicationRecorder.locked(ids, uow, context), Healed()
     for post_id in ids:
-        note(healed, "publications", post_id, desk.heal(post_id), context)
-    healed.messages += desk.write()
+        note(healed, "publications", post_id, recorder.heal(post_id), context)
+    healed.messages += recorder.write()
     return healed
 
 
@@ -128,9 +128,9 @@ def _forgotten_publications(uow: UnitOfWork, context: Context, terms: HealTerms)
 
 
 def _send_forgotten_publications(ids: Sequence[str], uow: UnitOfWork, context: Context, _: HealTerms) -> Healed:
-    desk = PublicationDesk.locked(ids, uow, context)
-    sent = sum(desk.dispatch(post_id) for post_id in ids)
-    return Healed(republished=sent, messages=desk.write())
+    recorder = PublicationRecorder.locked(ids, uow, context)
+    sent = sum(recorder.dispatch(post_id) for post_id in ids)
+    return Healed(republished=sent, messages=recorder.write())
 
 
 def _left_over_outboxes(uow: UnitOfWork, context: Context, terms: HealTerms) -> Mapping[str, int]:
@@ -152,7 +152,7 @@ def _adopt_outboxes(ids: Sequence[str], uow: UnitOfWork, context: Context, terms
 
 
 def _heal_jobs(ids: Sequence[str], uow: UnitOfWork, context: Context, _: HealTerms) -> Healed:
-    jobs, writer, healed = uow.jobs.locked(sorted(ids)), JobWriter(uow, context), Healed()
+    jobs, writer, healed = uow.jobs.locked(sorted(ids)), JobRecorder(uow, context), Healed()
     work = uow.work.of(sorted(job.work.work_id for job in jobs.values() if job.work is not None))
     for job in jobs.values():
         if job.work is None:

@@ -21,9 +21,9 @@ from domain.work.tasks import TaskDecision, TaskRuling
 from domain.work.work import Arrival, By, Duplicate, Failure, Held, known_event
 from handlers.effects import Context, Effects
 from handlers.jobs.job_views import task_view
-from handlers.status_updates import told
+from handlers.status_updates import status_update
 from handlers.work import dispatch as work
-from handlers.work.callbacks import Report, reports_of
+from handlers.work.callbacks import CallbackReport, reports_of
 from handlers.work.dispatch import Order
 from storage.jobs.ports import TaskRecord
 from storage.journal.callback_events import CallbackEvent
@@ -58,7 +58,7 @@ class TaskWriter:
     def take(
         self, before: TaskRecord | None, after: TaskRecord, decision: TaskDecision, needs: Mapping[str, JsonValue]
     ) -> None:
-        """Take a decision over: *after* is the record with the decided task, *needs* what a worker must be told."""
+        """Take a decision over: *after* is the record with the decided task, *needs* what a worker is given."""
         task = decision.task
         self._records[task.task_id] = after
         in_hand = None if before is None else before.task.work
@@ -73,7 +73,7 @@ class TaskWriter:
             self._alive.add(in_hand.work_id)
 
     def write(self) -> list[OutboxMessage]:
-        """Write what was decided; answers what is to be told of it."""
+        """Write what was decided; answers the messages that tell of it."""
         uow, context = self._uow, self._context
         uow.tasks.put(list(self._records.values()))
         work.keep_alive([work_id for work_id in self._alive if work_id not in self._ended], uow, context)
@@ -83,7 +83,9 @@ class TaskWriter:
         for reason in dict.fromkeys(self._given_up.values()):
             work.give_up([each for each, why in self._given_up.items() if why == reason], reason, uow, context)
         messages = work.hand_out(list(self._orders.values()), uow, context)
-        return messages + [told(f"task.{each}", task_view(record), context) for each, record in self._records.items()]
+        return messages + [
+            status_update(f"task.{each}", task_view(record), context) for each, record in self._records.items()
+        ]
 
 
 class TaskReports:
@@ -112,7 +114,7 @@ class _Taking:
     """The reports of one batch, decided in their order."""
 
     def __init__(
-        self, reports: Sequence[Report], uow: UnitOfWork, context: Context, finishers: Mapping[WorkType, Finish]
+        self, reports: Sequence[CallbackReport], uow: UnitOfWork, context: Context, finishers: Mapping[WorkType, Finish]
     ) -> None:
         self._uow = uow
         self._context = context
@@ -124,7 +126,7 @@ class _Taking:
         self._events: list[CallbackEvent] = []
         self._writer = TaskWriter(uow, context)
 
-    def judge(self, report: Report) -> TaskRuling | Duplicate:
+    def judge(self, report: CallbackReport) -> TaskRuling | Duplicate:
         if (known_hash := self._known.get(report.event_id)) is not None:
             return known_event(known_hash, report.event_hash)
         record = self._records.get(report.subject_id)
@@ -137,14 +139,14 @@ class _Taking:
             self._accept(record, report, ruling)
         return ruling
 
-    def _decide(self, record: TaskRecord, report: Report) -> TaskRuling:
+    def _decide(self, record: TaskRecord, report: CallbackReport) -> TaskRuling:
         delivery, context = report.accepted.delivery, self._context
         older = context.older_outstanding or report.subject_id in self._waiting
         arrival = Arrival(delivery.stored_at, context.now, older, context.work.reorder_s)
         deadline_s = context.work.deadline_s[record.task.type]
         return rules.decide_task(record.task, _said(report), arrival, deadline_s, self._by(report))
 
-    def _accept(self, before: TaskRecord, report: Report, decision: TaskDecision) -> None:
+    def _accept(self, before: TaskRecord, report: CallbackReport, decision: TaskDecision) -> None:
         after = replace(before, task=decision.task)
         if decision.task.status is TaskState.SUCCEEDED:
             after = self._finished(after, report)
@@ -153,7 +155,7 @@ class _Taking:
         self._events.append(report.event(self._context.now))
         self._writer.take(before, after, replace(decision, task=after.task), {})
 
-    def _finished(self, record: TaskRecord, report: Report) -> TaskRecord:
+    def _finished(self, record: TaskRecord, report: CallbackReport) -> TaskRecord:
         finish = self._finishers[record.task.type]
         outcome = finish(record, _said(report), self._uow, self._context)
         if isinstance(outcome, Finished):
@@ -161,7 +163,7 @@ class _Taking:
         failed = replace(record.task, status=TaskState.FAILED, error=outcome)
         return replace(record, task=failed)
 
-    def _by(self, report: Report) -> By:
+    def _by(self, report: CallbackReport) -> By:
         return By(report.accepted.producer, self._context.now)
 
     def write(self) -> list[OutboxMessage]:
@@ -169,6 +171,6 @@ class _Taking:
         return self._writer.write()
 
 
-def _said(report: Report) -> TaskStatus:
+def _said(report: CallbackReport) -> TaskStatus:
     assert isinstance(report.payload, TaskStatus)  # noqa: S101 - the registry ties the model to the kind
     return report.payload

@@ -21,7 +21,7 @@ from storage.engine.failure_text import failure_text, read_failure
 from storage.engine.failures import StorageConflict
 from storage.jobs.ports import Owned, StoredEvent
 from storage.tables.jobs import job_events, jobs
-from storage.work.work import Work, WorkRow, WorkState
+from storage.work.work import WorkRepository, WorkRow, WorkState
 
 
 class SqlJobRepository:
@@ -42,7 +42,7 @@ class SqlJobRepository:
         if not wanted:
             return {}
         found = answer.rows(self._connection, as_parameter(wanted))
-        work = Work(self._connection).of([row.work_id for row in found if row.work_id is not None])
+        work = WorkRepository(self._connection).of([row.work_id for row in found if row.work_id is not None])
         return {row.job_id: _job(row, work.get(row.work_id)) for row in found}
 
     def retries_of(self, job_ids: Sequence[str]) -> Mapping[str, Job]:

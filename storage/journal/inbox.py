@@ -13,7 +13,7 @@ from storage.engine.failures import StorageConflict
 from storage.tables.journal import inbox
 from storage.tables.replays import imported_keys
 
-Key: TypeAlias = tuple[str, str]
+MessageKey: TypeAlias = tuple[str, str]
 """(kind, message_id)"""
 
 _KEY: Final = ("kind", "message_id")
@@ -37,7 +37,7 @@ class Inbox:
         self._connection = connection
         self._dialect = connection.dialect.name
 
-    def claim(self, keys: Sequence[InboxKey], *, now: int) -> Mapping[Key, str]:
+    def claim(self, keys: Sequence[InboxKey], *, now: int) -> Mapping[MessageKey, str]:
         """Take the keys that are new; return the payload hashes of those that were known before.
 
         The common case, all new, is one statement. A key that another daemon is committing right now is waited for
@@ -67,19 +67,19 @@ class Inbox:
             return 0
         return self._connection.execute(_insert(self._dialect), as_parameter(rows)).rowcount
 
-    def known(self, keys: Sequence[Key]) -> Mapping[Key, str]:
+    def known(self, keys: Sequence[MessageKey]) -> Mapping[MessageKey, str]:
         """The payload hash of each of *keys* that was taken."""
         if not keys:
             return {}
         rows = _known(self._dialect).rows(self._connection, as_parameter(keys))
         return {(row.kind, row.message_id): row.payload_hash for row in rows}
 
-    def keep(self, keys: Sequence[Key]) -> None:
+    def keep(self, keys: Sequence[MessageKey]) -> None:
         """Have *keys* outlive the others: they are those of imports, which are repeated at any time."""
         if keys:
             self._connection.execute(_keep(self._dialect), as_parameter(sorted(keys)))
 
-    def release(self, keys: Sequence[Key]) -> None:
+    def release(self, keys: Sequence[MessageKey]) -> None:
         """Give back keys claimed in this transaction: a refused message does not use up its key."""
         if keys:
             self._connection.execute(_release(self._dialect), as_parameter(keys))

@@ -16,7 +16,7 @@ from storage.engine.failure_text import failure_text, read_failure
 from storage.jobs.jobs import work_in_hand
 from storage.jobs.ports import TaskRecord
 from storage.tables.jobs import tasks
-from storage.work.work import Work, WorkRow
+from storage.work.work import WorkRepository, WorkRow
 
 
 class SqlTaskRepository:
@@ -35,7 +35,7 @@ class SqlTaskRepository:
             return {}
         wanted = as_parameter([(task_id,) for task_id in task_ids])
         rows = list(self._connection.execute(_by_id(self._dialect), wanted))
-        work = Work(self._connection).of([row.work_id for row in rows if row.work_id is not None])
+        work = WorkRepository(self._connection).of([row.work_id for row in rows if row.work_id is not None])
         return {row.task_id: _record(row, work.get(row.work_id)) for row in rows}
 
     def put(self, records: Sequence[TaskRecord]) -> None:

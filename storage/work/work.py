@@ -1,4 +1,4 @@
-"""Work that was handed out: its standing, its deadline, and where its one message lies.
+"""WorkRepository that was handed out: its standing, its deadline, and where its one message lies.
 
 A message whose work went on without it (handed out again, cancelled, given up) is put down in ``work_removals``, and
 whoever relays work takes it out of the stream before anything newer goes in: at most one message of a work lies there.
@@ -88,7 +88,7 @@ class WorkMessage(NamedTuple):
     not_before: int
 
 
-class Work:
+class WorkRepository:
     """The ``work`` and ``work_removals`` tables."""
 
     def __init__(self, connection: Connection) -> None:
@@ -130,7 +130,7 @@ class Work:
         return {row.work_id: WorkRow(*row) for row in rows}
 
     def overdue(self, *, now: int, limit: int, kinds: Sequence[str]) -> list[WorkRow]:
-        """Work in hand for subjects of *kinds* whose deadline is past, the longest first.
+        """WorkRepository in hand for subjects of *kinds* whose deadline is past, the longest first.
 
         What has not reached its stream could not be taken by anybody and is not overdue.
         """
@@ -143,7 +143,7 @@ class Work:
         return [WorkRow(*row) for row in self._connection.execute(statement)]
 
     def silent(self, work_type: str, *, since: int, limit: int) -> list[WorkRow]:
-        """Work in hand of a type whose time has run since *since* or longer, the longest first."""
+        """WorkRepository in hand of a type whose time has run since *since* or longer, the longest first."""
         statement = (
             select(*_ALL)
             .where(_IN_HAND, _STORED, work.c.type == work_type, work.c.counted_from <= since)

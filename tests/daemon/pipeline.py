@@ -28,8 +28,8 @@ from daemon.intake.intake import Gatekeeper, Intake, IntakeLimits
 from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Phase, Readiness
 from daemon.outbox.relay import Relay, RelayLimits
-from handlers.effects import Context, Families, Outcome, Settled
-from handlers.family_table import FAMILIES
+from handlers.effects import BatchOutcome, Context, Families, MessageOutcome
+from handlers.registry import FAMILIES
 from storage.engine.database import Database
 from storage.engine.failures import StorageError
 from storage.tables.usage import session_usage
@@ -51,9 +51,9 @@ class Watched(AfterCommit):
     """Remembers every batch that was committed, and what it came to."""
 
     batches: list[list[Judged]]
-    outcomes: list[Outcome]
+    outcomes: list[MessageOutcome]
 
-    async def committed(self, batch: Sequence[Judged], settled: Settled, seconds: float) -> None:
+    async def committed(self, batch: Sequence[Judged], settled: BatchOutcome, seconds: float) -> None:
         self.batches.append(list(batch))
         self.outcomes += settled.outcomes
         await super().committed(batch, settled, seconds)

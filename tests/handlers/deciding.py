@@ -15,9 +15,9 @@ from contracts.registry import REGISTRY
 from contracts.subjects import Subjects
 from contracts.values.prices import UnitPrices
 from daemon.clock import new_id
-from handlers.batch import settle
-from handlers.effects import Context, Families, Outcome, Settled
-from handlers.family_table import FAMILIES
+from handlers.batch import decide_batch
+from handlers.effects import BatchOutcome, Context, Families, MessageOutcome
+from handlers.registry import FAMILIES
 from storage.engine.database import Database
 from storage.journal.outbox import OutboxMessage
 from storage.tables.journal import dead_letters, inbox, outbox
@@ -76,12 +76,14 @@ class Stream:
         return self.gate.judge(delivery._replace(delivered=delivery.delivered + 1))
 
 
-async def settled(database: Database, batch: Sequence[Judged], families: Families = FAMILIES) -> Settled:
+async def settled(database: Database, batch: Sequence[Judged], families: Families = FAMILIES) -> BatchOutcome:
     """*batch* in one transaction."""
-    return await database.write(lambda uow: settle(batch, uow, context(), families))
+    return await database.write(lambda uow: decide_batch(batch, uow, context(), families))
 
 
-async def outcomes(database: Database, batch: Sequence[Judged], families: Families = FAMILIES) -> Sequence[Outcome]:
+async def outcomes(
+    database: Database, batch: Sequence[Judged], families: Families = FAMILIES
+) -> Sequence[MessageOutcome]:
     return (await settled(database, batch, families)).outcomes
 
 

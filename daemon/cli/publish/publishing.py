@@ -15,13 +15,13 @@ from typing import Final
 
 from nats.aio.client import Client
 
-from adapters.nats.outgoing import Outcome, Outgoing, Published
+from adapters.nats.outgoing import Outgoing, Published, PublishStatus
 from adapters.nats.publisher import StreamPublisher
 from contracts.gate.receipts import RECEIPT_HEADER
 from contracts.subjects import Family, Subjects, ingest
 from daemon.cli.link.link import Link, Unreachable
 from daemon.cli.publish.letters import Letter, Open, Unaddressable
-from daemon.cli.publish.receipts import Receipts, Sent
+from daemon.cli.publish.receipts import Receipts, SentRecord
 from daemon.cli.publish.records import Portion, Unreadable
 from daemon.cli.publish.tally import Fate, Tally
 
@@ -103,14 +103,14 @@ class Publishing:
     # -- publishing
 
     async def _publish_new(self, letters: Sequence[Letter]) -> None:
-        batch = [Sent(number, letter) for number, letter in enumerate(letters, self._number)]
+        batch = [SentRecord(number, letter) for number, letter in enumerate(letters, self._number)]
         self._number += len(batch)
         if self._options.receipts:
             for sent in batch:
                 self._receipts.expect(sent)
         await self._publish(batch)
 
-    async def _publish(self, pending: Sequence[Sent]) -> None:
+    async def _publish(self, pending: Sequence[SentRecord]) -> None:
         """Until each is stored or rejected. Raises :class:`Stalled`."""
         attempt = 0
         try:
@@ -128,7 +128,7 @@ class Publishing:
             self._give_up(pending)
             raise
 
-    def _outgoing(self, sent: Sent) -> Outgoing:
+    def _outgoing(self, sent: SentRecord) -> Outgoing:
         headers = {}
         if self._options.receipts:
             headers[RECEIPT_HEADER] = self._receipts.subject(sent.number)
@@ -142,37 +142,37 @@ class Publishing:
             tried=sent.tried,
         )
 
-    def _settle(self, pending: Sequence[Sent], outcomes: Sequence[Published]) -> tuple[list[Sent], str]:
+    def _settle(self, pending: Sequence[SentRecord], outcomes: Sequence[Published]) -> tuple[list[SentRecord], str]:
         """Note what became of each; answers what must be sent again, and why."""
-        left: list[Sent] = []
+        left: list[SentRecord] = []
         reason = ""
         for sent, published in zip(pending, outcomes, strict=True):
             if published.is_settled or self._was_heard_of(sent):
                 # A repetition was stored by an earlier try, and its receipt may have come when nobody listened.
-                first = published.outcome is Outcome.STORED
+                first = published.outcome is PublishStatus.STORED
                 self._stored(sent, over=self._link.generation if first else sent.tried_over)
-            elif published.outcome is Outcome.REFUSED:
+            elif published.outcome is PublishStatus.REFUSED:
                 self._receipts.forget(sent.number)
                 self._tally.not_published(Fate.REJECTED, sent.letter.place, published.reason)
             else:
-                sent.tried = sent.tried or published.outcome is Outcome.UNKNOWN
+                sent.tried = sent.tried or published.outcome is PublishStatus.UNKNOWN
                 left.append(sent)
                 reason = reason or _reason(published, self._stream)
         if len(left) < len(pending):
             self._progress()
         return left, reason
 
-    def _was_heard_of(self, sent: Sent) -> bool:
+    def _was_heard_of(self, sent: SentRecord) -> bool:
         return self._options.receipts and not self._receipts.awaits(sent.number)
 
-    def _stored(self, sent: Sent, *, over: int) -> None:
+    def _stored(self, sent: SentRecord, *, over: int) -> None:
         sent.over = over
         if not sent.rounds:
             self._tally.published += 1
             if not self._options.receipts:
                 self._tally.count(Fate.STORED)
 
-    def _give_up(self, pending: Sequence[Sent]) -> None:
+    def _give_up(self, pending: Sequence[SentRecord]) -> None:
         """What may be stored keeps waiting for its receipt, in vain or not; the rest was not published."""
         for sent in pending:
             if not sent.over and not (sent.tried and self._options.receipts):
@@ -198,7 +198,7 @@ class Publishing:
                 continue
             self._progress()
 
-    async def _ask_again(self, lost: Sequence[Sent]) -> None:
+    async def _ask_again(self, lost: Sequence[SentRecord]) -> None:
         self._say(f"the connection was lost: publishing {len(lost):,} records anew to learn what became of them")
         self._tally.asked_again += len(lost)
         for sent in lost:

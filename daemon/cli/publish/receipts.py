@@ -17,7 +17,7 @@ _MOST_WAITING_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
-class Sent:
+class SentRecord:
     """A letter that is on its way. ``tried``: it may be stored already; ``rounds``: how often it was published anew.
 
     Connections are numbered from 1: ``tried_over`` is the one of the first try of this round, ``over`` the one that it
@@ -38,7 +38,7 @@ class Receipts:
     def __init__(self, tally: Tally, inbox_prefix: str) -> None:
         self._tally = tally
         self._inbox = f"{inbox_prefix.removesuffix('.')}.{uuid.uuid4().hex}"
-        self._waiting: dict[int, Sent] = {}
+        self._waiting: dict[int, SentRecord] = {}
         self._bytes = 0
         self.heard = asyncio.Event()
         self.misread = 0
@@ -59,7 +59,7 @@ class Receipts:
     def awaits(self, number: int) -> bool:
         return number in self._waiting
 
-    def expect(self, sent: Sent) -> None:
+    def expect(self, sent: SentRecord) -> None:
         self._waiting[sent.number] = sent
         self._bytes += len(sent.letter.body)
 
@@ -69,7 +69,7 @@ class Receipts:
         if sent is not None:
             self._bytes -= len(sent.letter.body)
 
-    def lost_with(self, connection: int) -> list[Sent]:
+    def lost_with(self, connection: int) -> list[SentRecord]:
         """What was stored over connections before *connection*: its receipts may have found nobody."""
         return [sent for sent in self._waiting.values() if 0 < sent.over < connection]
 

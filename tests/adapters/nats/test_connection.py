@@ -8,7 +8,7 @@ from nats.aio.client import Client
 
 from adapters.errors import ConnectFailedError, ServerTooOldError
 from adapters.nats.connection import ConnectionWatch, connect, hosts, make_broker, require_version
-from adapters.nats.outgoing import Outcome, Outgoing
+from adapters.nats.outgoing import Outgoing, PublishStatus
 from adapters.nats.probe import probe
 from adapters.nats.publisher import StreamPublisher
 from adapters.nats.server.embedded_server import EmbeddedServer
@@ -192,7 +192,7 @@ async def test_a_stream_left_unwritable_by_a_full_disk_is_noticed_and_cured_by_a
         return [Outgoing("hg.ingest.k", b"x" * 100_000, f"{name}-{number}") for number in range(count)]
 
     filled = await publisher.publish("HG_INGEST", messages("fill", 400))
-    assert filled[-1].outcome is Outcome.UNAVAILABLE
+    assert filled[-1].outcome is PublishStatus.UNAVAILABLE
     assert not (await probe(nc, subjects, server=server)).ok
     grow = await asyncio.create_subprocess_exec("mount", "-o", "remount,size=100m", small_disk)
     assert await grow.wait() == 0
@@ -203,7 +203,7 @@ async def test_a_stream_left_unwritable_by_a_full_disk_is_noticed_and_cured_by_a
 
     assert (await probe(nc, subjects, server=server)).ok
     [stored] = await publisher.publish("HG_INGEST", messages("after", 1))
-    assert stored.outcome is Outcome.STORED
+    assert stored.outcome is PublishStatus.STORED
     await broker.stop()
     await server.stop()
     await watching

@@ -6,7 +6,7 @@ import pytest_asyncio
 from nats.aio.client import Client
 
 from adapters.nats.jetstream_api import Json, api_request
-from adapters.nats.outgoing import Outcome, Outgoing, Published
+from adapters.nats.outgoing import Outgoing, Published, PublishStatus
 from adapters.nats.publisher import StreamPublisher
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.stored_messages import delete_message, last_message_of_subject, message_at
@@ -33,7 +33,7 @@ def outgoing(prefix: str, count: int, *, first: int = 0, body: bytes = b"{}", tr
     return [Outgoing(f"{prefix}.k.{n}", body, f"{prefix}-{n}", {"trace": str(n)}, tried=tried) for n in numbers]
 
 
-def outcomes(published: list[Published]) -> set[Outcome]:
+def outcomes(published: list[Published]) -> set[PublishStatus]:
     return {answer.outcome for answer in published}
 
 
@@ -45,7 +45,7 @@ async def test_messages_are_stored_once_in_order_with_their_id(
 
     published = await publisher.publish(stream, outgoing(prefix, count))
 
-    assert published == [Published(Outcome.STORED, sequence) for sequence in range(1, count + 1)]
+    assert published == [Published(PublishStatus.STORED, sequence) for sequence in range(1, count + 1)]
     last = await message_at(nc, stream, count)
     assert last is not None
     assert last.subject == f"{prefix}.k.{count - 1}"
@@ -68,7 +68,7 @@ async def test_a_batch_that_was_committed_already_shows_as_duplicates(
 
     again = await publisher.publish(stream, messages)
 
-    assert again == [Published(Outcome.DUPLICATE, sequence) for sequence in range(1, 51)]
+    assert again == [Published(PublishStatus.DUPLICATE, sequence) for sequence in range(1, 51)]
 
 
 async def test_one_known_message_does_not_hold_up_a_batch(nc: Client, prefix: str, publisher: StreamPublisher) -> None:
@@ -78,8 +78,8 @@ async def test_one_known_message_does_not_hold_up_a_batch(nc: Client, prefix: st
 
     published = await publisher.publish(stream, messages)
 
-    assert [answer.outcome for answer in published] == [Outcome.STORED] * 7 + [Outcome.DUPLICATE] + [
-        Outcome.STORED
+    assert [answer.outcome for answer in published] == [PublishStatus.STORED] * 7 + [PublishStatus.DUPLICATE] + [
+        PublishStatus.STORED
     ] * 12
 
 
@@ -94,9 +94,9 @@ async def test_a_message_over_the_servers_limit_is_refused_alone(
 
     published = await publisher.publish(stream, messages)
 
-    assert published[1].outcome is Outcome.REFUSED
+    assert published[1].outcome is PublishStatus.REFUSED
     assert "over the server's limit" in published[1].reason
-    assert outcomes(published[:1] + published[2:]) == {Outcome.STORED}
+    assert outcomes(published[:1] + published[2:]) == {PublishStatus.STORED}
     assert nc.is_connected
 
 
@@ -104,7 +104,7 @@ async def test_a_message_at_the_servers_limit_is_stored(nc: Client, prefix: str,
     stream = await make_stream(nc, prefix)
     messages = [*outgoing(prefix, 12), Outgoing(f"{prefix}.k", b"x" * (nc.max_payload - 200), "large")]
 
-    assert outcomes(await publisher.publish(stream, messages)) == {Outcome.STORED}
+    assert outcomes(await publisher.publish(stream, messages)) == {PublishStatus.STORED}
 
 
 @pytest.mark.parametrize("count", [3, 30])
@@ -117,8 +117,8 @@ async def test_a_message_over_the_streams_limit_is_refused_alone(
 
     published = await publisher.publish(stream, messages)
 
-    assert (published[1].outcome, published[1].err_code) == (Outcome.REFUSED, 10054)
-    assert outcomes(published[:1] + published[2:]) == {Outcome.STORED}
+    assert (published[1].outcome, published[1].err_code) == (PublishStatus.REFUSED, 10054)
+    assert outcomes(published[:1] + published[2:]) == {PublishStatus.STORED}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ async def test_what_can_never_be_published_is_refused_alone(
 
     published = await publisher.publish(stream, [bad, *outgoing(prefix, 1)])
 
-    assert [answer.outcome for answer in published] == [Outcome.REFUSED, Outcome.STORED]
+    assert [answer.outcome for answer in published] == [PublishStatus.REFUSED, PublishStatus.STORED]
     assert published[0].reason.startswith(f"{stream}: ")
 
 
@@ -154,7 +154,7 @@ async def test_what_can_never_be_published_is_refused_alone(
 async def test_a_missing_stream_is_unavailable_not_refused(prefix: str, publisher: StreamPublisher, count: int) -> None:
     published = await publisher.publish("NONE", outgoing(prefix, count))
 
-    assert outcomes(published) == {Outcome.UNAVAILABLE}
+    assert outcomes(published) == {PublishStatus.UNAVAILABLE}
     assert published[0].reason == "NONE: no stream takes the subject"
 
 
@@ -167,7 +167,7 @@ async def test_a_full_stream_takes_the_first_messages_and_none_after_them(
     published = await publisher.publish(stream, outgoing(prefix, count))
 
     assert [answer.sequence for answer in published] == [1, 2, 3, 4, *[None] * (count - 4)]
-    assert outcomes(published[4:]) == {Outcome.UNAVAILABLE}
+    assert outcomes(published[4:]) == {PublishStatus.UNAVAILABLE}
     assert published[4].err_code == 10077
 
 
@@ -183,8 +183,8 @@ async def test_a_message_is_stored_only_on_the_sequence_that_it_expects(
     [stale] = await publisher.publish(stream, [view(2, 0)])
     [second] = await publisher.publish(stream, [view(3, 1)])
 
-    assert (first.outcome, first.is_settled) == (Outcome.STORED, True)
-    assert (stale.outcome, stale.is_conflict) == (Outcome.REFUSED, True)
+    assert (first.outcome, first.is_settled) == (PublishStatus.STORED, True)
+    assert (stale.outcome, stale.is_conflict) == (PublishStatus.REFUSED, True)
     assert second.sequence == 2
 
 
@@ -198,7 +198,7 @@ async def test_one_conflict_leaves_the_rest_of_a_batch_alone(
     published = await publisher.publish(stream, messages)
 
     assert [index for index, answer in enumerate(published) if answer.is_conflict] == [3]
-    assert outcomes(published[:3] + published[4:]) == {Outcome.STORED}
+    assert outcomes(published[:3] + published[4:]) == {PublishStatus.STORED}
 
 
 async def test_a_stream_without_batches_takes_the_messages_one_by_one(
@@ -239,14 +239,14 @@ async def test_no_answer_is_an_unknown_outcome_and_a_retry_clears_it_up(
     unknown = await publisher.publish(stream, outgoing(prefix, count))
 
     os.kill(own_server.pid, signal.SIGCONT)
-    assert outcomes(unknown) == {Outcome.UNKNOWN}
+    assert outcomes(unknown) == {PublishStatus.UNKNOWN}
 
     async def stored() -> bool:
         return await message_at(nc_own, stream, count + 1) is not None
 
     await eventually_awaited(stored)
     retried = await publisher.publish(stream, outgoing(prefix, count, tried=True))
-    assert retried == [Published(Outcome.DUPLICATE, sequence) for sequence in range(2, count + 2)]
+    assert retried == [Published(PublishStatus.DUPLICATE, sequence) for sequence in range(2, count + 2)]
 
 
 @pytest.mark.process
@@ -258,7 +258,7 @@ async def test_without_a_connection_nothing_is_sent(own_server: EmbeddedServer, 
 
     published = await publisher.publish(stream, outgoing(prefix, 3))
 
-    assert outcomes(published) == {Outcome.UNAVAILABLE}
+    assert outcomes(published) == {PublishStatus.UNAVAILABLE}
     assert published[0].reason == "not connected to the server"
 
 

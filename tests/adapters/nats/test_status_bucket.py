@@ -10,7 +10,7 @@ import pytest
 from nats.aio.client import Client
 
 from adapters.nats.jetstream_api import api_request, integer, section
-from adapters.nats.outgoing import Outcome, Outgoing, Published
+from adapters.nats.outgoing import Outgoing, Published, PublishStatus
 from adapters.nats.publisher import StreamPublisher
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.status_bucket import LanePublisher, StatusBucket, version_in
@@ -61,7 +61,7 @@ async def test_each_version_takes_the_place_of_the_one_before(nc: Client, prefix
 
     for version in (1, 2, 5):
         (answer,) = await bucket.write(bucket.view("job.a", version))
-        assert answer.outcome is Outcome.STORED
+        assert answer.outcome is PublishStatus.STORED
 
     assert await bucket.version("job.a") == 5
 
@@ -93,7 +93,7 @@ async def test_many_entries_go_out_in_one_batch(nc: Client, prefix: str) -> None
     first = await bucket.write(*(bucket.view(f"job.{number}", 1) for number in range(300)))
     second = await bucket.write(*(bucket.view(f"job.{number}", 2) for number in range(300)))
 
-    assert {answer.outcome for answer in first + second} == {Outcome.STORED}
+    assert {answer.outcome for answer in first + second} == {PublishStatus.STORED}
     assert await bucket.writes() == 600
     assert [await bucket.version(f"job.{number}") for number in (0, 299)] == [2, 2]
 
@@ -126,7 +126,7 @@ async def test_writers_that_race_never_let_a_version_go_back(nc: Client, prefix:
 
     async def relay(writer: Bucket, versions: Sequence[int]) -> None:
         for version in versions:
-            answer = Published(Outcome.UNAVAILABLE)
+            answer = Published(PublishStatus.UNAVAILABLE)
             while not answer.is_settled:
                 (answer,) = await writer.write(bucket.view("job.a", version))
 
@@ -146,7 +146,7 @@ async def test_a_server_that_is_away_only_delays(own_server: EmbeddedServer, pre
 
     (answer,) = await bucket.write(bucket.view("job.a", 9))
 
-    assert answer.outcome in (Outcome.UNAVAILABLE, Outcome.UNKNOWN)
+    assert answer.outcome in (PublishStatus.UNAVAILABLE, PublishStatus.UNKNOWN)
     await client.close()
 
 
@@ -167,8 +167,8 @@ async def test_other_lanes_are_published_plainly(nc: Client, prefix: str) -> Non
     plain = await lanes.publish(stream, [Outgoing(f"{prefix}plain.a", b'{"version": 1}', str(n)) for n in range(2)])
     special = await lanes.publish(Subjects(prefix).status_lane, [bucket.view("job.a", 2), bucket.view("job.a", 1)])
 
-    assert [answer.outcome for answer in plain] == [Outcome.STORED] * 2
-    assert [answer.outcome for answer in special] == [Outcome.STORED, Outcome.DUPLICATE]
+    assert [answer.outcome for answer in plain] == [PublishStatus.STORED] * 2
+    assert [answer.outcome for answer in special] == [PublishStatus.STORED, PublishStatus.DUPLICATE]
 
 
 def test_what_is_no_view_has_no_version() -> None:

@@ -127,7 +127,7 @@ async def test_a_bridge_killed_while_it_creates_finds_the_prediction_again(pipe:
 async def test_the_process_says_when_it_is_ready_and_never_its_secrets(pipe: Pipeline) -> None:
     pipe.configure()
     program = "import sys; from pathlib import Path; from daemon.bridge import run; "
-    program += "from daemon.settings import load_settings; sys.exit(run(load_settings(Path(sys.argv[1]), {})))"
+    program += "from daemon.settings.loading import load_settings; sys.exit(run(load_settings(Path(sys.argv[1]), {})))"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, str(pipe.settings_file), stdout=asyncio.subprocess.PIPE
     )

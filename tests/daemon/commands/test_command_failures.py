@@ -16,7 +16,7 @@ from contracts.registry import REGISTRY
 from contracts.subjects import Family
 from contracts.values.principals import LOCAL, Principal
 from daemon.commands.authorization import Anyone, Guard
-from daemon.commands.command_endpoint import Door, OperationRoute, QueryRoute, Route
+from daemon.commands.command_endpoint import CommandEndpoint, OperationRoute, QueryRoute, Route
 from domain.rate_limits import Rate, RateLimits
 from handlers.commands.command import Command, Query, Reply, ok
 from handlers.commands.command_batch import Changes
@@ -60,7 +60,7 @@ async def door(
 ) -> AsyncIterator[str]:
     """Open for one command; yields its subject."""
     service = None
-    made = Door(
+    made = CommandEndpoint(
         routes={"ledger-get": route},
         guard=guard or Guard(Anyone(), RateLimits(Rate(10_000, 1))),
         rules=line.rules,

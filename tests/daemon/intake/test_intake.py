@@ -11,7 +11,7 @@ from sqlalchemy import select
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.topology import Limits
 from contracts.gate.delivery import Accepted, Delivery, Judged
-from handlers.effects import Context, Effects, Families, Settled, Verdict
+from handlers.effects import BatchOutcome, Context, Effects, Families, Verdict
 from handlers.ledger.sessions import take_sessions
 from storage.engine.database import Database
 from storage.engine.failures import DataRefused
@@ -196,7 +196,7 @@ async def test_a_crash_between_commit_and_acknowledgement_has_no_second_effect(
     class Stuck(Watched):
         """A process that ends right after the commit."""
 
-        async def committed(self, batch: Sequence[Judged], settled: Settled, seconds: float) -> None:
+        async def committed(self, batch: Sequence[Judged], settled: BatchOutcome, seconds: float) -> None:
             self.batches.append(list(batch))
             self.outcomes += settled.outcomes
             await asyncio.sleep(3_600 + seconds)
@@ -227,7 +227,7 @@ async def test_a_crash_between_commit_and_acknowledgement_has_no_second_effect(
 
 async def test_what_fails_after_the_commit_undoes_nothing(line: Pipeline) -> None:
     class Broken(Watched):
-        async def committed(self, batch: Sequence[Judged], settled: Settled, seconds: float) -> None:
+        async def committed(self, batch: Sequence[Judged], settled: BatchOutcome, seconds: float) -> None:
             raise KeyError(f"a metric for {len(batch)} messages, {settled.facts} and {seconds} that nobody declared")
 
     observer = line.observer(Broken)

@@ -18,8 +18,8 @@ from contracts.registry import REGISTRY
 from contracts.subjects import Family
 from daemon.intake.intake import Gatekeeper
 from daemon.maintenance.max_deliveries import GivenUpMessages
-from handlers.batch import settle
-from handlers.family_table import FAMILIES
+from handlers.batch import decide_batch
+from handlers.registry import FAMILIES
 from handlers.replays.replays import message_of
 from storage.engine.database import Database
 from storage.tables.journal import dead_letters
@@ -126,7 +126,7 @@ async def test_what_was_taken_and_never_acknowledged_is_no_dead_letter(line: Pip
     await line.publish(usage_body("m1"))
     first = await give_up_on(line)
     judged = Gate(REGISTRY, GateRules()).judge(first)
-    await line.database.write(lambda uow: settle([judged], uow, line.context(), FAMILIES))
+    await line.database.write(lambda uow: decide_batch([judged], uow, line.context(), FAMILIES))
 
     async with keeping(line):
         await until(handled(line))
@@ -138,7 +138,7 @@ async def test_what_was_refused_and_never_acknowledged_stays_one_dead_letter(lin
     await line.publish(envelope(usage(input_tokens=-1), message_id="m1"))
     first = await give_up_on(line)
     judged = Gate(REGISTRY, GateRules()).judge(first)
-    await line.database.write(lambda uow: settle([judged], uow, line.context(), FAMILIES))
+    await line.database.write(lambda uow: decide_batch([judged], uow, line.context(), FAMILIES))
 
     async with keeping(line):
         await until(handled(line))
@@ -170,7 +170,7 @@ async def test_a_replay_that_was_given_up_on_opens_its_letter(line: Pipeline) ->
     judged = Gate(REGISTRY, GateRules()).judge(Delivery("ingest.session.usage", b"{}", {}, "HG_INGEST", 1, 1, 1, ""))
 
     def bury_and_begin(uow: UnitOfWork) -> tuple[str, bytes, dict[str, str]]:
-        settle([judged], uow, line.context(), FAMILIES)
+        decide_batch([judged], uow, line.context(), FAMILIES)
         (letter,) = uow.connection.execute(select(dead_letters.c.dead_letter_id)).scalars()
         (begun,) = uow.replays.begin([letter], run_id="run-1", principal="ann", now=1)
         message = message_of(begun, begun.body, "run-1", line.context())

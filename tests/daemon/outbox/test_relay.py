@@ -16,7 +16,7 @@ from contracts.subjects import Family
 from daemon.clock import new_id, now_micros
 from daemon.observability.dependency_checks import outbox_check
 from daemon.observability.health import Status
-from daemon.outbox.outbox_adoption import inherit_outbox
+from daemon.outbox.outbox_adoption import adopt_outbox
 from daemon.outbox.relay import _outgoing
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway
@@ -220,7 +220,7 @@ async def test_rows_of_a_killed_daemon_are_inherited_and_not_doubled(line: Pipel
     messages = await left_behind(line, tmp_path, age=0)
     await commit(line, told(line, 9), owner="alive")
 
-    await inherit_outbox(line.database, tmp_path, DAEMON)
+    await adopt_outbox(line.database, tmp_path, DAEMON)
     async with line.relaying():
         await eventually_awaited(lambda: same(line, Family.EVENT, messages))
         await eventually_awaited(lambda: holds_pending(line, 1))
@@ -236,7 +236,7 @@ async def test_inherited_rows_too_old_for_the_stream_to_know_are_looked_up(line:
     messages = await left_behind(line, tmp_path, age=TEN_MINUTES)
     seen = await watch_subject(line, "event.>")
 
-    await inherit_outbox(line.database, tmp_path, DAEMON)
+    await adopt_outbox(line.database, tmp_path, DAEMON)
     async with line.relaying():
         await eventually_awaited(lambda: none_pending(line))
         await line.nc.flush()

@@ -15,7 +15,7 @@ from domain.access import NOT_FOUND
 from domain.jobs.job import Job, JobEventName
 from domain.jobs.job_callbacks import (
     COST_TOO_LARGE,
-    AcceptedReport,
+    AcceptedCallback,
     Incoming,
     JobReport,
     ReportOutcome,
@@ -46,8 +46,8 @@ def decide(job: Job, report: JobReport, arrival: Arrival = ON_TIME, by: By = WOR
     return decide_report(job, report, arrival, by, TERMS)
 
 
-def accepted(outcome: ReportOutcome) -> AcceptedReport:
-    assert isinstance(outcome, AcceptedReport), outcome
+def accepted(outcome: ReportOutcome) -> AcceptedCallback:
+    assert isinstance(outcome, AcceptedCallback), outcome
     return outcome
 
 

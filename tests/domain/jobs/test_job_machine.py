@@ -12,7 +12,7 @@ from contracts.errors import ErrorCode, Problem
 from contracts.values.states import JobState
 from domain.jobs import job_commands
 from domain.jobs.job import AuditEvent, Decision, Job, JobEvent, JobEventName
-from domain.jobs.job_callbacks import AcceptedReport, Incoming, ReportOutcome, decide_reports
+from domain.jobs.job_callbacks import AcceptedCallback, Incoming, ReportOutcome, decide_reports
 from domain.jobs.job_commands import NewJob, RetryIds
 from domain.work.work import Arrival, By, Dispatch, Duplicate, Held, Start
 from tests.domain.jobs.job_factory import NOW, SECOND, TERMS, ABlock, ADraft, Artifacts, Report
@@ -176,7 +176,7 @@ class JobMachine(RuleBasedStateMachine):
         assert isinstance(waiting, Held) or kind(waiting) == expected
         assert kind(final) == expected
         self.reports.append(report)
-        if isinstance(final, AcceptedReport):
+        if isinstance(final, AcceptedCallback):
             self.spent += report.cost_usd_micros or 0
             self.known[report.event_id] = event_hash
             self.apply(final.decision)
@@ -236,7 +236,7 @@ class JobMachine(RuleBasedStateMachine):
 
 def kind(outcome: ReportOutcome) -> str:
     match outcome:
-        case AcceptedReport():
+        case AcceptedCallback():
             return "accepted"
         case Duplicate():
             return "duplicate"

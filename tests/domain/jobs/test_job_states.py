@@ -21,7 +21,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "jobs.md"
 
 
 def test_the_diagram_in_the_documents_is_the_table() -> None:
-    """Regenerate it with ``python -c "from domain.job_states import diagram; print(diagram())"``."""
+    """Regenerate it with ``python -c "from domain.jobs.job_states import diagram; print(diagram())"``."""
     _, _, rest = DOCUMENT.read_text().partition("```mermaid\n")
     shown, fence, _ = rest.partition("\n```")
     assert fence

@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from contracts.gate.delivery import Accepted
-from handlers.batch import INTERNAL, bury_alone, settle
+from handlers.batch import INTERNAL, dead_letter_alone, decide_batch
 from handlers.effects import Context, Effects, Verdict
-from handlers.family_table import FAMILIES
 from handlers.ledger.sessions import take_sessions
+from handlers.registry import FAMILIES
 from storage.engine.database import Database
 from storage.engine.failures import DataRefused
 from storage.unit_of_work import UnitOfWork
@@ -73,7 +73,7 @@ async def test_a_body_too_large_for_the_server_stays_in_its_row(database: Databa
     body = b"x" * 300_000
 
     await database.write(
-        lambda uow: settle([Stream().deliver(body)], uow, context(max_message_bytes=200_000), FAMILIES)
+        lambda uow: decide_batch([Stream().deliver(body)], uow, context(max_message_bytes=200_000), FAMILIES)
     )
 
     [row], [message] = await letters(database), await waiting(database)
@@ -149,8 +149,8 @@ async def test_a_poison_message_is_buried_without_its_key(database: Database) ->
     stream = Stream()
     poison = stream.deliver(envelope(usage(), message_id="m1"), headers={"Headgate-Receipt": "_INBOX.a"})
 
-    first = await database.write(lambda uow: bury_alone(poison, INTERNAL, uow, context()))
-    again = await database.write(lambda uow: bury_alone(stream.again(poison), INTERNAL, uow, context()))
+    first = await database.write(lambda uow: dead_letter_alone(poison, INTERNAL, uow, context()))
+    again = await database.write(lambda uow: dead_letter_alone(stream.again(poison), INTERNAL, uow, context()))
 
     [outcome] = first.outcomes
     assert outcome.error is not None

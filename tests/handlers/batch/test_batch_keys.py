@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from contracts.gate.delivery import Judged
-from handlers.effects import Outcome, Verdict
+from handlers.effects import MessageOutcome, Verdict
 from storage.engine.database import Database
 from storage.tables.journal import dead_letters, inbox
 from storage.tables.sessions import session_events
@@ -24,7 +24,7 @@ def usage_body(message_id: str, tokens: int = 1) -> Json:
     return envelope(usage(input_tokens=tokens), message_id=message_id)
 
 
-def short(outcome: Outcome) -> tuple[Verdict, int, str | None]:
+def short(outcome: MessageOutcome) -> tuple[Verdict, int, str | None]:
     return (outcome.verdict, outcome.status, None if outcome.error is None else str(outcome.error["code"]))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.errors import ErrorCode, problem
 from contracts.gate.delivery import Delivery
-from handlers.batch import INTERNAL, bury_alone
+from handlers.batch import INTERNAL, dead_letter_alone
 from handlers.effects import Effects, Verdict
 from handlers.replays.replays import (
     LETTER_HEADER,
@@ -170,7 +170,7 @@ async def test_a_replay_that_is_poison_opens_its_letter(database: Database) -> N
     delivery = await arrived(database, on_the_wire(begun, GOOD))
     assert delivery is not None
 
-    await database.write(lambda uow: bury_alone(GATE.judge(delivery), INTERNAL, uow, context()))
+    await database.write(lambda uow: dead_letter_alone(GATE.judge(delivery), INTERNAL, uow, context()))
 
     assert await state_of(database) == ("open", "INTERNAL_ERROR", 1)
 

@@ -10,9 +10,9 @@ from sqlalchemy import Table, func, select
 
 from contracts.errors import ErrorCode, problem
 from daemon.commands.command_batcher import ChangeQueue
-from handlers.change_table import CHANGES
 from handlers.commands.command import Command, Reply, refuse
-from handlers.commands.command_batch import Change, Changes, Desk, carry_out
+from handlers.commands.command_batch import ChangeHandler, Changes, CommandBatch, execute_commands
+from handlers.registry import CHANGES
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway
 from storage.tables.jobs import job_events, projects
@@ -146,7 +146,7 @@ async def test_cancelling_and_reporting_at_once_end_in_an_order(database: Databa
         reports = [house.delivery(job_id, report(1, "TRANSCRIBING")) for job_id in ids]
 
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(house.settle(reports))
+            tasks.create_task(house.decide_batch(reports))
             cancels = [
                 tasks.create_task(_awaited(give[at % 2](command("job.cancel", {"job_id": job_id}))))
                 for at, job_id in enumerate(ids)
@@ -201,7 +201,7 @@ async def test_repetitions_within_one_batch_follow_the_first(database: Database)
     house = House(database)
     names = ["One", "One", "Two", "One"]
 
-    done = await house.carry_out([command("project.create", {"name": name}, message_id="m-1") for name in names])
+    done = await house.execute_commands([command("project.create", {"name": name}, message_id="m-1") for name in names])
 
     assert [reply.status for reply in done.replies] == [201, 200, 409, 200]
     assert [reply.replayed for reply in done.replies] == [False, True, False, True]
@@ -213,7 +213,7 @@ async def test_commands_on_one_job_in_one_batch_are_decided_in_their_order(datab
     job_id = await house.job()
     names = ["job.run", "job.run", "job.cancel", "job.run", "job.cancel"]
 
-    done = await house.carry_out([command(name, {"job_id": job_id}) for name in names])
+    done = await house.execute_commands([command(name, {"job_id": job_id}) for name in names])
 
     assert [reply.status for reply in done.replies] == [202, 200, 200, 409, 200]
     assert (await house.view(job_id))["version"] == 4
@@ -225,19 +225,21 @@ async def test_a_retry_that_is_met_shows_what_the_commands_before_it_left(databa
     await house.report(failed, 1, "FAILED")
     again = result(await house.give("job.retry", {"job_id": failed}))["job_id"]
 
-    done = await house.carry_out([command("job.cancel", {"job_id": again}), command("job.retry", {"job_id": failed})])
+    done = await house.execute_commands(
+        [command("job.cancel", {"job_id": again}), command("job.retry", {"job_id": failed})]
+    )
 
     cancelled, met = map(result, done.replies)
     assert (cancelled["job_id"], cancelled["status"]) == (again, "CANCELLED")
     assert met == cancelled
 
 
-def _break(given: Command, desk: Desk) -> Reply:
+def _break(given: Command, desk: CommandBatch) -> Reply:
     raise RuntimeError("a mistake of ours")
 
 
 async def test_a_broken_command_fails_alone(database: Database) -> None:
-    changes = {**CHANGES, "job.run": Change(lambda _command, _desk: None, _break)}
+    changes = {**CHANGES, "job.run": ChangeHandler(lambda _command, _batch: None, _break)}
     async with queue(database, changes) as give:
         given = [command("project.create", {"name": str(at)}) for at in range(20)]
         given.insert(7, command("job.run", {"job_id": "any"}))
@@ -250,10 +252,10 @@ async def test_a_broken_command_fails_alone(database: Database) -> None:
 
 
 async def test_storage_that_is_away_is_answered_at_once(database: Database) -> None:
-    def away(given: Command, desk: Desk) -> Reply:
+    def away(given: Command, desk: CommandBatch) -> Reply:
         raise StorageAway("gone fishing")
 
-    async with queue(database, {"project.create": Change(lambda _command, _desk: None, away)}) as give:
+    async with queue(database, {"project.create": ChangeHandler(lambda _command, _batch: None, away)}) as give:
         replies = await asyncio.gather(*(give(command("project.create", {"name": "p"})) for _ in range(3)))
 
     assert replies == [UNAVAILABLE] * 3
@@ -265,12 +267,12 @@ async def test_the_number_of_statements_does_not_grow_with_the_batch(database: D
     project_id = await house.project()
     of_one = {"project_id": project_id, "title": "t", "prompt": "p"}
     created = [command("job.create", of_one) for _ in range(how_many)]
-    made = [result(reply)["job_id"] for reply in (await house.carry_out(created)).replies]
+    made = [result(reply)["job_id"] for reply in (await house.execute_commands(created)).replies]
     runs = [command("job.run", {"job_id": job_id}) for job_id in made]
 
     def statements_of(uow: UnitOfWork) -> int:
         with statements.recorded(uow) as seen:
-            carry_out(runs, uow, house.context(), CHANGES)
+            execute_commands(runs, uow, house.context(), CHANGES)
         return len(seen)
 
     assert await database.write(statements_of) == 7

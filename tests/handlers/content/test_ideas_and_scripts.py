@@ -5,12 +5,11 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from handlers.batch import settle
-from handlers.change_table import CHANGES
-from handlers.commands.command_batch import carry_out
+from handlers.batch import decide_batch
+from handlers.commands.command_batch import execute_commands
 from handlers.content.publications import send_due
 from handlers.effects import Verdict
-from handlers.family_table import FAMILIES
+from handlers.registry import CHANGES, FAMILIES
 from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import Json, envelope, idea, script
@@ -179,7 +178,7 @@ async def test_a_batch_takes_as_many_statements_as_one_message(database: Databas
 
         def work(uow: UnitOfWork) -> int:
             with statements.recorded(uow) as seen:
-                settle(batch, uow, context(), FAMILIES)
+                decide_batch(batch, uow, context(), FAMILIES)
             return len(seen)
 
         return await database.write(work)
@@ -228,7 +227,7 @@ async def test_work_that_goes_out_before_its_script_has_none_and_has_it_the_next
     job_id = await from_script(house)
     await house.give("job.run", {"job_id": job_id})
     failure = {"code": "SCRIPT_MISSING", "message": "nothing to work on", "retryable": True}
-    (told,) = await house.settle([house.delivery(job_id, report(1, "FAILED", failure=failure))])
+    (told,) = await house.decide_batch([house.delivery(job_id, report(1, "FAILED", failure=failure))])
     assert told.error is None
     await Producer(database).send(script())
 
@@ -249,7 +248,7 @@ async def test_jobs_that_are_run_together_read_their_scripts_together(database: 
 
     commands = [command("job.run", {"job_id": job_id}) for job_id in [*jobs, prompted]]
 
-    assert await reads_of_scripts(database, lambda uow: carry_out(commands, uow, house.context(), CHANGES)) == 1
+    assert await reads_of_scripts(database, lambda uow: execute_commands(commands, uow, house.context(), CHANGES)) == 1
 
     handed = {order["job_id"]: order.get("script", {}).get("script_id") for order in await orders(house)}
     assert handed == dict(zip(jobs, names, strict=True)) | {prompted: None}

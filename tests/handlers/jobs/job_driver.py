@@ -11,8 +11,8 @@ from contracts.gate.delivery import Judged
 from domain.jobs import job_commands
 from domain.jobs.job import Decision
 from domain.work.work import By
-from handlers.effects import Outcome, Verdict
-from handlers.jobs.job_recorder import JobWriter
+from handlers.effects import MessageOutcome, Verdict
+from handlers.jobs.job_recorder import JobRecorder
 from handlers.work.healing import HEALERS, Healed, HealTerms
 from storage.engine.database import Database
 from storage.journal.outbox import OutboxRow
@@ -117,7 +117,7 @@ class JobsDriver:
         asked = [command(one.name, one.payload, owner=one.owner, message_id=one.message_id) for one in batch]
         for one in batch:
             self.commands.expect(one, self.house.now)
-        for one, reply in zip(batch, self.wait(self.house.carry_out(asked)).replies, strict=True):
+        for one, reply in zip(batch, self.wait(self.house.execute_commands(asked)).replies, strict=True):
             assert_answered(one, reply)
         self.compare(versions)
 
@@ -155,7 +155,7 @@ class JobsDriver:
                 judged.append(said)
         if not judged:
             return
-        outcomes = self.wait(self.house.settle([each for each, _ in judged], older_outstanding=older))
+        outcomes = self.wait(self.house.decide_batch([each for each, _ in judged], older_outstanding=older))
         answers = batch.answers()
         assert [_told(outcome) for outcome in outcomes] == answers
         for (one, callback), answer in zip(judged, answers, strict=True):
@@ -238,7 +238,7 @@ class JobsDriver:
         def export(uow: UnitOfWork) -> None:
             before = uow.jobs.locked([exported.job_id])[exported.job_id]
             ruling = job_commands.export_succeeded(before, By("system", context.now))
-            writer = JobWriter(uow, context)
+            writer = JobRecorder(uow, context)
             if isinstance(ruling, Decision):
                 writer.take(before, ruling, TRACE)
             uow.outbox.add(writer.write(), owner=DAEMON, now=context.now)
@@ -326,7 +326,7 @@ class JobsDriver:
         self.before.assert_alone(self.queue.values())
 
 
-def _told(outcome: Outcome) -> Answer:
+def _told(outcome: MessageOutcome) -> Answer:
     if outcome.error is not None:
         return str(outcome.error["code"])
     return "held" if outcome.verdict is Verdict.HELD else outcome.status

@@ -16,13 +16,11 @@ from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
 from contracts.subjects import Family
 from contracts.values.principals import Principal, Scope
-from handlers.batch import settle
-from handlers.change_table import CHANGES
+from handlers.batch import decide_batch
 from handlers.commands.command import Command, Reply, answer
-from handlers.commands.command_batch import CarriedOut, Changes, carry_out
-from handlers.effects import Context, Outcome
-from handlers.family_table import FAMILIES
-from handlers.query_table import QUERIES
+from handlers.commands.command_batch import Changes, ExecutedBatch, execute_commands
+from handlers.effects import Context, MessageOutcome
+from handlers.registry import CHANGES, FAMILIES, QUERIES
 from storage.engine.database import Database
 from tests.contracts.samples import TRACE, envelope
 from tests.handlers.deciding import NOW, context, waiting
@@ -74,12 +72,12 @@ class House:
 
     # -- commands
 
-    async def carry_out(self, commands: Sequence[Command]) -> CarriedOut:
-        return await self.database.write(lambda uow: carry_out(commands, uow, self.context(), self._changes))
+    async def execute_commands(self, commands: Sequence[Command]) -> ExecutedBatch:
+        return await self.database.write(lambda uow: execute_commands(commands, uow, self.context(), self._changes))
 
     async def give(self, name: str, payload: Json, *, owner: str = "ada", message_id: str | None = None) -> Reply:
         """One changing command in a transaction of its own."""
-        done = await self.carry_out([command(name, payload, owner=owner, message_id=message_id)])
+        done = await self.execute_commands([command(name, payload, owner=owner, message_id=message_id)])
         return done.replies[0]
 
     async def ask(self, name: str, payload: Json, *, owner: str = "ada") -> Reply:
@@ -101,16 +99,18 @@ class House:
             Delivery(subject, orjson.dumps(body), {}, "HG_CALLBACK", number, 1, at, f"$JS.ACK.{number}")
         )
 
-    async def settle(self, batch: Sequence[Judged], *, older_outstanding: bool = False) -> Sequence[Outcome]:
+    async def decide_batch(
+        self, batch: Sequence[Judged], *, older_outstanding: bool = False
+    ) -> Sequence[MessageOutcome]:
         """One batch of callbacks."""
         own = replace(self.context(), older_outstanding=older_outstanding)
-        settled = await self.database.write(lambda uow: settle(batch, uow, own, FAMILIES))
+        settled = await self.database.write(lambda uow: decide_batch(batch, uow, own, FAMILIES))
         return settled.outcomes
 
-    async def report(self, job_id: str, sequence: int, status: str, **more: Json) -> Outcome:
+    async def report(self, job_id: str, sequence: int, status: str, **more: Json) -> MessageOutcome:
         """One callback in a batch of its own."""
         payload = report(sequence, status, **more)
-        return (await self.settle([self.delivery(job_id, payload)]))[0]
+        return (await self.decide_batch([self.delivery(job_id, payload)]))[0]
 
     # -- what went out
 

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from contracts.errors import ErrorCode
-from handlers.batch import settle
-from handlers.effects import Outcome, Verdict
-from handlers.family_table import FAMILIES
+from handlers.batch import decide_batch
+from handlers.effects import MessageOutcome, Verdict
+from handlers.registry import FAMILIES
 from storage.engine.database import Database
 from storage.tables.jobs import instruction_versions, job_events, jobs
 from storage.tables.work import callback_events, work
@@ -20,7 +20,7 @@ from tests.support import statements
 SECOND = 1_000_000
 
 
-def codes(outcomes: Sequence[Outcome]) -> list[object]:
+def codes(outcomes: Sequence[MessageOutcome]) -> list[object]:
     """The status of each, or the code of what refused it."""
     return [outcome.status if outcome.error is None else outcome.error["code"] for outcome in outcomes]
 
@@ -37,7 +37,7 @@ async def test_a_batch_is_decided_in_its_order(database: Database) -> None:
         house.delivery(first, report(3, "AWAITING_APPROVAL")),
     ]
 
-    outcomes = await house.settle(batch)
+    outcomes = await house.decide_batch(batch)
 
     assert codes(outcomes) == [204, 204, 204, 204, 204, "CALLBACK_OUT_OF_ORDER"]
     assert ((await house.view(first))["status"], (await house.view(first))["progress"]) == ("AWAITING_APPROVAL", 40.5)
@@ -50,9 +50,9 @@ async def test_an_event_counts_once_under_whatever_message_id_it_comes(database:
     house = House(database)
     job_id, other = await house.running(), await house.running()
     said = report(1, "TRANSCRIBING", event_id="e-1", cost_usd="1")
-    assert codes(await house.settle([house.delivery(job_id, said)])) == [204]
+    assert codes(await house.decide_batch([house.delivery(job_id, said)])) == [204]
 
-    again, changed, elsewhere = await house.settle(
+    again, changed, elsewhere = await house.decide_batch(
         [
             house.delivery(job_id, said),
             house.delivery(job_id, {**said, "cost_usd": "2"}),
@@ -84,7 +84,7 @@ async def test_refused_callbacks_are_dead_letters_and_leave_no_trace_in_the_job(
     job_id = await house.running()
     before = await house.view(job_id)
 
-    outcomes = await house.settle(
+    outcomes = await house.decide_batch(
         [
             house.delivery(job_id, report(1, "READY")),
             house.delivery(job_id, report(1, "DONE")),
@@ -104,13 +104,13 @@ async def test_what_came_too_early_is_held_while_older_messages_are_out(database
     job_id = await house.running()
     early = house.delivery(job_id, report(2, "DRAFTING"), stored_at=NOW)
 
-    (held,) = await house.settle([early], older_outstanding=True)
+    (held,) = await house.decide_batch([early], older_outstanding=True)
     assert held.verdict is Verdict.HELD
     assert held.hold_s == pytest.approx(0.5)
     assert await letters(database) == []
 
     first = house.delivery(job_id, report(1, "TRANSCRIBING"), stored_at=NOW)
-    assert codes(await house.settle([first, early], older_outstanding=True)) == [204, 204]
+    assert codes(await house.decide_batch([first, early], older_outstanding=True)) == [204, 204]
     assert (await house.view(job_id))["status"] == "DRAFTING"
 
 
@@ -118,7 +118,7 @@ async def test_what_waited_long_enough_is_decided_as_it_stands(database: Databas
     house = House(database, now=NOW + 61 * SECOND)
     job_id = await house.running()
 
-    outcomes = await house.settle(
+    outcomes = await house.decide_batch(
         [house.delivery(job_id, report(2, "DRAFTING"), stored_at=NOW)], older_outstanding=True
     )
 
@@ -134,7 +134,7 @@ async def test_artifacts_come_in_parts_and_replace_what_they_repeat(database: Da
     ]
     scene = {"scene": 2, "text": "A hall", "duration_s": 3.5, "image_url": "https://pictures.example/2"}
 
-    outcomes = await house.settle(
+    outcomes = await house.decide_batch(
         [
             house.delivery(job_id, report(1, "TRANSCRIBING", artifacts={"transcript": SEGMENTS[:2]})),
             house.delivery(job_id, report(2, "TRANSCRIBING", artifacts={"transcript": SEGMENTS[2:]})),
@@ -169,7 +169,7 @@ async def test_each_draft_is_a_version_but_not_one_that_says_the_same(database: 
 
     await house.report(job_id, 4, "AWAITING_APPROVAL", artifacts=same)
     assert (await house.view(job_id))["approved"] is True
-    outcomes = await house.settle(
+    outcomes = await house.decide_batch(
         [house.delivery(job_id, report(at, "AWAITING_APPROVAL", artifacts=other)) for at in (5, 6)]
     )
 
@@ -203,7 +203,7 @@ async def test_a_failing_batch_leaves_nothing_behind(database: Database) -> None
         pass
 
     def interrupted(uow: UnitOfWork) -> None:
-        settle(batch, uow, house.context(), FAMILIES)
+        decide_batch(batch, uow, house.context(), FAMILIES)
         raise Interrupted
 
     with pytest.raises(Interrupted):
@@ -211,7 +211,7 @@ async def test_a_failing_batch_leaves_nothing_behind(database: Database) -> None
 
     assert await rows(database, select(callback_events)) == []
     assert (await house.view(job_id))["status"] == "QUEUED"
-    assert codes(await house.settle(batch)) == [204]
+    assert codes(await house.decide_batch(batch)) == [204]
 
 
 @pytest.mark.parametrize("how_many", [2, 30])
@@ -224,7 +224,7 @@ async def test_a_batch_of_callbacks_is_written_in_sets(database: Database, how_m
 
     def count(uow: UnitOfWork) -> int:
         with statements.recorded(uow) as seen:
-            settle(batch, uow, house.context(), FAMILIES)
+            decide_batch(batch, uow, house.context(), FAMILIES)
         return len([statement for statement, _ in seen if not statement.startswith(("SAVEPOINT", "RELEASE"))])
 
     assert await database.write(count) == 13

@@ -162,7 +162,7 @@ async def test_work_that_never_went_out_leaves_nothing_behind(database: Database
     house = House(database)
     job_id = await house.job()
 
-    done = await house.carry_out([command(name, {"job_id": job_id}) for name in ("job.run", "job.cancel")])
+    done = await house.execute_commands([command(name, {"job_id": job_id}) for name in ("job.run", "job.cancel")])
 
     assert [reply.status for reply in done.replies] == [202, 200]
     assert await waiting(database, "HG_WORK") == []

@@ -8,7 +8,7 @@ import pytest
 from contracts.errors import JsonObject, Refusal
 from handlers.commands.command import answer
 from handlers.commands.pages import cursor, page, read_cursor, read_place
-from handlers.query_table import QUERIES
+from handlers.registry import QUERIES
 from storage.engine.database import Database
 from tests.handlers.deciding import context
 from tests.handlers.jobs.owners import SEGMENTS, House, Json, command, result

@@ -11,9 +11,9 @@ from contracts.gate.delivery import Delivery
 from contracts.payloads.operations import ReplayFailed
 from daemon.clock import now_micros
 from daemon.operations.replaying import OPERATION, Replaying
-from daemon.operations.runs import RunLost, Runs, Worker
-from handlers.batch import settle
-from handlers.family_table import FAMILIES
+from daemon.operations.runs import RunLost, Runs, RunWorker
+from handlers.batch import decide_batch
+from handlers.registry import FAMILIES
 from handlers.replays.replays import as_first_arrived, claimed_by
 from storage.engine.database import Database
 from storage.journal.ops_runs import NewRun, Run
@@ -60,7 +60,7 @@ async def deciding(database: Database) -> AsyncIterator[None]:
             if (arrived := as_first_arrived(delivery, uow.replays.originals([key]).get(key))) is not None:
                 batch.append(GATE.judge(arrived))
         if batch:
-            settle(batch, uow, context(), FAMILIES)
+            decide_batch(batch, uow, context(), FAMILIES)
         uow.outbox.remove([row.position for row in rows])
 
     async def loop() -> None:
@@ -154,7 +154,7 @@ async def test_runs_of_the_dead_are_taken_over_and_those_of_the_living_left_alon
         return (await ended(database, "left"))[0] != "running"
 
     runs = Runs(database, daemon_id=DAEMON, clock=now_micros, interval_s=0.05)
-    runs.employ({OPERATION: Worker(replaying(database).work, resumable=True)})
+    runs.employ({OPERATION: RunWorker(replaying(database).work, resumable=True)})
 
     async with deciding(database):
         working = asyncio.create_task(runs.run())

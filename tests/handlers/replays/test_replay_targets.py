@@ -11,7 +11,7 @@ from contracts.payloads.operations import ReplayFailed, Target
 from contracts.values.states import ItemState, JobState, PublicationState
 from domain.dead_letters.dead_letters import Skipped
 from domain.work.work import Failure
-from handlers.replays.replay_targets import TARGETS, Holder, ReplayTarget, Sent
+from handlers.replays.replay_targets import TARGETS, Holder, ReplayBatch, ReplayTarget
 from storage.engine.database import Database
 from storage.engine.failure_text import failure_text
 from storage.journal.replay_runs import ReplayItem
@@ -32,8 +32,8 @@ async def selected(database: Database, target: ReplayTarget, **wanted: Json) -> 
     return found.ids
 
 
-async def replay(database: Database, target: ReplayTarget, *ids: str) -> Sent:
-    def write(uow: UnitOfWork) -> Sent:
+async def replay(database: Database, target: ReplayTarget, *ids: str) -> ReplayBatch:
+    def write(uow: UnitOfWork) -> ReplayBatch:
         sent = target.replay(ids, HOLDER, uow, LATER)
         uow.outbox.add(sent.messages, owner="daemon-1", now=NOW)
         return sent

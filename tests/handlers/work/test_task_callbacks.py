@@ -12,9 +12,9 @@ from contracts.subjects import Family
 from contracts.values.work import WorkType
 from domain.work import tasks as rules
 from domain.work.work import By, Failure, Start
-from handlers.batch import settle
-from handlers.effects import Context, Outcome, Verdict
-from handlers.family_table import FAMILIES
+from handlers.batch import decide_batch
+from handlers.effects import Context, MessageOutcome, Verdict
+from handlers.registry import FAMILIES
 from handlers.work.tasks import Finished, TaskReports, TaskWriter
 from storage.engine.database import Database
 from storage.jobs.ports import TaskRecord
@@ -51,7 +51,7 @@ class Tasks:
         await self.house.database.write(write)
         return task_id
 
-    async def report(self, *reports: tuple[str, Json], older_outstanding: bool = False) -> Sequence[Outcome]:
+    async def report(self, *reports: tuple[str, Json], older_outstanding: bool = False) -> Sequence[MessageOutcome]:
         families = {**FAMILIES, "task.status": TaskReports({WorkType.SCREENSHOT_EXTRACT: finish})}
         batch = [
             self.house.judged(
@@ -60,7 +60,7 @@ class Tasks:
             for task_id, said in reports
         ]
         context = replace(self.house.context(), older_outstanding=older_outstanding)
-        return (await self.house.database.write(lambda uow: settle(batch, uow, context, families))).outcomes
+        return (await self.house.database.write(lambda uow: decide_batch(batch, uow, context, families))).outcomes
 
     async def view(self, task_id: str = "task-1") -> Json:
         return result(await self.house.ask("task.get", {"task_id": task_id}))
@@ -75,7 +75,7 @@ def tasks(database: Database) -> Tasks:
     return Tasks(House(database))
 
 
-def codes(outcomes: Sequence[Outcome]) -> list[object]:
+def codes(outcomes: Sequence[MessageOutcome]) -> list[object]:
     return [outcome.status if outcome.error is None else outcome.error["code"] for outcome in outcomes]
 
 

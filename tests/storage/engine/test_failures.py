@@ -206,8 +206,8 @@ def test_a_disk_that_takes_no_more_is_away(sqlite_path: Path) -> None:
     """The operating system refuses to let the file grow."""
     script = (
         "import asyncio, resource, signal, sys\n"
-        "from storage.failures import StorageAway\n"
-        "from storage.inbox import InboxKey\n"
+        "from storage.engine.failures import StorageAway\n"
+        "from storage.journal.inbox import InboxKey\n"
         "from tests.support.databases import opened\n"
         "keys = [InboxKey('k', f'{number:05d}', 'x' * 500) for number in range(2_000)]\n"
         "async def main():\n"

@@ -10,7 +10,7 @@ from sqlalchemy.util import await_only
 
 from storage.engine.database import Database
 from storage.engine.failures import StorageConflict
-from storage.journal.inbox import InboxKey, Key
+from storage.journal.inbox import InboxKey, MessageKey
 from storage.unit_of_work import UnitOfWork
 from tests.support import databases
 
@@ -21,7 +21,7 @@ def keys(*names: str, payload: str = "payload") -> list[InboxKey]:
     return [InboxKey(KIND, name, f"hash of {payload}") for name in sorted(names)]
 
 
-def ids(*names: str) -> list[Key]:
+def ids(*names: str) -> list[MessageKey]:
     return [(KIND, name) for name in names]
 
 
@@ -69,9 +69,9 @@ class Model:
     """What an inbox is: a dictionary in which the first one stays."""
 
     def __init__(self) -> None:
-        self.taken: dict[Key, str] = {}
+        self.taken: dict[MessageKey, str] = {}
 
-    def claim(self, asked: Sequence[InboxKey]) -> dict[Key, str]:
+    def claim(self, asked: Sequence[InboxKey]) -> dict[MessageKey, str]:
         names = [(key.kind, key.message_id) for key in asked]
         known = {name: self.taken[name] for name in names if name in self.taken}
         for name, key in zip(names, asked, strict=True):
@@ -90,7 +90,7 @@ CLAIMS = st.dictionaries(st.tuples(st.sampled_from(["k", "K"]), NAMES), st.sampl
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(CLAIMS, st.booleans()), max_size=8))
 async def test_any_sequence_of_claims_answers_as_a_dictionary_does(
-    database: Database, steps: list[tuple[dict[Key, str], bool]]
+    database: Database, steps: list[tuple[dict[MessageKey, str], bool]]
 ) -> None:
     """Duplicates, conflicts and releases in every order, against the plain model."""
 

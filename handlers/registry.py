@@ -1,0 +1,65 @@
+"""Which handler takes which kind, and which query, change or finisher answers what: the one table of the handlers.
+
+Adding a kind of message, a command or a type of task is one line here.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from contracts.values.work import WorkType
+from handlers.commands.command import Query
+from handlers.commands.command_batch import Changes
+from handlers.content import content_queries
+from handlers.content.ideas_and_scripts import take_ideas, take_scripts
+from handlers.content.items import take_item_results, take_items
+from handlers.content.publications import take_publish_results, take_schedules
+from handlers.effects import Families
+from handlers.jobs import job_queries
+from handlers.jobs.job_callbacks import take_job_reports
+from handlers.jobs.job_commands import JOB_CHANGES
+from handlers.jobs.project_commands import CREATE_PROJECT
+from handlers.ledger.ledger_queries import get_session
+from handlers.ledger.sessions import take_sessions
+from handlers.work.tasks import Finish, TaskReports
+
+FINISHERS: Final[Mapping[WorkType, Finish]] = MappingProxyType({})
+"""Type of task -> how its success is proven and kept."""
+
+FAMILIES: Final[Families] = MappingProxyType(
+    {
+        "session.event": take_sessions,
+        "session.usage": take_sessions,
+        "feed.item": take_items,
+        "content.idea": take_ideas,
+        "content.script": take_scripts,
+        "content.schedule": take_schedules,
+        "item.result": take_item_results,
+        "publish.result": take_publish_results,
+        "job.status": take_job_reports,
+        "task.status": TaskReports(FINISHERS),
+    }
+)
+"""Kind -> its handler. Kinds with one handler reach it as one group."""
+
+CHANGES: Final[Changes] = MappingProxyType({"project.create": CREATE_PROJECT, **JOB_CHANGES})
+"""Command that changes something -> how it is carried out."""
+
+QUERIES: Final[Mapping[str, Query]] = MappingProxyType(
+    {
+        "ledger.get": get_session,
+        "idea.get": content_queries.get_idea,
+        "idea.list": content_queries.list_ideas,
+        "script.get": content_queries.get_script,
+        "script.list": content_queries.list_scripts,
+        "project.get": job_queries.get_project,
+        "project.list": job_queries.list_projects,
+        "job.get": job_queries.get_job,
+        "job.list": job_queries.list_jobs,
+        "job.history": job_queries.get_history,
+        "job.transcript": job_queries.get_transcript,
+        "job.storyboard": job_queries.get_storyboard,
+        "task.get": job_queries.get_task,
+    }
+)
+"""Command that only reads -> its query."""
