@@ -146,7 +146,7 @@ def not_ready(daemon: DaemonProcess) -> tuple[int, bytes]:
 
 
 async def test_a_check_that_hangs_or_breaks_is_a_finding_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.health._TIMEOUT_S", 0.01)
+    monkeypatch.setattr("daemon.observability.health._TIMEOUT_S", 0.01)
 
     async def fine() -> Finding:
         return Finding(Status.HEALTHY, "fine")

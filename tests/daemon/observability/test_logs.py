@@ -13,8 +13,8 @@ Line: TypeAlias = dict[str, object]
 
 PREAMBLE = """
 import logging, structlog
-from daemon.logs import adopt_library_loggers, configure_logs
-from daemon.settings_process import LogSettings
+from daemon.observability.logs import adopt_library_loggers, configure_logs
+from daemon.settings.process import LogSettings
 output = configure_logs(LogSettings(level={level!r}, format={format!r}))
 log = structlog.get_logger("test")
 """

@@ -20,7 +20,7 @@ RUNTIME = Runtime(4711, "nats://secret@127.0.0.1:4222", "http://127.0.0.1:8080",
 HOLD = """
 import sys
 from pathlib import Path
-from daemon.state_lock import StateLock
+from daemon.process.state_lock import StateLock
 StateLock(Path(sys.argv[1])).acquire()
 print("held", flush=True)
 sys.stdin.read()
@@ -78,7 +78,7 @@ def test_a_killed_daemon_leaves_no_lock(tmp_path: Path) -> None:
 LOOK = """
 import sys
 from pathlib import Path
-from daemon.state_lock import is_held
+from daemon.process.state_lock import is_held
 print("looking", flush=True)
 while True:
     is_held(Path(sys.argv[1]))

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.process
 DAEMON = """
 import asyncio, json, sys
 from pathlib import Path
-from adapters import server_process
-from adapters.nats_server import EmbeddedServer
+from adapters.nats.server import server_process
+from adapters.nats.server.embedded_server import EmbeddedServer
 
 async def main(folder, orphan):
     if orphan:
@@ -154,7 +154,7 @@ async def test_the_server_listens_where_it_is_told_to(tmp_path: Path) -> None:
 
 
 async def test_a_taken_port_stops_the_start_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.nats_server._PORT_PATIENCE_S", 0.2)
+    monkeypatch.setattr("adapters.nats.server.embedded_server._PORT_PATIENCE_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortTakenError, match=f"^port {port} on 127.0.0.1 is taken by another program$"):
@@ -289,7 +289,7 @@ async def test_restart_brings_a_fresh_server_up(server: EmbeddedServer) -> None:
 async def test_the_watch_ends_when_another_program_took_the_port(
     server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.nats_server._PORT_PATIENCE_S", 0.2)
+    monkeypatch.setattr("adapters.nats.server.embedded_server._PORT_PATIENCE_S", 0.2)
     await server.start()
     pid = server.pid
     assert pid is not None
