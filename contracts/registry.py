@@ -17,6 +17,7 @@ from contracts.outgoing import DEAD_LETTER_KIND, RECEIPT_KIND, REPLY_KIND
 from contracts.payloads import (
     callbacks,
     content,
+    documents,
     feed,
     jobs,
     ledger,
@@ -202,6 +203,12 @@ _JOB_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
         "task.get": jobs.TaskGet,
     }
 )
+_DOCUMENT_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
+    {
+        "instruction.get": documents.InstructionGet,
+        "instruction.put": documents.InstructionPut,
+    }
+)
 _CONTENT_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
     {
         "idea.get": content.IdeaGet,
@@ -263,6 +270,7 @@ REGISTRY: Final = Registry(
             for name, model in _JOB_EVENTS.items()
         ),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _JOB_COMMANDS.items()),
+        *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _DOCUMENT_COMMANDS.items()),
         contract(Family.COMMAND, "ledger.get", Schema("1.0", ledger.LedgerGet)),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _CONTENT_COMMANDS.items()),
         contract(Family.OPS, "health-check", Schema("1.0", ops.HealthCheck)),

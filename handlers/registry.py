@@ -14,6 +14,7 @@ from handlers.content import content_queries
 from handlers.content.ideas_and_scripts import take_ideas, take_scripts
 from handlers.content.items import take_item_results, take_items
 from handlers.content.publications import take_publish_results, take_schedules
+from handlers.documents.instruction_commands import PUT_INSTRUCTION, get_instruction
 from handlers.effects import Families
 from handlers.jobs import job_queries
 from handlers.jobs.job_callbacks import take_job_reports
@@ -42,7 +43,13 @@ FAMILIES: Final[Families] = MappingProxyType(
 )
 """Kind -> its handler. Kinds with one handler reach it as one group."""
 
-CHANGES: Final[Changes] = MappingProxyType({"project.create": CREATE_PROJECT, **JOB_CHANGES})
+CHANGES: Final[Changes] = MappingProxyType(
+    {
+        "project.create": CREATE_PROJECT,
+        **JOB_CHANGES,
+        "instruction.put": PUT_INSTRUCTION,
+    }
+)
 """Command that changes something -> how it is carried out."""
 
 QUERIES: Final[Mapping[str, Query]] = MappingProxyType(
@@ -60,6 +67,7 @@ QUERIES: Final[Mapping[str, Query]] = MappingProxyType(
         "job.transcript": job_queries.get_transcript,
         "job.storyboard": job_queries.get_storyboard,
         "task.get": job_queries.get_task,
+        "instruction.get": get_instruction,
     }
 )
 """Command that only reads -> its query."""

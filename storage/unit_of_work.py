@@ -9,15 +9,10 @@ from storage.content.items import SqlItemRepository
 from storage.content.ports import IdeaRepository, ScriptRepository
 from storage.content.publications import SqlPublicationRepository
 from storage.documents.instructions import SqlInstructionRepository
+from storage.documents.ports import InstructionRepository
 from storage.jobs.artifacts import SqlArtifactRepository
 from storage.jobs.jobs import SqlJobRepository
-from storage.jobs.ports import (
-    ArtifactRepository,
-    InstructionRepository,
-    JobRepository,
-    ProjectRepository,
-    TaskRepository,
-)
+from storage.jobs.ports import ArtifactRepository, JobRepository, ProjectRepository, TaskRepository
 from storage.jobs.projects import SqlProjectRepository
 from storage.journal.callback_events import CallbackEvents
 from storage.journal.command_log import CommandLog

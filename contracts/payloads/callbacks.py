@@ -144,7 +144,7 @@ class JobStatus(RuledPayload):
             return ()
         return [
             *_segments_turned_round(made.get("transcript")),
-            *_repeated(made.get("storyboard"), ("artifacts", "storyboard"), "scene"),
+            *repeated(made.get("storyboard"), ("artifacts", "storyboard"), "scene"),
             *_repeated_blocks(made),
         ]
 
@@ -249,10 +249,10 @@ def _repeated_blocks(made: JsonObject) -> Sequence[BrokenRule]:
     draft = made.get("instruction")
     if not isinstance(draft, dict):
         return ()
-    return _repeated(draft.get("blocks"), ("artifacts", "instruction", "blocks"), "block_id")
+    return repeated(draft.get("blocks"), ("artifacts", "instruction", "blocks"), "block_id")
 
 
-def _repeated(things: JsonValue, path: tuple[str, ...], key: str) -> Sequence[BrokenRule]:
+def repeated(things: JsonValue, path: tuple[str, ...], key: str) -> Sequence[BrokenRule]:
     if not isinstance(things, list):
         return ()
     seen: set[str | int] = set()

@@ -99,8 +99,9 @@ class JobRun(JobGet):
 
 
 class JobApprove(JobGet):
-    """job.approve 1.0"""
+    """job.approve 1.0: ``version`` is the version of the instruction that was read."""
 
+    version: Ordinal | None = None
     note: Text | None = None
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-from contracts.errors import JsonObject
+from contracts.errors import Detail, ErrorCode, JsonObject, Problem, problem
 
 _LONG_TEXT: Final = 2_000
 _STEP: Final = "step"
@@ -64,6 +64,19 @@ def validate(blocks: Sequence[BlockFacts]) -> Validation:
     if wrong:
         return Validation(ValidationStatus.INVALID, (*wrong, *doubtful))
     return Validation(ValidationStatus.WARN if doubtful else ValidationStatus.VALID, tuple(doubtful))
+
+
+def version_conflict(current: int) -> Problem:
+    """What was read is not the newest version any more."""
+    return problem(
+        ErrorCode.VERSION_CONFLICT,
+        "the instruction has a newer version",
+        [
+            Detail(
+                "payload.base_version", "version_conflict", "Version should be the newest", {"current_version": current}
+            )
+        ],
+    )
 
 
 def same_blocks(one: Sequence[BlockFacts], other: Sequence[BlockFacts]) -> bool:

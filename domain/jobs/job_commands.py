@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from contracts.errors import ErrorCode, JsonObject, Problem, problem
 from contracts.values.principals import SYSTEM
 from contracts.values.states import JobState
+from domain.documents.instructions import version_conflict
 from domain.jobs.job import (
     Approval,
     Decision,
@@ -86,10 +87,15 @@ def run(job: Job, start: Start, by: By) -> Ruling:
     return started(moved(unchanged(job, _ACCEPTED), Signal.RUN_REQUESTED, by), start, by)
 
 
-def approve(job: Job, *, note: str | None, instruction_valid: bool, by: By) -> Ruling:
-    """Approve the newest version of the instruction; it is met while that version stays the newest."""
+def approve(job: Job, *, version: int | None = None, note: str | None, instruction_valid: bool, by: By) -> Ruling:
+    """Approve the newest version of the instruction; it is met while that version stays the newest.
+
+    ``version`` is what was read: where another one is the newest, nobody approves it unread.
+    """
     if job.status not in APPROVABLE:
         return forbidden_move(job, "job.approve")
+    if version is not None and job.instruction_version and version != job.instruction_version:
+        return version_conflict(job.instruction_version)
     if job.approved:
         return unchanged(job)
     if job.instruction_version == 0 or not instruction_valid:

@@ -18,7 +18,8 @@ from handlers.jobs.job_recorder import JobRecorder
 from handlers.jobs.job_views import job_view
 from handlers.jobs.project_commands import ProjectAggregates
 from handlers.work import dispatch as work
-from storage.jobs.ports import Owned, VersionKey
+from storage.documents.ports import VersionKey
+from storage.jobs.ports import Owned
 
 
 class JobAggregates:
@@ -63,6 +64,14 @@ class JobAggregates:
     def instruction_is_valid(self, job: Job) -> bool:
         key = _newest(job)
         return key is not None and self._validity.get(key, ValidationStatus.INVALID) != ValidationStatus.INVALID
+
+    def job(self, job_id: str) -> Job:
+        """A job that was wanted and found, whoever owns it."""
+        return self._jobs[job_id]
+
+    def instruction_changed(self, key: VersionKey, validation_status: str) -> None:
+        """A version that this transaction writes: an approval after it is of that one."""
+        self._validity[key] = validation_status
 
     def take(self, before: Job | None, decision: Decision, trace_id: str, *, source: Job | None = None) -> None:
         """Keep a decision for the end of the transaction; those after it see what it left."""
@@ -171,8 +180,10 @@ def _run(command: Command, job: Job, batch: CommandBatch) -> Ruling:
 
 
 def _approve(command: Command, job: Job, batch: CommandBatch) -> Ruling:
-    note, valid = payload_of(command, asked.JobApprove).note, batch.aggregates(JobAggregates).instruction_is_valid(job)
-    return job_commands.approve(job, note=note, instruction_valid=valid, by=_by(command, batch))
+    payload, valid = payload_of(command, asked.JobApprove), batch.aggregates(JobAggregates).instruction_is_valid(job)
+    return job_commands.approve(
+        job, version=payload.version, note=payload.note, instruction_valid=valid, by=_by(command, batch)
+    )
 
 
 def _render(command: Command, job: Job, batch: CommandBatch) -> Ruling:

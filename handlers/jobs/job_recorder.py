@@ -22,7 +22,8 @@ from handlers.jobs.job_views import job_view
 from handlers.jobs.job_work import JobDispatch, hand_out_for_jobs
 from handlers.status_updates import status_update
 from handlers.work import dispatch as work
-from storage.jobs.ports import InstructionVersion, StoredEvent, VersionKey
+from storage.documents.ports import InstructionVersion, VersionKey
+from storage.jobs.ports import StoredEvent
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 from storage.work.work import WorkRow

@@ -5,11 +5,12 @@ from functools import cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, bindparam, select
 
+from storage.documents.ports import InstructionHead, InstructionVersion, VersionKey, VersionSummary
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
 from storage.engine.upserts import larger
-from storage.jobs.ports import InstructionVersion, VersionKey
+from storage.jobs.ports import Owned
 from storage.tables.jobs import instruction_versions, instructions
 
 
@@ -19,6 +20,31 @@ class SqlInstructionRepository:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._dialect = connection.dialect.name
+
+    def heads(self, wanted: Sequence[Owned]) -> Mapping[str, InstructionHead]:
+        return self._heads(("instruction_id", "owner"), wanted)
+
+    def latest(self, instruction_ids: Sequence[str]) -> Mapping[str, InstructionHead]:
+        return self._heads(("instruction_id",), [(each,) for each in instruction_ids])
+
+    def _heads(self, names: tuple[str, ...], wanted: Sequence[tuple[str, ...]]) -> Mapping[str, InstructionHead]:
+        if not wanted:
+            return {}
+        rows = self._connection.execute(_heads(self._dialect, names), as_parameter(wanted))
+        return {row.instruction_id: InstructionHead(*row) for row in rows}
+
+    def history(self, instruction_id: str, *, limit: int) -> Sequence[VersionSummary]:
+        rows = self._connection.execute(_HISTORY, {"instruction_id": instruction_id, "limit": limit})
+        return [
+            VersionSummary(
+                row.version,
+                row.validation_status,
+                row.created_by,
+                row.created_at,
+                None if row.provenance is None else orjson.loads(row.provenance),
+            )
+            for row in rows
+        ]
 
     def versions(self, wanted: Sequence[VersionKey]) -> Mapping[VersionKey, InstructionVersion]:
         if not wanted:
@@ -69,6 +95,21 @@ def _version(row: Row[*tuple[Any, ...]]) -> InstructionVersion:
         created_by=row.created_by,
         created_at=row.created_at,
         provenance=None if row.provenance is None else orjson.loads(row.provenance),
+    )
+
+
+_HISTORY: Final = (
+    select(*(instruction_versions.c[name] for name in VersionSummary._fields))
+    .where(instruction_versions.c.instruction_id == bindparam("instruction_id"))
+    .order_by(instruction_versions.c.version.desc())
+    .limit(bindparam("limit"))
+)
+
+
+@cache
+def _heads(dialect: str, names: tuple[str, ...]) -> Select[*tuple[Any, ...]]:
+    return select(*(instructions.c[name] for name in InstructionHead._fields)).where(
+        BatchRows(dialect, instructions, names).contains
     )
 
 

@@ -133,44 +133,6 @@ class ArtifactRepository(Protocol):
         ...
 
 
-class VersionKey(NamedTuple):
-    """One version of an instruction."""
-
-    instruction_id: str
-    version: int
-
-
-class InstructionVersion(Struct, frozen=True):
-    """An immutable version of an instruction. ``blocks`` and ``issues`` as messages have them."""
-
-    instruction_id: str
-    version: int
-    job_id: str
-    owner: str
-    blocks: Sequence[JsonObject]
-    validation_status: str
-    issues: Sequence[JsonObject]
-    created_by: str
-    created_at: int
-    provenance: JsonObject | None = None
-
-    @property
-    def key(self) -> VersionKey:
-        return VersionKey(self.instruction_id, self.version)
-
-
-class InstructionRepository(Protocol):
-    """Instructions by version."""
-
-    def versions(self, wanted: Sequence[VersionKey]) -> Mapping[VersionKey, InstructionVersion]:
-        """Those of *wanted* that there are."""
-        ...
-
-    def add(self, versions: Sequence[InstructionVersion]) -> None:
-        """Keep new versions; an instruction that was not there before begins with its first."""
-        ...
-
-
 class TaskRecord(Struct, frozen=True):
     """A task with what was asked and what came of it. ``request_key`` is by what the same request is known again."""
 

@@ -1,0 +1,1 @@
+"""Instructions, anchors, annotations and exports."""
