@@ -1,78 +1,95 @@
-"""The composition root: the order in which everything starts, and what a failure to start looks like.
+"""The composition root: the only file that knows every part of the daemon.
 
-Settings, storage, migrations, NATS, streams, consumers, ready: any failure is one clear line and exit code 1, and the
-daemon was never ready. A second signal ends the process at once.
+Settings, storage, migrations, NATS, streams, consumers, then the parts over them: any failure is one clear line and
+exit code 1, and the daemon was never ready. In which order the parts begin and end is said in ``lifecycle``.
 """
 
 import asyncio
-import gc
-import os
-import signal
-import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Final
 
 import structlog
 import uvloop
 
 from adapters.errors import AdapterError
 from adapters.nats.probe import probe
-from adapters.prices.price_lists import PriceListError
-from adapters.prices.prices import LayeredPrices, load_price_book
+from adapters.nats.publisher import StreamPublisher
+from adapters.nats.status_bucket import LanePublisher, StatusBucket
+from adapters.nats.streams.pull import ContinuousPull
+from adapters.nats.streams.stored_messages import sequences_of_messages
+from adapters.nats.streams.topology import ADVISORY_CONSUMER
 from contracts.errors import JsonObject
-from contracts.gate.rules import GateRules, Mode
 from contracts.registry import REGISTRY
 from contracts.schemas.asyncapi import asyncapi
-from contracts.subjects import Subjects
-from contracts.values.work import WorkType
+from contracts.subjects import DURABLE, Family, Subjects
 from daemon.clock import new_id, now_micros
+from daemon.commands.authorization import make_authenticator, make_guard
+from daemon.commands.command_endpoint import CommandEndpoint, Operation, Replies
+from daemon.commands.command_server import CommandServer
+from daemon.commands.routes import endpoints, routes
 from daemon.errors import StartError
+from daemon.foundation import Foundation, gate_rules, load_prices, work_terms
 from daemon.http.app import build_app, serving
-from daemon.lifecycle import Daemon, Parts
+from daemon.intake.assembly import given_up_messages, intake_of, pull_of
+from daemon.lifecycle import Announcement, Daemon, Parts
+from daemon.maintenance.due_publications import LOOK_S, DuePublications
+from daemon.maintenance.lease_heartbeat import HEARTBEAT_S, LeaseHeartbeat
+from daemon.maintenance.loop import Loop, LoopRunner, Service
+from daemon.maintenance.nats_probe import PROBE_S, NatsProbe
+from daemon.maintenance.self_heal import SelfHeal
+from daemon.maintenance.stream_trimmer import StreamTrimmer, Trimmed
+from daemon.maintenance.work_watch import WorkWatch
 from daemon.observability import dependency_checks as checks
+from daemon.observability.gauges import Gauges
 from daemon.observability.health import HealthCheck, disk_check
 from daemon.observability.logs import adopt_library_loggers, configure_logs
 from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Readiness
-from daemon.process.connections import Nats, close_broker, migrated_database, provision_streams, start_nats
+from daemon.operations.audit import OpsAudit
+from daemon.operations.context import OperationContext
+from daemon.operations.refusals import Refusals
+from daemon.operations.runs import ADOPT_S, Runs
+from daemon.operations.table import serve_operations
+from daemon.outbox.relay import Relay, RelayLimits
+from daemon.outbox.work_lane import WorkLane
+from daemon.process.connections import (
+    close_broker,
+    migrated_database,
+    provision_streams,
+    start_nats,
+)
+from daemon.process.interpreter import freeze_heap, stop_on_signals, tune_interpreter
 from daemon.process.state_lock import StateLock
+from daemon.process.systemd import Supervisor
 from daemon.settings.model import Settings
-from handlers.effects import WorkTerms
-from storage.engine.database import Database
+from handlers.registry import CHANGES
 from storage.engine.failures import StorageError
 from storage.ledger.pricing_versions import PricingVersion
 
 log = structlog.get_logger(__name__)
 
-_SWITCH_INTERVAL_S = 0.001
+_VERSION: Final = "1.0.0"
+_WATCH_S: Final = 5.0
+_RELAYED: Final = (Family.WORK, Family.EVENT, Family.DEAD, Family.REPLAY)
 
 
 def run(settings: Settings) -> int:
     """Run the daemon until a signal; the process's exit code. Raises :class:`StartError` where it cannot start."""
     configure_logs(settings.log)
-    _tune_interpreter()
+    tune_interpreter()
     with StateLock(settings.daemon.state_dir):
         return uvloop.run(_serve(settings))
 
 
-def _tune_interpreter() -> None:
-    """What the event loop and the database threads share: the interpreter lock and the collector.
-
-    The collector's default thresholds walk the whole heap every few batches.
-    """
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    gc.set_threshold(50_000, 20, 50)
-
-
 async def _serve(settings: Settings) -> int:
     stop = asyncio.Event()
-    _on_signals(stop)
+    stop_on_signals(stop)
     try:
         async with AsyncExitStack() as stack:
             daemon = await _start(settings, stack)
-            gc.collect()
-            gc.freeze()
-            gc.enable()
+            freeze_heap()
             await daemon.run_until(stop)
     except* (AdapterError, StorageError) as failures:
         raise StartError(*(str(failure) for failure in _leaves(failures))) from None
@@ -87,6 +104,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
+    """Bring up what the daemon stands on, in order, and put its parts together over it."""
     metrics = Metrics()
     readiness = Readiness(metrics.ready.set)
     health = HealthCheck()
@@ -98,7 +116,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
         contract=asyncapi(REGISTRY, subjects),
     )
     http_url = await stack.enter_async_context(serving(http_app, host=settings.http.host, port=settings.http.port))
-    prices = _load_prices(settings)
+    prices = load_prices(settings)
     database, revision = await migrated_database(settings, stack)
     versions = [PricingVersion(version, source, now_micros()) for version, source in prices.sources]
     await database.write(lambda uow: uow.pricing_versions.record(versions))
@@ -112,59 +130,209 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
     http_app.add_broker(nats.broker)
     adopt_library_loggers()
     await provision_streams(settings, nats, subjects)
-    daemon = Daemon(
-        Parts(
-            settings=settings,
-            daemon_id=new_id(),
-            subjects=subjects,
-            rules=_gate_rules(settings),
-            prices=prices,
-            database=database,
-            nats=nats,
-            metrics=metrics,
-            readiness=readiness,
-            health=health,
-            http_url=http_url,
-            work=_work_terms(settings),
-        )
+    base = Foundation(
+        settings=settings,
+        daemon_id=new_id(),
+        subjects=subjects,
+        rules=gate_rules(settings),
+        prices=prices,
+        database=database,
+        nats=nats,
+        metrics=metrics,
+        readiness=readiness,
+        health=health,
+        http_url=http_url,
+        work=work_terms(settings),
     )
-    _add_checks(health, daemon, database, revision, nats, subjects, settings)
-    return daemon
+    parts = _assemble(base)
+    _add_checks(base, parts, revision)
+    return Daemon(parts)
+
+
+def _assemble(base: Foundation) -> Parts:
+    settings, database = base.settings, base.database
+    supervisor = Supervisor.from_environment()
+    announcement = Announcement(
+        settings,
+        daemon_id=base.daemon_id,
+        nats=base.nats,
+        http_url=base.http_url,
+        readiness=base.readiness,
+        supervisor=supervisor,
+    )
+    relay = _make_relay(base)
+    pulls = {family: pull_of(base, family) for family in DURABLE}
+    intakes = [intake_of(base, relay, family, pull) for family, pull in pulls.items()]
+    audit = OpsAudit(database, daemon_id=base.daemon_id, new_id=new_id, clock=now_micros)
+    heartbeat = LeaseHeartbeat(database, daemon_id=base.daemon_id, readiness=base.readiness, on_alive=audit.write_owed)
+    watch = _make_work_watch(base, relay)
+    healing = SelfHeal(
+        database,
+        settings=settings.self_heal,
+        context=base.context,
+        watch=watch,
+        relay=relay,
+        metrics=base.metrics,
+    )
+    runs = Runs(database, daemon_id=base.daemon_id, clock=now_micros)
+    served = serve_operations(_operation_context(base, relay, audit, runs, healing))
+    probe_loop = NatsProbe(
+        base.nats,
+        base.subjects,
+        readiness=base.readiness,
+        metrics=base.metrics,
+        on_restart=announcement.write_runtime,
+    )
+    return Parts(
+        settings=settings,
+        daemon_id=base.daemon_id,
+        database=database,
+        announcement=announcement,
+        heartbeat=heartbeat,
+        relay=relay,
+        pulls=pulls,
+        intakes=intakes,
+        commands=CommandServer(
+            base.nats.client,
+            version=_VERSION,
+            endpoints=endpoints(base.subjects),
+            make_endpoint=partial(_make_endpoint, base, relay, audit, served),
+        ),
+        loops=_loops(base, relay, pulls, heartbeat, runs, watch, healing, probe_loop),
+        services=[
+            Service("outbox-relay", relay.run),
+            Service("runs", runs.run),
+            Service("max-deliveries", given_up_messages(base, relay).run),
+            Service("embedded-server", probe_loop.keep_server),
+            Service("connection", probe_loop.end_when_closed),
+            Service("systemd-watchdog", partial(supervisor.keep_alive, lambda: True)),
+        ],
+        runner=LoopRunner(base.metrics),
+    )
+
+
+def _loops(
+    base: Foundation,
+    relay: Relay,
+    pulls: dict[Family, ContinuousPull],
+    heartbeat: LeaseHeartbeat,
+    runs: Runs,
+    watch: WorkWatch,
+    healing: SelfHeal,
+    probe_loop: NatsProbe,
+) -> Sequence[Loop]:
+    """The background loops: name, interval in seconds, step. A failed step is tried again (:class:`OnFailure`)."""
+    gauges = Gauges(base.database, base.nats.client, list(pulls.values()), base.metrics)
+    trimmer = StreamTrimmer(
+        base.nats.client,
+        _trimmed(base, pulls),
+        interval_s=base.settings.intake.trim_interval_s,
+        metrics=base.metrics,
+    )
+    due = DuePublications(base.database, base.context, relay)
+    return [
+        Loop("lease-heartbeat", HEARTBEAT_S, heartbeat.step),
+        Loop("run-adoption", ADOPT_S, runs.adopt_step),
+        Loop("due-publications", LOOK_S, due.step),
+        Loop("work-watch", watch.interval_s, watch.step),
+        Loop("self-heal", healing.look_s, healing.step),
+        Loop("stream-trimmer", 1.0, trimmer.step),
+        Loop("nats-probe", PROBE_S, probe_loop.step),
+        Loop("database-gauges", 1.0, gauges.read_database),
+        Loop("consumer-gauges", 5.0, gauges.read_consumers),
+    ]
+
+
+def _trimmed(base: Foundation, pulls: dict[Family, ContinuousPull]) -> list[Trimmed]:
+    """What producers and workers fill is trimmed; replays go by age, for those who want to look at them."""
+    advisories = base.subjects.advisory_stream
+    filled = [pull for family, pull in pulls.items() if family is not Family.REPLAY]
+    return [
+        Trimmed(advisories, ADVISORY_CONSUMER),
+        *(Trimmed(pull.stream, pull.consumer, advisories) for pull in filled),
+    ]
+
+
+# -- single parts
+
+
+def _make_relay(base: Foundation) -> Relay:
+    client, subjects = base.nats.client, base.subjects
+    publisher = StreamPublisher(client)
+    status = subjects.status_lane
+    lanes = {status, *(subjects.lane(f"{family}.x") for family in _RELAYED)}
+
+    async def find_messages(stream: str, subject: str, ids: frozenset[str], not_before: int) -> dict[str, int]:
+        return await sequences_of_messages(client, stream, subject, ids, not_before=not_before)
+
+    return Relay(
+        database=base.database,
+        publisher=LanePublisher(publisher, {status: StatusBucket(client, publisher)}),
+        find_messages=find_messages,
+        owner=base.daemon_id,
+        lanes=sorted(lanes),
+        limits=RelayLimits(base.settings.outbox.max_batch, base.settings.outbox.backoff_max_s),
+        metrics=base.metrics,
+        clock=now_micros,
+        keepers={subjects.stream(Family.WORK): WorkLane(client, base.database, subjects, now_micros)},
+    )
+
+
+def _make_work_watch(base: Foundation, relay: Relay) -> WorkWatch:
+    return WorkWatch(
+        base.nats.client,
+        base.database,
+        base.subjects,
+        context=base.context,
+        relay=relay,
+        metrics=base.metrics,
+        interval_s=min(_WATCH_S, base.settings.self_heal.interval_s),
+    )
+
+
+def _operation_context(
+    base: Foundation, relay: Relay, audit: OpsAudit, runs: Runs, healing: SelfHeal
+) -> OperationContext:
+    return OperationContext(
+        settings=base.settings,
+        daemon_id=base.daemon_id,
+        subjects=base.subjects,
+        rules=base.rules,
+        database=base.database,
+        nc=base.nats.client,
+        clock=now_micros,
+        context=base.context,
+        wake=relay.wake,
+        count=base.metrics.facts,
+        audit=audit,
+        runs=runs,
+        health=base.health,
+        healing=healing,
+    )
+
+
+def _make_endpoint(
+    base: Foundation, relay: Relay, audit: OpsAudit, served: Mapping[str, Operation], replies: Callable[[], Replies]
+) -> CommandEndpoint:
+    return CommandEndpoint(
+        routes=routes(served),
+        guard=make_guard(base.settings),
+        rules=base.rules,
+        database=base.database,
+        context=base.context,
+        metrics=base.metrics,
+        replies=replies,
+        changes=CHANGES,
+        wake=relay.wake,
+        refused=Refusals(audit, make_authenticator(base.settings), base.rules).note,
+    )
+
+
+# -- from settings to values
 
 
 async def _dependencies(health: HealthCheck) -> JsonObject:
     return dict((await health.recent()).dependencies)
-
-
-def _load_prices(settings: Settings) -> LayeredPrices:
-    try:
-        return load_price_book(settings.pricing.files)
-    except PriceListError as error:
-        raise StartError(f"pricing.files: {error}") from None
-
-
-def _gate_rules(settings: Settings) -> GateRules:
-    rules = GateRules(
-        mode=Mode(settings.contracts.mode),
-        compat_until=settings.contracts.compat_until,
-        max_bytes=settings.contracts.max_bytes,
-        prefix=settings.nats.prefix,
-        reply_prefixes=settings.limits.reply_prefixes,
-    )
-    if rules.mode is Mode.COMPAT and not rules.compat_at(now_micros()):
-        log.warning("compat_mode_is_over", compat_until=str(rules.compat_until), behaves_as="strict")
-    elif rules.mode is Mode.COMPAT:
-        log.warning("compat_mode", compat_until=str(rules.compat_until or "no end"))
-    return rules
-
-
-def _work_terms(settings: Settings) -> WorkTerms:
-    deadlines_s = settings.work.deadlines_s()
-    return WorkTerms(
-        deadline_s={work_type: deadlines_s[work_type] for work_type in WorkType},
-        max_attempts=settings.self_heal.max_attempts,
-        reorder_s=settings.callbacks.reorder_s,
-    )
 
 
 def _connection_changed(readiness: Readiness, there: bool) -> None:
@@ -174,31 +342,12 @@ def _connection_changed(readiness: Readiness, there: bool) -> None:
         readiness.block("connection", "nats", "disconnected")
 
 
-def _add_checks(
-    health: HealthCheck,
-    daemon: Daemon,
-    database: Database,
-    revision: str,
-    nats: Nats,
-    subjects: Subjects,
-    settings: Settings,
-) -> None:
-    health.add("nats", checks.nats_check(partial(probe, nats.client, subjects, server=nats.server)))
+def _add_checks(base: Foundation, parts: Parts, revision: str) -> None:
+    health, database, nats = base.health, base.database, base.nats
+    health.add("nats", checks.nats_check(partial(probe, nats.client, base.subjects, server=nats.server)))
     health.add("database", checks.database_check(database))
     health.add("migrations", checks.migrations_check(database, revision))
     health.add("repositories", checks.repositories_check(database))
     health.add("outbox", checks.outbox_check(database, now_micros, oldest_s=60.0))
-    health.add("consumers", checks.consumers_check(daemon.pulls))
-    health.add("disk", disk_check(settings.daemon.state_dir, least_bytes=256 * 2**20, least_share=0.02))
-
-
-def _on_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+    health.add("consumers", checks.consumers_check(parts.pulls))
+    health.add("disk", disk_check(base.settings.daemon.state_dir, least_bytes=256 * 2**20, least_share=0.02))

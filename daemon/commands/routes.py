@@ -6,15 +6,7 @@ from adapters.nats.service import Endpoint
 from contracts.registry import REGISTRY, Contract
 from contracts.subjects import Family, Subjects
 from daemon.commands.command_endpoint import ChangeRoute, Operation, OperationRoute, QueryRoute, Route
-from daemon.maintenance.self_heal import SelfHeal
-from daemon.observability.health import HealthCheck
-from daemon.operations.audit import OpsAudit
-from daemon.operations.audited import AuditedOperation
-from daemon.operations.health_check import HealthCheckOperation
-from daemon.operations.self_heal import SelfHealOperation
-from daemon.operations.table import OperationTable
 from handlers.registry import CHANGES, QUERIES
-from storage.engine.database import Database
 
 
 def served() -> Sequence[Contract]:
@@ -43,14 +35,3 @@ def _route(contract: Contract, operations: Mapping[str, Operation]) -> Route:
     if contract.kind in CHANGES:
         return ChangeRoute(contract)
     return QueryRoute(contract, QUERIES[contract.kind])
-
-
-def operations(
-    health: HealthCheck, audit: OpsAudit, database: Database, healing: SelfHeal, operating: OperationTable
-) -> Mapping[str, Operation]:
-    """The ops commands by name."""
-    return {
-        **operating.operations(),
-        "health-check": HealthCheckOperation(health, audit),
-        "self-heal": AuditedOperation(SelfHealOperation(healing), audit, database),
-    }

@@ -4,7 +4,6 @@ Every daemon runs it: a publication that another daemon is handing out is locked
 longer scheduled. So nobody waits for the lease of a daemon that died, and what is due is never late by that.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -14,14 +13,13 @@ from daemon.outbox.relay import Relay
 from handlers.content.publications import send_due
 from handlers.effects import Context
 from storage.engine.database import Database
-from storage.engine.failures import StorageAway, StorageConflict, StorageError
+from storage.engine.failures import StorageAway, StorageConflict
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
-_LOOK_S: Final = 0.5
+LOOK_S: Final = 0.5
 """How long a schedule that somebody else stored may stay unseen: half of what a dispatch may be late."""
-_AWAY_S: Final = 1.0
 _AT_ONCE: Final = 100
 _BROKEN_S: Final = 60
 _MICROS: Final = 1_000_000
@@ -36,28 +34,16 @@ class DuePublications:
         self._relay = relay
         self._broken: dict[str, int] = {}
 
-    async def run(self) -> None:
-        """Work until cancelled."""
-        while True:
-            try:
-                wait_s = await self._step()
-            except StorageConflict:
-                wait_s = 0.0
-            except StorageError as error:
-                log.warning("due_publications_wait", reason=str(error))
-                wait_s = _AWAY_S
-            await asyncio.sleep(wait_s)
-
-    async def _step(self) -> float:
-        """Dispatch what is due; answers how long nothing will be, as far as is known."""
+    async def step(self) -> float:
+        """Dispatch what is due; answers how long nothing will be, as far as is known. Raises what storage raises."""
         due_at = await self._database.read(lambda uow: uow.publications.next_due_at())
         if due_at is None:
-            return _LOOK_S
+            return LOOK_S
         early_s = (due_at - self._context().now) / _MICROS
         if early_s > 0:
-            return min(_LOOK_S, early_s)
+            return min(LOOK_S, early_s)
         # What is due and could not be had is in the hands of another daemon.
-        return 0.0 if await self._dispatch() else _LOOK_S
+        return 0.0 if await self._dispatch() else LOOK_S
 
     async def _dispatch(self) -> int:
         """How many went out. One that cannot go out is left alone for a while and does not stop the others."""

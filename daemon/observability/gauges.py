@@ -16,7 +16,7 @@ _MICROS = 1_000_000
 
 
 class Gauges:
-    """Reads every gauge again, one step at a time (see :func:`daemon.loops.every`)."""
+    """Reads every gauge again, one step at a time."""
 
     def __init__(self, database: Database, nc: Client, pulls: Sequence[ContinuousPull], metrics: Metrics) -> None:
         self._database = database

@@ -49,6 +49,7 @@ class Metrics:
         self._doors()
         self._healing()
         self._jobs()
+        self._loops()
         self._facts: dict[str, Counter] = {
             "usage_unpriced": self.usage_unpriced,
             "cost_usd": self.cost_usd,
@@ -140,6 +141,22 @@ class Metrics:
             "headgate_commands_unanswerable",
             "Commands whose reply subject is not allowed: not executed.",
             registry=self.registry,
+        )
+
+    def _loops(self) -> None:
+        registry = self.registry
+        self.loop_last_run = Gauge(
+            "headgate_loop_last_run_timestamp_seconds", "When a background loop last ran.", ["loop"], registry=registry
+        )
+        self.loop_seconds = Histogram(
+            "headgate_loop_duration_seconds",
+            "Time of one step of a loop.",
+            ["loop"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.loop_failures = Counter(
+            "headgate_loop_failures", "Steps of a background loop that failed.", ["loop"], registry=registry
         )
 
     def _jobs(self) -> None:

@@ -79,7 +79,7 @@ class OpsAudit:
         )
 
     async def record(self, run: NewRun, *, result: JsonValue = None, error: JsonObject | None = None) -> bool:
-        """Write a run that is over. Where storage is away the row is owed (:meth:`settle`) and this says ``False``."""
+        """Write a run that is over. Where storage is away the row is owed (:meth:`write_owed`): ``False``."""
         return await self._complete(_Over(run, self._clock(), result, error, begun=False))
 
     async def end(self, run: NewRun, *, result: JsonValue = None, error: JsonObject | None = None) -> bool:
@@ -94,7 +94,7 @@ class OpsAudit:
             return False
         return True
 
-    async def settle(self) -> None:
+    async def write_owed(self) -> None:
         """Write what is owed. Raises :class:`StorageAway` while storage still is."""
         owed = list(self._owed)
         if not owed:

@@ -17,7 +17,8 @@ from sqlalchemy.engine import make_url
 from contracts.errors import ErrorCode, JsonObject, problem
 from contracts.values.times import MICROS_PER_SECOND
 from daemon.operations.audited import GOES_ON
-from daemon.operations.runs import RunFailed, Runs, hold
+from daemon.operations.context import OperationContext, ServedOperation
+from daemon.operations.runs import RunFailed, Runs, RunWorker, hold
 from daemon.transactions import patiently
 from handlers.commands.command import Command, Reply, refuse
 from storage.engine.backup import PG_DUMP, backup_name, copy_database, keep_newest
@@ -138,3 +139,18 @@ async def _in_a_thread(work: Callable[[], int]) -> int:
 NO_PG_DUMP: Final = problem(
     ErrorCode.UNAVAILABLE, f"{PG_DUMP} is not installed where the daemon runs: a copy of PostgreSQL is made by it"
 )
+
+
+def make(context: OperationContext) -> ServedOperation:
+    """The operation, and its copies one after the other."""
+    settings = context.settings
+    backups = Backups(
+        context.database,
+        settings.storage.url,
+        settings.backup.dir,
+        keep=settings.backup.keep,
+        daemon_id=context.daemon_id,
+        clock=context.clock,
+    )
+    operation = context.audited(BackupOperation(backups, context.runs))
+    return ServedOperation(operation, RunWorker(backups.work, resumable=False))

@@ -8,7 +8,9 @@ from contracts.errors import JsonObject
 from contracts.payloads.operations import DeadLetters, LetterAction
 from contracts.values.states import LetterState
 from daemon.operations.audited import GOES_ON
-from daemon.operations.runs import Runs
+from daemon.operations.context import OperationContext, ServedOperation
+from daemon.operations.replaying import Replaying
+from daemon.operations.runs import Runs, RunWorker
 from daemon.transactions import patiently
 from domain.dead_letters.dead_letters import refused_discard, refused_edit
 from handlers.commands.command import NOT_FOUND, Command, Query, Reply, answer, ok, payload_of, refuse
@@ -86,3 +88,10 @@ class DeadLettersOperation:
             "state": LetterState.REPLAYING,
         }
         return Reply(GOES_ON, result, outbox=[message])
+
+
+def make(context: OperationContext) -> ServedOperation:
+    """The operation. A corrected body is a replay of one."""
+    operation = DeadLettersOperation(context.database, context.runs, context=context.context, wake=context.wake)
+    replaying = Replaying(context.database, context=context.context, wake=context.wake)
+    return ServedOperation(context.audited(operation), RunWorker(replaying.work, resumable=True))

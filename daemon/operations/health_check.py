@@ -2,6 +2,7 @@
 
 from daemon.observability.health import HealthCheck, Status
 from daemon.operations.audit import OpsAudit
+from daemon.operations.context import OperationContext, ServedOperation
 from handlers.commands.command import Command, Reply
 
 _OK, _UNAVAILABLE = 200, 503
@@ -21,3 +22,8 @@ class HealthCheckOperation:
         written = await self._audit.record(run, result=result)
         answer = {"run_id": run.run_id if written else None, **result}
         return Reply(_UNAVAILABLE if health.status is Status.UNHEALTHY else _OK, answer)
+
+
+def make(context: OperationContext) -> ServedOperation:
+    """The operation. It answers also where nothing can be written, so it keeps its record itself."""
+    return ServedOperation(HealthCheckOperation(context.health, context.audit))

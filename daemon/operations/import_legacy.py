@@ -15,19 +15,22 @@ from nats.aio.client import Client
 
 from adapters.errors import AdapterError
 from adapters.nats.object_store import fetch_object, has_object
+from adapters.record_files import Layout, Portion, Record, Source, Unreadable, read_records
 from contracts.errors import ErrorCode, JsonObject, Problem, invalid_field, problem
 from contracts.gate.delivery import Judged
 from contracts.payloads.operations import ImportLegacy
 from contracts.registry import REGISTRY
-from daemon.cli.publish.records import Layout, Portion, Record, Source, Unreadable, read_records
+from daemon.intake.gate_factory import import_rules, make_gate
 from daemon.intake.intake import Gatekeeper
 from daemon.operations.audited import GOES_ON
-from daemon.operations.runs import RunFailed, RunLost, Runs, hold
+from daemon.operations.context import OperationContext, ServedOperation
+from daemon.operations.runs import RunFailed, RunLost, Runs, RunWorker, hold
 from daemon.transactions import patiently
 from handlers.batch import INTERNAL
 from handlers.commands.command import Command, Reply, payload_of, refuse
 from handlers.dead_letters.imports import ImportReport, Taken, record_delivery, report_of, take_poison, take_records
 from handlers.effects import Context, Fact, Families
+from handlers.registry import FAMILIES
 from storage.engine.database import Database
 from storage.journal.ops_runs import SUCCEEDED, NewRun, Run
 from storage.unit_of_work import UnitOfWork
@@ -285,3 +288,21 @@ NO_SUCH_FILE: Final = invalid_field(
 NO_SUCH_OBJECT: Final = invalid_field("payload.object", "import_object", "Object should be one of the assets' store")
 CHANGED: Final = problem(ErrorCode.INVALID_STATE, "the file changed while it was imported")
 UNREADABLE: Final = invalid_field("", "json_invalid", "The file should hold JSON values up to here and beyond")
+
+
+def make(context: OperationContext) -> ServedOperation:
+    """The operation, with a gate that reads bare payloads too."""
+    imports = context.settings.imports
+    terms = ImportTerms(imports.enabled, imports.dir, context.subjects.assets_bucket, context.settings.daemon.state_dir)
+    importer = Importer(
+        context.nc,
+        context.database,
+        terms,
+        gate=make_gate(context.settings, import_rules(context.rules)),
+        families=FAMILIES,
+        context=context.context,
+        wake=context.wake,
+        count=context.count,
+    )
+    operation = ImportOperation(context.nc, terms, context.runs, FAMILIES)
+    return ServedOperation(context.audited(operation), RunWorker(importer.work, resumable=True))

@@ -11,12 +11,13 @@ import structlog
 from contracts.errors import JsonObject
 from contracts.values.times import MICROS_PER_DAY
 from daemon.operations.audited import GOES_ON
-from daemon.operations.runs import Runs, hold
+from daemon.operations.context import OperationContext, ServedOperation
+from daemon.operations.runs import Runs, RunWorker, hold
 from daemon.transactions import patiently
 from handlers.commands.command import Command, Reply
 from storage.engine.database import Database
 from storage.journal.ops_runs import SUCCEEDED, NewRun, Run
-from storage.journal.retention import RETENTIONS, Key, Pruning, Retention, Window
+from storage.journal.retention import INBOX, RETENTIONS, Key, Pruning, Retention, Window
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -100,3 +101,11 @@ class Pruner:
         hold(uow, run_id, daemon=self._daemon_id)
         result: JsonObject = {"removed": removed}
         uow.ops_runs.finish(run_id, status=SUCCEEDED, ended_at=self._clock(), result=result)
+
+
+def make(context: OperationContext) -> ServedOperation:
+    """The operation, by the retention of the settings."""
+    settings = context.settings
+    terms = PruneTerms({**settings.retention.model_dump(), INBOX: settings.storage.inbox_days})
+    pruner = Pruner(context.database, terms, daemon_id=context.daemon_id, clock=context.clock)
+    return ServedOperation(context.audited(PruneOperation(context.runs)), RunWorker(pruner.work, resumable=False))

@@ -9,8 +9,9 @@ from contracts.errors import ErrorCode, JsonObject, problem
 from contracts.payloads.operations import ReplayAbort, ReplayFailed
 from contracts.values.states import RunStatus
 from daemon.operations.audited import GOES_ON
+from daemon.operations.context import OperationContext, ServedOperation
 from daemon.operations.replaying import Replaying, summary
-from daemon.operations.runs import Runs
+from daemon.operations.runs import Runs, RunWorker
 from domain.dead_letters.dead_letters import Skipped
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.replays.replay_targets import AT_ONCE, TARGETS
@@ -94,3 +95,15 @@ def _stop(uow: UnitOfWork, run_id: str) -> Reply | None:
     if run.status == RunStatus.RUNNING:
         uow.replay_runs.stop(run_id, Skipped.ABORTED)
     return None
+
+
+def make(context: OperationContext) -> ServedOperation:
+    """``replay-failed``, and who works on its runs."""
+    replaying = Replaying(context.database, context=context.context, wake=context.wake)
+    operation = ReplayFailedOperation(context.database, replaying, context.runs)
+    return ServedOperation(context.audited(operation), RunWorker(replaying.work, resumable=True))
+
+
+def make_abort(context: OperationContext) -> ServedOperation:
+    """``replay-abort``."""
+    return ServedOperation(context.audited(ReplayAbortOperation(context.database)))

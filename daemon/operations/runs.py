@@ -12,19 +12,17 @@ from typing import Final, TypeAlias
 
 import anyio
 import structlog
-from anyio.abc import TaskGroup
 
 from contracts.errors import ErrorCode, JsonObject, Problem, problem
-from daemon.maintenance.loops import LEASE_PREFIX
+from daemon.maintenance.lease_heartbeat import LEASE_PREFIX
 from daemon.transactions import patiently
 from storage.engine.database import Database
-from storage.engine.failures import StorageError
 from storage.journal.ops_runs import FAILED, Run
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
-_LOOK_S: Final = 5.0
+ADOPT_S: Final = 5.0
 
 Work: TypeAlias = Callable[[Run], Awaitable[None]]
 """Works on a run to its end and ends it. May raise :class:`RunLost` and :class:`RunFailed`."""
@@ -60,17 +58,14 @@ def hold(uow: UnitOfWork, run_id: str, *, daemon: str) -> None:
 class Runs:
     """The runs of one daemon that go on."""
 
-    def __init__(
-        self, database: Database, *, daemon_id: str, clock: Callable[[], int], interval_s: float = _LOOK_S
-    ) -> None:
+    def __init__(self, database: Database, *, daemon_id: str, clock: Callable[[], int]) -> None:
         self._database = database
         self._daemon_id = daemon_id
         self._clock = clock
-        self._interval_s = interval_s
         self._workers: dict[str, RunWorker] = {}
         self._begun: asyncio.Queue[str] = asyncio.Queue()
 
-    def employ(self, workers: Mapping[str, RunWorker]) -> None:
+    def assign(self, workers: Mapping[str, RunWorker]) -> None:
         """Who works on which operation's runs."""
         self._workers.update(workers)
 
@@ -79,9 +74,8 @@ class Runs:
         self._begun.put_nowait(run_id)
 
     async def run(self) -> None:
-        """Work until cancelled. What is not done then is left to the next daemon."""
+        """Work on what is begun until cancelled. What is not done then is left to the next daemon."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._take_over_again_and_again, tasks)
             while True:
                 tasks.start_soon(self._work_on, await self._begun.get())
 
@@ -112,14 +106,10 @@ class Runs:
 
     # -- the runs of others
 
-    async def _take_over_again_and_again(self, tasks: TaskGroup) -> None:
-        while True:
-            try:
-                for run in await self._database.read(self._left_behind):
-                    await self._take_over(run, tasks)
-            except StorageError as error:
-                log.warning("runs_not_looked_at", reason=str(error))
-            await asyncio.sleep(self._interval_s)
+    async def adopt_step(self) -> None:
+        """Take over the runs of daemons that died. Raises what storage raises."""
+        for run in await self._database.read(self._left_behind):
+            await self._take_over(run)
 
     def _left_behind(self, uow: UnitOfWork) -> list[Run]:
         """Runs whose daemon has no lease any more."""
@@ -129,7 +119,7 @@ class Runs:
         in_force = uow.leases.holders(LEASE_PREFIX)
         return [run for run in running if not in_force.get(f"{LEASE_PREFIX}{run.daemon}", False)]
 
-    async def _take_over(self, run: Run, tasks: TaskGroup) -> None:
+    async def _take_over(self, run: Run) -> None:
         """Go on with a run of a dead daemon, or end it. Nobody touches the run of a living one."""
 
         def take(uow: UnitOfWork) -> bool:
@@ -141,7 +131,7 @@ class Runs:
         log.info("run_taken_over", operation=run.operation, run_id=run.run_id, former=run.daemon)
         worker = self._workers.get(run.operation)
         if worker is not None and worker.resumable:
-            tasks.start_soon(self._work_on, run.run_id)
+            self.begin(run.run_id)
         else:
             await self._fail(run, DAEMON_DIED)
 

@@ -7,6 +7,7 @@ import anyio
 from contracts.errors import ErrorCode, Problem, Refusal, problem
 from contracts.payloads.ops import SelfHeal as SelfHealPayload
 from daemon.maintenance.self_heal import LeaseLost, Round, RoundBusy, SelfHeal
+from daemon.operations.context import OperationContext, ServedOperation
 from handlers.commands.command import Command, Reply, ok, payload_of
 from storage.journal.ops_runs import NewRun
 
@@ -40,3 +41,8 @@ class SelfHealOperation:
 
 
 _BUSY: Final[Problem] = problem(ErrorCode.UNAVAILABLE, "another round of healing is running; try again")
+
+
+def make(context: OperationContext) -> ServedOperation:
+    """The operation."""
+    return ServedOperation(context.audited(SelfHealOperation(context.healing)))

@@ -5,7 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from daemon.cli.publish.records import Layout, Portion, Source, read_records
+from adapters.record_files import Layout, Portion, Source, read_records
 
 _AHEAD: Final = 2
 

@@ -8,12 +8,12 @@ from typing import Final, TypeAlias
 
 import orjson
 
+from adapters.record_files import Record
 from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import JsonValue
 from contracts.gate.canonical import payload_hash
 from contracts.registry import REGISTRY
 from contracts.values.times import format_micros
-from daemon.cli.publish.records import Record
 
 _ID_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-")
 _LONGEST_ID: Final = 200

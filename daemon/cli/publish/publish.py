@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.cli.publish.records import Layout, Source, source_of
+from adapters.record_files import Layout, Source, source_of
 from daemon.cli.shared import Config, Json, NatsUrl, Token, fail, locate_or_fail, print_json, settings_or_fail
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from adapters.record_files import Source
 from daemon.cli.output.tables import cell, console, grid
-from daemon.cli.publish.records import Source
 from daemon.cli.publish.tally import Fate, Tally, Trouble
 from daemon.terminal import escaped
 

@@ -17,12 +17,12 @@ from nats.aio.client import Client
 
 from adapters.nats.outgoing import Outgoing, Published, PublishStatus
 from adapters.nats.publisher import StreamPublisher
+from adapters.record_files import Portion, Unreadable
 from contracts.gate.receipts import RECEIPT_HEADER
 from contracts.subjects import Family, Subjects, ingest
 from daemon.cli.link.link import Link, Unreachable
 from daemon.cli.publish.letters import Letter, Open, Unaddressable
 from daemon.cli.publish.receipts import Receipts, SentRecord
-from daemon.cli.publish.records import Portion, Unreadable
 from daemon.cli.publish.tally import Fate, Tally
 
 _SILENCE_S: Final = 3.0

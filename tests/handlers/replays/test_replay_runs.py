@@ -153,11 +153,12 @@ async def test_runs_of_the_dead_are_taken_over_and_those_of_the_living_left_alon
     async def has_ended() -> bool:
         return (await ended(database, "left"))[0] != "running"
 
-    runs = Runs(database, daemon_id=DAEMON, clock=now_micros, interval_s=0.05)
-    runs.employ({OPERATION: RunWorker(replaying(database).work, resumable=True)})
+    runs = Runs(database, daemon_id=DAEMON, clock=now_micros)
+    runs.assign({OPERATION: RunWorker(replaying(database).work, resumable=True)})
 
     async with deciding(database):
         working = asyncio.create_task(runs.run())
+        await runs.adopt_step()
         await until(has_ended)
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)

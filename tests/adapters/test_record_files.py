@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.cli.publish import records
-from daemon.cli.publish.records import Layout, Record, Source, Unreadable, read_records, source_of
+from adapters import record_files as records
+from adapters.record_files import Layout, Record, Source, Unreadable, read_records, source_of
 
 
 def found(file: Path, content: bytes, layout: Layout = Layout.AUTO) -> list[Record | Unreadable]:

@@ -1,0 +1,87 @@
+"""What every part of the daemon is made from, and the values that come of the settings."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from adapters.prices.price_lists import PriceListError
+from adapters.prices.prices import LayeredPrices, load_price_book
+from contracts.gate.rules import GateRules, Mode
+from contracts.subjects import Subjects
+from contracts.values.work import WorkType
+from daemon.clock import new_id, now_micros
+from daemon.errors import StartError
+from daemon.observability.health import HealthCheck
+from daemon.observability.metrics import Metrics
+from daemon.observability.readiness import Readiness
+from daemon.process.connections import Nats, provision_streams
+from daemon.settings.model import Settings
+from handlers.effects import Context, WorkTerms
+from storage.engine.database import Database
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """What every part of the daemon is made from."""
+
+    settings: Settings
+    daemon_id: str
+    subjects: Subjects
+    rules: GateRules
+    prices: LayeredPrices
+    database: Database
+    nats: Nats
+    metrics: Metrics
+    readiness: Readiness
+    health: HealthCheck
+    http_url: str
+    work: WorkTerms
+
+    def context(self) -> Context:
+        """What a decision may need, as of now."""
+        return Context(
+            now=now_micros(),
+            new_id=new_id,
+            daemon_id=self.daemon_id,
+            subjects=self.subjects,
+            prices=self.prices,
+            max_message_bytes=self.nats.client.max_payload,
+            work=self.work,
+        )
+
+    async def provision(self) -> None:
+        """Bring streams, consumers and buckets to what the daemon needs."""
+        await provision_streams(self.settings, self.nats, self.subjects)
+
+
+def load_prices(settings: Settings) -> LayeredPrices:
+    try:
+        return load_price_book(settings.pricing.files)
+    except PriceListError as error:
+        raise StartError(f"pricing.files: {error}") from None
+
+
+def gate_rules(settings: Settings) -> GateRules:
+    rules = GateRules(
+        mode=Mode(settings.contracts.mode),
+        compat_until=settings.contracts.compat_until,
+        max_bytes=settings.contracts.max_bytes,
+        prefix=settings.nats.prefix,
+        reply_prefixes=settings.limits.reply_prefixes,
+    )
+    if rules.mode is Mode.COMPAT and not rules.compat_at(now_micros()):
+        log.warning("compat_mode_is_over", compat_until=str(rules.compat_until), behaves_as="strict")
+    elif rules.mode is Mode.COMPAT:
+        log.warning("compat_mode", compat_until=str(rules.compat_until or "no end"))
+    return rules
+
+
+def work_terms(settings: Settings) -> WorkTerms:
+    deadlines_s = settings.work.deadlines_s()
+    return WorkTerms(
+        deadline_s={work_type: deadlines_s[work_type] for work_type in WorkType},
+        max_attempts=settings.self_heal.max_attempts,
+        reorder_s=settings.callbacks.reorder_s,
+    )

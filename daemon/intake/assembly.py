@@ -1,0 +1,90 @@
+"""The intakes of the daemon, one for each durable consumer, and what fetches the messages the server gave up on."""
+
+from typing import Final
+
+from adapters.nats.streams.pull import ContinuousPull
+from adapters.nats.streams.topology import ADVISORY_CONSUMER
+from contracts.subjects import Family
+from daemon.clock import new_id, now_micros
+from daemon.commands.authorization import token_authenticator
+from daemon.foundation import Foundation
+from daemon.intake.after_commit import AfterCommit
+from daemon.intake.gate_factory import import_rules, make_gate
+from daemon.intake.ingest_authorization import IngestGuard
+from daemon.intake.intake import Gatekeeper, Intake, IntakeLimits
+from daemon.intake.reordering import OlderMessages
+from daemon.intake.replay_source import NothingOlder, ReplayGate, ReplaySource
+from daemon.maintenance.max_deliveries import GivenUpMessages
+from daemon.outbox.relay import Relay
+from daemon.process.connections import ack_wait_s
+from handlers.registry import FAMILIES
+
+_ADVISORY_WINDOW: Final = 100
+
+
+def pull_of(base: Foundation, family: Family) -> ContinuousPull:
+    return ContinuousPull(
+        base.nats.client,
+        stream=base.subjects.stream(family),
+        consumer=base.subjects.consumer(family),
+        prefix=base.subjects.prefix,
+        window=base.settings.intake.window,
+        ack_wait_s=ack_wait_s(base.settings, family),
+        recreate=base.provision,
+    )
+
+
+def intake_of(base: Foundation, relay: Relay, family: Family, pull: ContinuousPull) -> Intake:
+    observer = AfterCommit(
+        name=family,
+        nc=base.nats.client,
+        rules=base.rules,
+        subjects=base.subjects,
+        relay=relay,
+        metrics=base.metrics,
+        readiness=base.readiness,
+        clock=now_micros,
+        new_id=new_id,
+    )
+    replays = family is Family.REPLAY
+    return Intake(
+        source=ReplaySource(pull, base.database, base.metrics) if replays else pull,
+        gate=_make_replay_gate(base) if replays else _make_gate(base),
+        database=base.database,
+        families=FAMILIES,
+        context=base.context,
+        observer=observer,
+        limits=IntakeLimits(max_batch=base.settings.intake.max_batch, ack_wait_s=ack_wait_s(base.settings, family)),
+        older=NothingOlder() if replays else OlderMessages(base.nats.client, pull.stream, pull.consumer),
+    )
+
+
+def _make_gate(base: Foundation) -> Gatekeeper:
+    gate = make_gate(base.settings, base.rules)
+    return IngestGuard(gate, token_authenticator(base.settings)) if base.settings.auth.ingest == "jwt" else gate
+
+
+def _make_replay_gate(base: Foundation) -> Gatekeeper:
+    return ReplayGate(_make_gate(base), make_gate(base.settings, import_rules(base.rules)))
+
+
+def given_up_messages(base: Foundation, relay: Relay) -> GivenUpMessages:
+    advisories = ContinuousPull(
+        base.nats.client,
+        stream=base.subjects.advisory_stream,
+        consumer=ADVISORY_CONSUMER,
+        prefix="",
+        window=_ADVISORY_WINDOW,
+        ack_wait_s=base.settings.intake.ack_wait_s,
+        recreate=base.provision,
+    )
+    return GivenUpMessages(
+        base.nats.client,
+        advisories,
+        gate=_make_gate(base),
+        subjects=base.subjects,
+        database=base.database,
+        context=base.context,
+        wake=relay.wake,
+        metrics=base.metrics,
+    )

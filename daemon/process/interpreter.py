@@ -1,0 +1,39 @@
+"""The interpreter and the signals of the daemon's process."""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from typing import Final
+
+_SWITCH_INTERVAL_S: Final = 0.001
+
+
+def tune_interpreter() -> None:
+    """Set what the event loop and the database threads share: the interpreter lock and the collector.
+
+    The collector's default thresholds walk the whole heap every few batches.
+    """
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    gc.set_threshold(50_000, 20, 50)
+
+
+def freeze_heap() -> None:
+    """Take what the start has made out of the collector's sight: it lives as long as the process."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set *stop* at SIGTERM and SIGINT; a second signal ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
