@@ -4,6 +4,9 @@ from typing import Final
 
 from sqlalchemy import Connection, Select, column, literal_column, select, table
 
+from storage.alerts.alerts import SqlAlertRepository
+from storage.alerts.ports import AlertRepository, SignalCountRepository
+from storage.alerts.signal_counts import SqlSignalCountRepository
 from storage.content.ideas_and_scripts import SqlIdeaRepository, SqlScriptRepository
 from storage.content.items import SqlItemRepository
 from storage.content.ports import IdeaRepository, ScriptRepository
@@ -157,6 +160,14 @@ class UnitOfWork:
     @property
     def tasks(self) -> TaskRepository:
         return SqlTaskRepository(self.connection)
+
+    @property
+    def alerts(self) -> AlertRepository:
+        return SqlAlertRepository(self.connection)
+
+    @property
+    def signal_counts(self) -> SignalCountRepository:
+        return SqlSignalCountRepository(self.connection)
 
     def schema_revision(self) -> str | None:
         """The migration that the database is at."""

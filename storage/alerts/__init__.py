@@ -1,0 +1,1 @@
+"""Alerts: rules, state, history, what notifiers were told, and what rules count."""
