@@ -126,7 +126,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
         on_error=lambda _name: metrics.nats_errors.inc(),
         on_change=lambda there: _connection_changed(readiness, there),
     )
-    stack.push_async_callback(close_broker, nats.broker)
+    stack.push_async_callback(close_broker, nats.broker, nats.watch)
     http_app.add_broker(nats.broker)
     adopt_library_loggers()
     await provision_streams(settings, nats, subjects)

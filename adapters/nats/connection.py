@@ -48,6 +48,8 @@ class ConnectionWatch:
         self.disconnects = 0
         self.reconnects = 0
         self.last_error = ""
+        self.closing = False
+        """Set before the connection is closed on purpose: that it goes is no news then."""
         self.closed = asyncio.Event()
         self.refused = asyncio.Event()
 
@@ -62,6 +64,8 @@ class ConnectionWatch:
 
     async def disconnected(self) -> None:
         self.disconnects += 1
+        if self.closing:
+            return
         self._on_change(False)
         log.warning("nats_disconnected")
 

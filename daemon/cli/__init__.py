@@ -9,12 +9,19 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit with its code: 0 done, 1 failed, 2 wrongly asked; some have codes of their own."""
+    """Run one command and exit with its code: 0 success, 1 refused or degraded, 2 unhealthy,
+    3 no daemon or no connection, 4 wrongly asked."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["serve"] and "--help" not in given:
+    if given[:1] == ["serve"] and not {"-h", "--help"} & set(given):
         from daemon.cli.serve import serve
 
         sys.exit(serve(given[1:]))
-    from daemon.cli.app import app
+    import typer
 
+    from daemon.cli.app import app
+    from daemon.cli.shared import USAGE
+
+    # The library's code for wrong usage, 2, means "unhealthy" here. The base of BadParameter is every wrong usage.
+    usage_error = typer.BadParameter.__bases__[0]
+    usage_error.exit_code = USAGE  # type: ignore[attr-defined]  # the base is typed as a plain class
     app(given, prog_name="headgate")

@@ -2,9 +2,11 @@
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from daemon.cli.ask import ask
 from daemon.cli.bridge import bridge
 from daemon.cli.check_config import check_config
 from daemon.cli.contracts import contracts
@@ -19,10 +21,27 @@ app = typer.Typer(
     name="headgate",
     help="The gate at the head of a content pipeline.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     # A traceback that shows local variables would show secrets.
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"headgate {version('headgate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """The gate at the head of a content pipeline."""
 
 
 @app.command()
@@ -45,6 +64,7 @@ app.command("check-config")(check_config)
 app.command(context_settings={"ignore_unknown_options": True})(migrate)  # so that -1 is a revision, not an option
 app.command()(publish)
 app.command()(ops)
+app.command()(ask)
 app.command()(watch)
 app.add_typer(bridge, name="bridge")
 app.add_typer(contracts, name="contracts")

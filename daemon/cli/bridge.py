@@ -7,9 +7,7 @@ import typer
 from daemon.cli.shared import Config, Json, fail, settings_or_fail
 from daemon.errors import StartError
 
-bridge = typer.Typer(
-    help="Workers that hand work on to providers which must be polled.", no_args_is_help=True, add_completion=False
-)
+bridge = typer.Typer(help="Workers that hand work on to providers which must be polled.", no_args_is_help=True)
 
 
 @bridge.callback()

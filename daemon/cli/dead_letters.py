@@ -12,9 +12,7 @@ from daemon.cli.shared import FAILED, Config, Json, NatsUrl, Token, fail, locate
 if TYPE_CHECKING:
     from contracts.errors import JsonObject
 
-dead_letters = typer.Typer(
-    help="Look at refused messages, correct them, run them again.", no_args_is_help=True, add_completion=False
-)
+dead_letters = typer.Typer(help="Look at refused messages, correct them, run them again.", no_args_is_help=True)
 
 Kinds = Annotated[list[str] | None, typer.Option("--kind", metavar="KIND", help="Only these kinds.")]
 Codes = Annotated[list[str] | None, typer.Option("--code", metavar="CODE", help="Only these error codes.")]

@@ -7,13 +7,13 @@ import typer
 
 from daemon.cli.link.asking import Asker
 from daemon.cli.output.following import FOLLOWED, ended_well, follow
-from daemon.cli.shared import FAILED, Config, Json, NatsUrl, Token, locate_or_fail, settings_or_fail
+from daemon.cli.shared import FAILED, UNHEALTHY, Config, Json, NatsUrl, Token, locate_or_fail, settings_or_fail
 
 if TYPE_CHECKING:
     from contracts.errors import JsonObject, JsonValue
     from daemon.cli.link.requests import Answer
 
-_HEALTH_CODES: Final = {"healthy": 0, "degraded": 1, "unhealthy": 2}
+_HEALTH_CODES: Final = {"healthy": 0, "degraded": FAILED, "unhealthy": UNHEALTHY}
 
 
 def ops(
@@ -34,7 +34,7 @@ def ops(
 ) -> None:
     """Send one ops command to the daemon and show its answer.
 
-    Exit code 0 for a success, else 1; health-check: 0 healthy, 1 degraded, 2 unhealthy.
+    Exit code 0 for a success, 1 for a refusal, 3 without a daemon; health-check: 0 healthy, 1 degraded, 2 unhealthy.
     """
     asked = payload_of(payload, parameters)
     settings = settings_or_fail(config, as_json=as_json)

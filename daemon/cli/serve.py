@@ -5,16 +5,18 @@ import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from daemon.errors import StartError
 from daemon.terminal import escaped
+
+_USAGE: Final = 4
 
 
 class _Arguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"headgate serve: {escaped(message)} (try: headgate serve --help)", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(_USAGE)
 
 
 def serve(arguments: Sequence[str]) -> int:

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from daemon.process.runtime_file import Runtime
     from daemon.settings.model import Settings
 
-FAILED = 1
+FAILED: Final = 1
+"""Refused, or degraded."""
+UNHEALTHY: Final = 2
+NO_DAEMON: Final = 3
+"""No daemon, or no connection to it."""
+USAGE: Final = 4
 
 Config = Annotated[
     Path | None,
@@ -58,17 +63,17 @@ def settings_or_fail(config: Path | None, *, as_json: bool = False) -> "Settings
 
 
 def daemon_or_fail(settings: "Settings", *, as_json: bool = False) -> "Runtime":
-    """The local daemon to speak to; without one the command ends with one line and exit code 1."""
+    """The local daemon to speak to; without one the command ends with one line and exit code 3."""
     from daemon.process.runtime_file import NoDaemonError, find_daemon
 
     try:
         return find_daemon(settings.daemon.state_dir)
     except NoDaemonError as error:
-        fail(str(error), as_json=as_json)
+        fail(str(error), as_json=as_json, code=NO_DAEMON)
 
 
 def locate_or_fail(settings: "Settings", nats_url: str | None, *, as_json: bool = False) -> "Locate":
-    """What finds NATS, now and whenever it is asked again; without a daemon now the command ends with exit code 1."""
+    """What finds NATS, now and whenever it is asked again; without a daemon now the command ends with exit code 3."""
     from daemon.process.runtime_file import find_daemon
 
     if nats_url is not None:

@@ -99,8 +99,9 @@ async def provision_streams(settings: Settings, nats: Nats, subjects: Subjects) 
     await provision(nats.client, topology(subjects, limits))
 
 
-async def close_broker(broker: NatsBroker) -> None:
+async def close_broker(broker: NatsBroker, watch: ConnectionWatch) -> None:
     """Send what is buffered and close the connection, not waiting for a server that is gone."""
+    watch.closing = True
     client = broker.connection
     try:
         async with asyncio.timeout(_CLOSE_S):

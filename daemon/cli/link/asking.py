@@ -1,10 +1,10 @@
-"""Asking the daemon: one ops command, one answer; what goes wrong on the way is one line and exit code 1."""
+"""Asking the daemon: one command, one answer; what goes wrong on the way is one line and an exit code."""
 
 import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from daemon.cli.shared import fail, print_json
+from daemon.cli.shared import NO_DAEMON, USAGE, fail, print_json
 
 if TYPE_CHECKING:
     from contracts.errors import JsonObject
@@ -25,12 +25,17 @@ class Asker:
 
     def ask(self, command: str, payload: "JsonObject") -> "Answer":
         """The answer of the ops command *command*; ends the program where there is none."""
-        from contracts.subjects import Subjects
         from contracts.subjects import ops as ops_subject
+
+        return self.request(ops_subject(command), command, payload)
+
+    def request(self, bare_subject: str, kind: str, payload: "JsonObject") -> "Answer":
+        """The answer of the command *kind* at a subject without its prefix; ends the program where there is none."""
+        from contracts.subjects import Subjects
         from daemon.cli.link.link import Link
         from daemon.cli.link.requests import NobodyListens, Unanswered, ask
 
-        subject = Subjects(self.settings.nats.prefix).full(ops_subject(command))
+        subject = Subjects(self.settings.nats.prefix).full(bare_subject)
 
         async def asking() -> "Answer":
             link = Link(
@@ -39,16 +44,19 @@ class Asker:
                 credentials=self.settings.nats.credentials,
             )
             try:
-                return await ask(link, subject, command, payload, token=self.token, timeout_s=self.timeout_s)
+                return await ask(link, subject, kind, payload, token=self.token, timeout_s=self.timeout_s)
             finally:
                 await link.close()
 
         try:
             return asyncio.run(asking())
         except NobodyListens as error:
-            fail(f"{error}; commands of this version: {', '.join(_known())}", as_json=self.as_json)
+            known = _known(bare_subject)
+            if kind in known:
+                fail(str(error), as_json=self.as_json, code=NO_DAEMON)
+            fail(f"{error}; commands of this version: {', '.join(known)}", as_json=self.as_json, code=USAGE)
         except Unanswered as error:
-            fail(str(error), as_json=self.as_json)
+            fail(str(error), as_json=self.as_json, code=NO_DAEMON)
 
     def show(self, command: str, answer: "Answer") -> None:
         """The result on standard output, an error on standard error; as JSON where that was asked for."""
@@ -68,8 +76,10 @@ class Asker:
             out.print(piece)
 
 
-def _known() -> list[str]:
+def _known(bare_subject: str) -> list[str]:
+    """The commands of the same sort as the subject's."""
     from contracts.registry import REGISTRY
     from contracts.subjects import Family
 
-    return sorted(contract.kind for contract in REGISTRY.contracts(Family.OPS))
+    family = Family.OPS if bare_subject.startswith(f"{Family.OPS}.") else Family.COMMAND
+    return sorted(contract.kind for contract in REGISTRY.contracts(family))

@@ -4,9 +4,11 @@ The client library's own reconnecting knows only the address it began with; the 
 started again listens elsewhere.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from nats.aio.client import Client
@@ -18,12 +20,20 @@ from daemon.process.runtime_file import NoDaemonError
 _CONNECT_S: Final = 3
 _PING_S: Final = 5
 
+_VIOLATION: Final = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE)
+
+T = TypeVar("T")
+
 Locate: TypeAlias = Callable[[], str]
 """Where NATS is now, credentials included. Raises :class:`NoDaemonError`."""
 
 
 class Unreachable(Exception):
     """There is no connection now; the message is one line for the operator."""
+
+
+class NotPermitted(Exception):
+    """NATS refuses what was asked of it; the message is one line that names the subject."""
 
 
 class Link:
@@ -43,6 +53,8 @@ class Link:
         self._connected = connected
         self._client: Client | None = None
         self._last_error = ""
+        self._refused = asyncio.Event()
+        self._refusal = ""
         self.generation = 0
         """How many connections there have been."""
 
@@ -93,8 +105,27 @@ class Link:
         outlive_lost_writes(client)
         return client
 
+    async def permitted(self, doing: Coroutine[object, object, T]) -> T:
+        """Await *doing*, or raise :class:`NotPermitted` as soon as the server refuses a subject: without that word a
+        request that may not be made looks like one that nobody answers."""
+        task = asyncio.ensure_future(doing)
+        refused = asyncio.ensure_future(self._refused.wait())
+        try:
+            await asyncio.wait({task, refused}, return_when=asyncio.FIRST_COMPLETED)
+            if self._refused.is_set():
+                raise NotPermitted(self._refusal)
+            return await task
+        finally:
+            for each in (task, refused):
+                each.cancel()
+            await asyncio.gather(task, refused, return_exceptions=True)
+
     async def _on_error(self, error: Exception) -> None:
         self._last_error = str(error) or type(error).__name__
+        if (found := _VIOLATION.search(self._last_error)) is not None:
+            does = "publish to" if found[1].lower() == "publish" else "listen to"
+            self._refusal = f"NATS refuses permission to {does} {found[2]}"
+            self._refused.set()
 
 
 def hosts(url: str) -> str:

@@ -14,7 +14,7 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import JsonObject, JsonValue
 from contracts.values.times import format_micros
-from daemon.cli.link.link import Link, Unreachable
+from daemon.cli.link.link import Link, NotPermitted, Unreachable
 
 PRODUCER: Final = "headgate-cli"
 _SCHEMA_VERSION: Final = "1.0"
@@ -62,8 +62,8 @@ async def ask(
     headers = None if token is None else {"Authorization": f"Bearer {token}"}
     try:
         client = await link.client()
-        message = await client.request(subject, body, timeout=timeout_s, headers=headers)
-    except Unreachable as error:
+        message = await link.permitted(client.request(subject, body, timeout=timeout_s, headers=headers))
+    except (Unreachable, NotPermitted) as error:
         raise Unanswered(str(error)) from None
     except NoRespondersError:
         raise NobodyListens(f"no daemon answers at {subject}") from None

@@ -16,7 +16,7 @@ _STATUSES: Final = frozenset({"status", "severity", "state", "outcome"})
 # To the second: what is looked at by eye; --json has the rest.
 _MOMENT: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})[.0-9]*Z")
 
-Render: TypeAlias = Callable[[JsonObject], Iterator[RenderableType]]
+Render: TypeAlias = Callable[[str, JsonObject], Iterator[RenderableType]]
 
 STATUS_STYLES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("healthy", "ready", "succeeded", "ok", "resolved"), "green"),
@@ -36,7 +36,7 @@ def render(command: str, result: JsonValue) -> Iterator[RenderableType]:
     if not isinstance(result, dict):
         yield _value("", result)
         return
-    yield from _FORMS.get(command, _by_shape)(result)
+    yield from _FORMS.get(command, _by_shape)(command, result)
 
 
 def render_error(error: JsonObject) -> Iterator[RenderableType]:
@@ -67,7 +67,7 @@ def dependencies(found: Mapping[str, JsonValue]) -> RenderableType:
     return grid(["dependency", "status", ("latency", "right"), "detail"], rows)
 
 
-def _health(result: JsonObject) -> Iterator[RenderableType]:
+def _health(_command: str, result: JsonObject) -> Iterator[RenderableType]:
     yield Text.assemble("headgate is ", status_cell(result.get("status")), style="bold")
     found = result.get("dependencies")
     yield dependencies(found if isinstance(found, dict) else {})
@@ -75,7 +75,7 @@ def _health(result: JsonObject) -> Iterator[RenderableType]:
         yield cell(f"run {result['run_id']}", "dim")
 
 
-def _by_shape(result: JsonObject) -> Iterator[RenderableType]:
+def _by_shape(command: str, result: JsonObject) -> Iterator[RenderableType]:
     """Single values as pairs, lists of objects as tables, in the order of the answer."""
     pairs = [
         (name, value) for name, value in result.items() if not _is_list_of_objects(value) and name != "next_cursor"
@@ -89,7 +89,7 @@ def _by_shape(result: JsonObject) -> Iterator[RenderableType]:
     if isinstance(result.get("items"), list) and not result["items"]:
         yield cell("nothing found", "dim")
     if result.get("next_cursor"):
-        yield cell(f"there is more: --param cursor={result['next_cursor']}", "dim")
+        yield cell(f"there is more: {_CURSOR_OPTIONS.get(command, '--param cursor=')}{result['next_cursor']}", "dim")
 
 
 def _in_a_table(row: JsonObject) -> JsonObject:
@@ -143,19 +143,40 @@ def _value(name: str, value: JsonValue) -> Text:
             return cell(json.dumps(value, ensure_ascii=False))
 
 
-def _letters(result: JsonObject) -> Iterator[RenderableType]:
+def _letters(command: str, result: JsonObject) -> Iterator[RenderableType]:
     """A dead letter alone shows its reason as a refusal is shown, and its body last; lists go by their shape."""
     error = result.get("error")
     if not isinstance(error, dict):
-        yield from _by_shape(result)
+        yield from _by_shape(command, result)
         return
-    yield from _by_shape({name: value for name, value in result.items() if name not in ("error", "body", "paths")})
+    yield from _by_shape(
+        command, {name: value for name, value in result.items() if name not in ("error", "body", "paths")}
+    )
     yield from render_error(error)
     yield cell("body", "bold")
     yield cell(result.get("body"))
 
 
-_FORMS: Final[Mapping[str, Render]] = {"health-check": _health, "dead-letters": _letters}
+def _runs(command: str, result: JsonObject) -> Iterator[RenderableType]:
+    """One run shows all that is known of it, its result included; several are a table."""
+    items = result.get("items")
+    if not isinstance(items, list) or len(items) != 1 or not isinstance(run := items[0], dict):
+        yield from _by_shape(command, result)
+        return
+    yield from _by_shape(command, {name: value for name, value in run.items() if name not in ("result", "error")})
+    outcome, error = run.get("result"), run.get("error")
+    if isinstance(outcome, dict) and outcome:
+        yield cell("result", "bold")
+        yield from _by_shape(command, outcome)
+    elif outcome is not None:
+        yield _value("result", outcome)
+    if isinstance(error, dict):
+        yield from render_error(error)
+
+
+_FORMS: Final[Mapping[str, Render]] = {"health-check": _health, "dead-letters": _letters, "runs": _runs}
+_CURSOR_OPTIONS: Final[Mapping[str, str]] = {"dead-letters": "--cursor="}
+"""How the next page is asked for, where it is not a field of the payload."""
 # By the id that a row has; the runs of a replay's items and the like show all they have.
 _MAIN_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "dead_letter_id": ("dead_letter_id", "state", "kind", "code", "paths", "producer", "received_at"),

@@ -20,7 +20,7 @@ from adapters.nats.publisher import StreamPublisher
 from adapters.record_files import Portion, Unreadable
 from contracts.gate.receipts import RECEIPT_HEADER
 from contracts.subjects import Family, Subjects, ingest
-from daemon.cli.link.link import Link, Unreachable
+from daemon.cli.link.link import Link, NotPermitted, Unreachable
 from daemon.cli.publish.letters import Letter, Open, Unaddressable
 from daemon.cli.publish.receipts import Receipts, SentRecord
 from daemon.cli.publish.tally import Fate, Tally
@@ -118,12 +118,19 @@ class Publishing:
                 publisher = await self._connected()
                 for sent in pending:
                     sent.tried_over = sent.tried_over or self._link.generation
-                outcomes = await publisher.publish(self._stream, [self._outgoing(sent) for sent in pending])
+                messages = [self._outgoing(sent) for sent in pending]
+                outcomes = await self._link.permitted(publisher.publish(self._stream, messages))
                 left, reason = self._settle(pending, outcomes)
                 if left:
                     attempt = attempt + 1 if len(left) == len(pending) else 0
                     await self._pause(reason, attempt)
                 pending = left
+        except NotPermitted as refused:
+            # The server stored none of them, however often they were tried.
+            for sent in pending:
+                sent.tried = False
+            self._give_up(pending)
+            raise Stalled(str(refused)) from None
         except BaseException:
             self._give_up(pending)
             raise
@@ -193,9 +200,11 @@ class Publishing:
             self._receipts.heard.clear()
             try:
                 async with asyncio.timeout(_TICK_S):
-                    await self._receipts.heard.wait()
+                    await self._link.permitted(self._receipts.heard.wait())
             except TimeoutError:
                 continue
+            except NotPermitted as refused:
+                raise Stalled(f"{refused}: no receipt can be heard") from None
             self._progress()
 
     async def _ask_again(self, lost: Sequence[SentRecord]) -> None:

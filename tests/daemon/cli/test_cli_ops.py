@@ -91,25 +91,25 @@ def test_a_refusal_names_the_fields_and_exits_1(daemon: DaemonProcess) -> None:
 
 def test_a_command_that_nobody_has_is_one_line_that_names_the_known_ones(daemon: DaemonProcess) -> None:
     done = ops(daemon, "no-such-command")
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (4, "")
     (line,) = done.err.splitlines()
     assert line.startswith("no daemon answers at hg.ops.no-such-command; commands of this version: ")
     assert "health-check" in line
 
 
-def test_without_a_daemon_it_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+def test_without_a_daemon_it_is_one_line_and_exit_code_3(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("")
     done = headgate("ops", "health-check", cwd=tmp_path)
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (3, "")
     assert done.err == f"no daemon is running on {tmp_path}/var (start one: headgate serve)\n"
 
     told = headgate("ops", "health-check", "--json", cwd=tmp_path)
-    assert (told.code, told.json) == (1, {"errors": done.err.splitlines()})
+    assert (told.code, told.json) == (3, {"errors": done.err.splitlines()})
 
 
 def test_a_server_that_is_not_there_is_one_line_without_its_credentials(tmp_path: Path) -> None:
     done = headgate("ops", "health-check", "--nats-url", "nats://me:secret@127.0.0.1:1", cwd=tmp_path)
-    assert done.code == 1
+    assert done.code == 3
     (line,) = done.err.splitlines()
     assert line.startswith("no connection to NATS at 127.0.0.1:1: ")
     assert "secret" not in line
@@ -118,9 +118,9 @@ def test_a_server_that_is_not_there_is_one_line_without_its_credentials(tmp_path
 @pytest.mark.parametrize(
     "arguments", [("-p", "novalue"), ("--json-payload", "[1]"), ("--json-payload", "{")], ids=" ".join
 )
-def test_parameters_that_are_none_are_exit_code_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_parameters_that_are_none_are_exit_code_4(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = headgate("ops", "health-check", *arguments, cwd=tmp_path)
-    assert (done.code, done.out) == (2, "")
+    assert (done.code, done.out) == (4, "")
 
 
 def test_the_token_goes_along(guarded: DaemonProcess) -> None:

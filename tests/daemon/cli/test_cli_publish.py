@@ -300,10 +300,10 @@ def test_a_nats_server_killed_on_the_way_loses_nothing_and_doubles_nothing(tmp_p
 # -- what is asked wrongly
 
 
-def test_without_a_daemon_it_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+def test_without_a_daemon_it_is_one_line_and_exit_code_3(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("")
     done = headgate("publish", stdin=lines(envelope("nobody:0")), cwd=tmp_path)
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (3, "")
     assert done.err == f"no daemon is running on {tmp_path}/var (start one: headgate serve)\n"
 
 
@@ -328,9 +328,9 @@ def test_files_that_cannot_be_read_stop_it_before_anything_is_published(daemon: 
     ],
     ids=" ".join,
 )
-def test_options_that_contradict_each_other_are_exit_code_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_options_that_contradict_each_other_are_exit_code_4(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = headgate("publish", *arguments, cwd=tmp_path)
-    assert (done.code, done.out) == (2, "")
+    assert (done.code, done.out) == (4, "")
     assert "Traceback" not in done.err
 
 

@@ -84,10 +84,10 @@ def test_a_reader_that_has_seen_enough_is_no_failure(daemon: DaemonProcess) -> N
 
 
 @pytest.mark.process
-def test_without_a_daemon_it_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+def test_without_a_daemon_it_is_one_line_and_exit_code_3(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("")
     done = headgate("watch", cwd=tmp_path)
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (3, "")
     assert done.err == f"no daemon is running on {tmp_path}/var (start one: headgate serve)\n"
 
 

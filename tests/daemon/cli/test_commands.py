@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -120,12 +121,24 @@ def test_check_config_is_readable_without_json(run: Run) -> None:
     [("serve", "--nonsense"), ("nonsense",), ("migrate", "sideways"), ("migrate", "down"), ("migrate", "up", "-1")],
     ids=" ".join,
 )
-def test_what_is_asked_wrongly_is_exit_code_2_and_no_traceback(run: Run, arguments: tuple[str, ...]) -> None:
+def test_what_is_asked_wrongly_is_exit_code_4_and_no_traceback(run: Run, arguments: tuple[str, ...]) -> None:
     done = run(*arguments)
-    assert done.returncode == 2
+    assert done.returncode == 4
     assert done.stdout == ""
     assert done.stderr != ""
     assert "Traceback" not in done.stderr
+
+
+def test_the_version_is_that_of_the_package(run: Run) -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"headgate {version('headgate')}\n")
+
+
+@pytest.mark.parametrize(
+    "command", [(), ("serve",), ("ops",), ("ask",), ("watch",), ("dead-letters", "list")], ids=" ".join
+)
+def test_h_is_help(run: Run, command: tuple[str, ...]) -> None:
+    assert run(*command, "-h").stdout == run(*command, "--help").stdout != ""
 
 
 def test_migrate_goes_up_says_where_it_stands_and_goes_down(run: Run, tmp_path: Path) -> None:
