@@ -38,6 +38,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     with subprocess.Popen([server_binary(), "-c", folder / "server.conf"], stderr=subprocess.DEVNULL) as server:
         try:
             ports = eventually(lambda: next(folder.glob("*.ports"), None))
+            assert ports is not None
             [url] = json.loads(ports.read_text())["nats"]
             yield url.removeprefix("nats://")
         finally:
