@@ -209,6 +209,12 @@ _DOCUMENT_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
         "instruction.put": documents.InstructionPut,
     }
 )
+_LEDGER_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
+    {
+        "ledger.get": ledger.LedgerGet,
+        "ledger.list": ledger.LedgerList,
+    }
+)
 _CONTENT_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
     {
         "idea.get": content.IdeaGet,
@@ -271,7 +277,7 @@ REGISTRY: Final = Registry(
         ),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _JOB_COMMANDS.items()),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _DOCUMENT_COMMANDS.items()),
-        contract(Family.COMMAND, "ledger.get", Schema("1.0", ledger.LedgerGet)),
+        *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _LEDGER_COMMANDS.items()),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _CONTENT_COMMANDS.items()),
         contract(Family.OPS, "health-check", Schema("1.0", ops.HealthCheck)),
         contract(Family.OPS, "self-heal", Schema("1.0", ops.SelfHeal)),

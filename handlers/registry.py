@@ -20,7 +20,7 @@ from handlers.jobs import job_queries
 from handlers.jobs.job_callbacks import take_job_reports
 from handlers.jobs.job_commands import JOB_CHANGES
 from handlers.jobs.project_commands import CREATE_PROJECT
-from handlers.ledger.ledger_queries import get_session
+from handlers.ledger import ledger_queries
 from handlers.ledger.sessions import take_sessions
 from handlers.work.tasks import Finish, TaskReports
 
@@ -54,7 +54,8 @@ CHANGES: Final[Changes] = MappingProxyType(
 
 QUERIES: Final[Mapping[str, Query]] = MappingProxyType(
     {
-        "ledger.get": get_session,
+        "ledger.get": ledger_queries.get_session,
+        "ledger.list": ledger_queries.list_sessions,
         "idea.get": content_queries.get_idea,
         "idea.list": content_queries.list_ideas,
         "script.get": content_queries.get_script,

@@ -3,6 +3,13 @@
 from enum import StrEnum
 
 
+class SessionStatus(StrEnum):
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    KILLED = "killed"
+
+
 class JobState(StrEnum):
     CREATED = "CREATED"
     UPLOADED = "UPLOADED"

@@ -1,6 +1,6 @@
-"""What a group of events and usage records changes: sessions, days, and the performance of models.
+"""What a group of events and usage records changes: sessions, hours, days, and the performance of models.
 
-A group is folded into one change for each session, each day and each class of runtime, so that a batch of a thousand
+A group is folded into one change for each session, hour, day and class of runtime, so that a batch of a thousand
 messages touches each row once. Changes are sums, minima, maxima and newest values. They can be merged in any grouping
 and in any order, and the stored rows take them in by the same rules:
 
@@ -16,26 +16,21 @@ however old, knows better.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from contracts.payloads.session import SessionEventType, Source, UsageStatus
+from contracts.values.states import SessionStatus
+from domain.ledger.changes import DailyTotals, HourlyTotals, LedgerChanges, PerformanceCount, SessionChange
 from domain.ledger.percentiles import NO_RUNTIME, bucket_of
 from domain.ledger.usage import UsageRecord
 
-DAY_MICROS: Final = 86_400_000_000
+HOUR_MICROS: Final = 3_600_000_000
+HOURS_PER_DAY: Final = 24
+DAY_MICROS: Final = HOURS_PER_DAY * HOUR_MICROS
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
-
-
-class SessionStatus(StrEnum):
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    KILLED = "killed"
 
 
 STATUS_OF_EVENT: Final[Mapping[str, SessionStatus]] = MappingProxyType(
@@ -67,80 +62,14 @@ class EventFacts(Protocol):
     def model(self) -> str | None: ...
 
 
-class SessionChange(NamedTuple):
-    """What a group says of one session; ``status_at`` is empty without an event, ``model_at`` without a model."""
-
-    session_id: str
-    agent: str
-    model: str | None
-    model_at: int | None
-    status: SessionStatus
-    status_at: int | None
-    started_at: int
-    last_at: int
-    events: int
-    requests: int
-    errors: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd_micros: int
-
-
-class DailyTotals(NamedTuple):
-    """What a group adds to one day (UTC, ``YYYY-MM-DD``) of an agent and a model, and where the figures come from.
-
-    Figures are split by where they come from: tokens as input + output, runtime in milliseconds, cost in micro-dollars;
-    what is missing is counted in requests. ``unpriced`` counts the requests whose cost is missing because no list knew
-    the price.
-    """
-
-    day: str
-    agent: str
-    model: str
-    requests: int
-    errors: int
-    input_tokens: int
-    output_tokens: int
-    runtime_ms: int
-    cost_usd_micros: int
-    tokens_reported: int
-    tokens_derived: int
-    tokens_missing_count: int
-    runtime_ms_reported: int
-    runtime_ms_derived: int
-    runtime_missing_count: int
-    cost_usd_micros_reported: int
-    cost_usd_micros_derived: int
-    cost_missing_count: int
-    unpriced: int
-
-
-class PerformanceCount(NamedTuple):
-    """What a group adds to one class of runtime (``NO_RUNTIME``: it is missing) of a day, an agent and a model."""
-
-    day: str
-    agent: str
-    model: str
-    bucket: int
-    requests: int
-    errors: int
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerChanges:
-    """The changes of a group, each table's in the order of its key, so that two daemons lock rows in the same order."""
-
-    sessions: tuple[SessionChange, ...]
-    days: tuple[DailyTotals, ...]
-    performance: tuple[PerformanceCount, ...]
-
-
 class _Session:
     """A session while its group is folded."""
 
     __slots__ = (
         "agent",
         "cost",
+        "cost_derived",
+        "cost_missing",
         "errors",
         "events",
         "input_tokens",
@@ -152,6 +81,8 @@ class _Session:
         "started_at",
         "status",
         "status_at",
+        "tokens_derived",
+        "tokens_missing",
     )
 
     def __init__(self, agent: str, at: int) -> None:
@@ -164,6 +95,26 @@ class _Session:
         self.last_at = at
         self.events = self.requests = self.errors = 0
         self.input_tokens = self.output_tokens = self.cost = 0
+        self.tokens_derived = self.tokens_missing = self.cost_derived = self.cost_missing = 0
+
+    def used(self, record: UsageRecord) -> None:
+        input_tokens, output_tokens = record.input_tokens or 0, record.output_tokens or 0
+        self.requests += 1
+        if record.status == UsageStatus.ERROR:
+            self.errors += 1
+        self.input_tokens += input_tokens
+        self.output_tokens += output_tokens
+        if record.tokens_source == Source.DERIVED:
+            self.tokens_derived += input_tokens + output_tokens
+        elif record.tokens_source == Source.MISSING:
+            self.tokens_missing += 1
+        cost = record.cost_usd_micros
+        if cost is None:
+            self.cost_missing += 1
+        else:
+            self.cost += cost
+            if record.cost_source == Source.DERIVED:
+                self.cost_derived += cost
 
     def seen(self, agent: str, at: int) -> None:
         if at > self.last_at:
@@ -204,11 +155,16 @@ class _Session:
             self.input_tokens,
             self.output_tokens,
             self.cost,
+            self.tokens_derived,
+            self.tokens_missing,
+            self.cost_derived,
+            self.cost_missing,
         )
 
 
-class _Day:
-    """A day of an agent and a model while its group is folded; requests and errors are counted by class of runtime."""
+class _Hour:
+    """An hour of an agent and a model while its group is folded; requests and errors are counted by class of
+    runtime."""
 
     __slots__ = (
         "cost_derived",
@@ -269,9 +225,9 @@ class _Day:
         if record.status == UsageStatus.ERROR:
             self.errors[bucket] += 1
 
-    def totals(self, day: str, agent: str, model: str) -> DailyTotals:
-        return DailyTotals(
-            day,
+    def totals(self, hour: int, agent: str, model: str) -> HourlyTotals:
+        return HourlyTotals(
+            hour,
             agent,
             model,
             sum(self.counts.values()),
@@ -296,7 +252,7 @@ class _Day:
 def fold(usage: Iterable[UsageRecord], events: Iterable[EventFacts]) -> LedgerChanges:
     """Everything that a group of new records changes. Both are taken in the order of their arrival."""
     sessions: dict[str, _Session] = {}
-    days: dict[tuple[int, str, str], _Day] = {}
+    hours: dict[tuple[int, str, str], _Hour] = {}
     for record in usage:
         at, agent, model = record.at, record.agent, record.model
         session = sessions.get(record.session_id)
@@ -305,20 +261,20 @@ def fold(usage: Iterable[UsageRecord], events: Iterable[EventFacts]) -> LedgerCh
         else:
             session.seen(agent, at)
         session.named(model, at)
-        session.requests += 1
-        if record.status == UsageStatus.ERROR:
-            session.errors += 1
-        session.input_tokens += record.input_tokens or 0
-        session.output_tokens += record.output_tokens or 0
-        session.cost += record.cost_usd_micros or 0
-        key = (at // DAY_MICROS, agent, model)
-        day = days.get(key)
-        if day is None:
-            day = days[key] = _Day()
-        day.add(record)
+        session.used(record)
+        key = (at // HOUR_MICROS, agent, model)
+        hour = hours.get(key)
+        if hour is None:
+            hour = hours[key] = _Hour()
+        hour.add(record)
     for event in events:
         _fold_event(sessions, event)
-    return _changes(sessions, days)
+    return LedgerChanges(
+        tuple(sessions[session_id].change(session_id) for session_id in sorted(sessions)),
+        tuple(hour.totals(*key) for key, hour in sorted(hours.items(), key=_key)),
+        _days(hours),
+        _performance(hours),
+    )
 
 
 def _fold_event(sessions: dict[str, _Session], event: EventFacts) -> None:
@@ -334,22 +290,35 @@ def _fold_event(sessions: dict[str, _Session], event: EventFacts) -> None:
     session.told(STATUS_OF_EVENT[event.type], at)
 
 
-def _changes(sessions: dict[str, _Session], days: dict[tuple[int, str, str], _Day]) -> LedgerChanges:
-    totals: list[DailyTotals] = []
-    performance: list[PerformanceCount] = []
-    for (number, agent, model), day in sorted(days.items(), key=lambda item: item[0]):
-        text = day_text(number)
-        totals.append(day.totals(text, agent, model))
-        errors = day.errors
-        performance.extend(
-            PerformanceCount(text, agent, model, bucket, count, errors.get(bucket, 0))
-            for bucket, count in sorted(day.counts.items())
-        )
-    return LedgerChanges(
-        tuple(sessions[session_id].change(session_id) for session_id in sorted(sessions)),
-        tuple(totals),
-        tuple(performance),
-    )
+def _key(item: tuple[tuple[int, str, str], object]) -> tuple[int, str, str]:
+    return item[0]
+
+
+def _days(hours: Mapping[tuple[int, str, str], _Hour]) -> tuple[DailyTotals, ...]:
+    """The hours of each day, summed up."""
+    sums: dict[tuple[str, str, str], list[int]] = {}
+    for (number, agent, model), hour in sorted(hours.items(), key=_key):
+        figures = hour.totals(number, agent, model)[_FIGURES_FROM:]
+        key = (day_text(number // HOURS_PER_DAY), agent, model)
+        known = sums.get(key)
+        sums[key] = list(figures) if known is None else [a + b for a, b in zip(known, figures, strict=True)]
+    return tuple(DailyTotals(*key, *sums[key]) for key in sorted(sums))
+
+
+def _performance(hours: Mapping[tuple[int, str, str], _Hour]) -> tuple[PerformanceCount, ...]:
+    counts: defaultdict[tuple[str, str, str, int], int] = defaultdict(int)
+    errors: defaultdict[tuple[str, str, str, int], int] = defaultdict(int)
+    for (number, agent, model), hour in hours.items():
+        day = day_text(number // HOURS_PER_DAY)
+        for bucket, count in hour.counts.items():
+            counts[day, agent, model, bucket] += count
+        for bucket, count in hour.errors.items():
+            errors[day, agent, model, bucket] += count
+    return tuple(PerformanceCount(*key, count, errors.get(key, 0)) for key, count in sorted(counts.items()))
+
+
+_FIGURES_FROM: Final = 3
+"""Where the figures of totals begin, after their key."""
 
 
 @lru_cache(maxsize=1024)
@@ -384,4 +353,8 @@ def merge_sessions(earlier: SessionChange, later: SessionChange) -> SessionChang
         earlier.input_tokens + later.input_tokens,
         earlier.output_tokens + later.output_tokens,
         earlier.cost_usd_micros + later.cost_usd_micros,
+        earlier.tokens_derived + later.tokens_derived,
+        earlier.tokens_missing_count + later.tokens_missing_count,
+        earlier.cost_usd_micros_derived + later.cost_usd_micros_derived,
+        earlier.cost_missing_count + later.cost_missing_count,
     )

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, literal_column, or_, select, tuple_
 
-from domain.ledger.ledger import TERMINAL, SessionChange
+from domain.ledger.changes import SessionChange
+from domain.ledger.ledger import TERMINAL
 from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
 from storage.engine.nul_text import from_stored, to_stored
 from storage.engine.upserts import adding, larger, smaller
-from storage.ledger.ports import Session, SessionEvent
+from storage.ledger.ports import Session, SessionEvent, SessionFilter, SessionMark
 from storage.ledger.search import TERMS, says, search_terms, terms_parameter
 from storage.tables.sessions import session_events, session_ledger
 
@@ -38,20 +39,26 @@ class SqlLedgerRepository:
         rows = self._connection.execute(_NEWEST_EVENTS, {"session_id": session_id, "limit": limit})
         return [_event(*row) for row in rows]
 
-    def search_sessions(self, words: str, *, limit: int) -> Sequence[Session]:
-        terms = search_terms(words)
-        if not terms:
+    def page(self, wanted: SessionFilter, *, before: SessionMark | None, limit: int) -> Sequence[Session]:
+        terms = None if wanted.search is None else search_terms(wanted.search)
+        if terms is not None and not terms:
             return []
-        parameters = {TERMS: terms_parameter(self._dialect, terms), "limit": limit}
-        return [Session(*row) for row in self._connection.execute(_search(self._dialect), parameters)]
+        statement = _page(self._dialect, wanted, before).limit(limit)
+        parameters = {} if terms is None else {TERMS: terms_parameter(self._dialect, terms)}
+        return [Session(*row) for row in self._connection.execute(statement, parameters)]
 
 
 _EVENT_COLUMNS: Final = (
     "message_id", "session_id", "agent", "type", "at", "model", "text", "data", "trace_id", "producer", "created_at",
 )  # fmt: skip
+_SUMS: Final = (
+    "events", "requests", "errors", "input_tokens", "output_tokens", "cost_usd_micros", "tokens_derived",
+    "tokens_missing_count", "cost_usd_micros_derived", "cost_missing_count",
+)  # fmt: skip
 _SESSION_COLUMNS: Final = (
     "session_id", "agent", "model", "status", "started_at", "last_at", "events", "requests", "errors", "input_tokens",
-    "output_tokens", "cost_usd_micros",
+    "output_tokens", "cost_usd_micros", "tokens_derived", "tokens_missing_count", "cost_usd_micros_derived",
+    "cost_missing_count",
 )  # fmt: skip
 
 
@@ -81,14 +88,21 @@ _NEWEST_EVENTS: Final = (
 )
 
 
-@cache
-def _search(dialect: str) -> Select[*tuple[Any, ...]]:
-    return (
-        select(*_SESSION)
-        .where(says(dialect, session_ledger.c.session_id))
-        .order_by(session_ledger.c.started_at.desc(), session_ledger.c.session_id.desc())
-        .limit(bindparam("limit"))
-    )
+def _page(dialect: str, wanted: SessionFilter, before: SessionMark | None) -> Select[*tuple[Any, ...]]:
+    ledger = session_ledger.c
+    statement = select(*_SESSION).order_by(ledger.started_at.desc(), ledger.session_id.desc())
+    for column, value in ((ledger.agent, wanted.agent), (ledger.model, wanted.model), (ledger.status, wanted.status)):
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.since is not None:
+        statement = statement.where(ledger.started_at >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(ledger.started_at < wanted.until)
+    if before is not None:
+        statement = statement.where(tuple_(ledger.started_at, ledger.session_id) < tuple_(*before))
+    if wanted.search is not None:
+        statement = statement.where(says(dialect, ledger.session_id))
+    return statement
 
 
 @cache
@@ -104,7 +118,7 @@ def _apply(dialect: str) -> UpsertInsert:
         dialect,
         session_ledger,
         SessionChange._fields,
-        sums=("events", "requests", "errors", "input_tokens", "output_tokens", "cost_usd_micros"),
+        sums=_SUMS,
         others={
             "agent": lambda new: case((_is_newer_agent(new), new.excluded.agent), else_=old.agent),
             "model": lambda new: case((_names_newer_model(new), new.excluded.model), else_=old.model),

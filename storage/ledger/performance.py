@@ -5,7 +5,7 @@ from functools import cache
 
 from sqlalchemy import Connection
 
-from domain.ledger.ledger import PerformanceCount
+from domain.ledger.changes import PerformanceCount
 from storage.engine.batches import UpsertInsert, as_parameter
 from storage.engine.upserts import adding
 from storage.tables.usage import model_perf_agg

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
-from domain.ledger.ledger import DailyTotals, PerformanceCount, SessionChange
+from domain.ledger.changes import DailyTotals, HourlyTotals, PerformanceCount, SessionChange
 from domain.ledger.usage import UsageRecord
 
 
@@ -41,6 +41,31 @@ class Session:
     input_tokens: int
     output_tokens: int
     cost_usd_micros: int
+    tokens_derived: int
+    tokens_missing_count: int
+    cost_usd_micros_derived: int
+    cost_missing_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFilter:
+    """Which sessions are wanted; what is None is not asked about. ``since`` (inclusive) and ``until`` (exclusive) bound
+    the start.
+
+    ``search`` holds plain words: those sessions of which one event's text holds all of them. Case does not matter,
+    punctuation separates, and nothing in them is a query's syntax. Without any word nothing is found.
+    """
+
+    agent: str | None = None
+    model: str | None = None
+    status: str | None = None
+    since: int | None = None
+    until: int | None = None
+    search: str | None = None
+
+
+SessionMark: TypeAlias = tuple[int, str]
+"""(started_at, session_id): by what sessions are ordered."""
 
 
 class LedgerRepository(Protocol):
@@ -60,22 +85,26 @@ class LedgerRepository(Protocol):
         """The newest events by ``at``, newest first."""
         ...
 
-    def search_sessions(self, words: str, *, limit: int) -> Sequence[Session]:
-        """The sessions of which one event's text holds all of *words*, the newest start first.
-
-        *words* are plain: case does not matter, punctuation separates, and nothing in them is a query's syntax. Without
-        any word nothing is found.
-        """
+    def page(self, wanted: SessionFilter, *, before: SessionMark | None, limit: int) -> Sequence[Session]:
+        """The newest start first, from the one after *before* on."""
         ...
 
 
 class UsageRepository(Protocol):
-    """Usage records and their daily totals."""
+    """Usage records and their totals."""
 
     def add(self, records: Sequence[UsageRecord]) -> None: ...
 
     def add_to_days(self, totals: Sequence[DailyTotals]) -> None:
         """Add *totals* to their days; they come in key order, one for each day, agent and model."""
+        ...
+
+    def add_to_hours(self, totals: Sequence[HourlyTotals]) -> None:
+        """Add *totals* to their hours; they come in key order, one for each hour, agent and model."""
+        ...
+
+    def hours(self) -> Mapping[tuple[int, str, str], HourlyTotals]:
+        """All hourly totals by (hour, agent, model)."""
         ...
 
     def days(self) -> Mapping[tuple[str, str, str], DailyTotals]:

@@ -23,10 +23,19 @@ session_ledger: Final = Table(
     integer("input_tokens", default="0"),
     integer("output_tokens", default="0"),
     integer("cost_usd_micros", default="0"),
+    # What of these is not reported: of tokens as input + output. What is missing is counted in requests.
+    integer("tokens_derived", default="0"),
+    integer("tokens_missing_count", default="0"),
+    integer("cost_usd_micros_derived", default="0"),
+    integer("cost_missing_count", default="0"),
     Index("ix_session_ledger_started_at", "started_at", "session_id"),
-    Index("ix_session_ledger_agent", "agent", "started_at"),
-    Index("ix_session_ledger_model", "model", "started_at"),
-    Index("ix_session_ledger_status", "status", "started_at"),
+    # Each filter alone and each pair of filters, in the order of the list, so that a page reads what it answers.
+    Index("ix_session_ledger_agent", "agent", "started_at", "session_id"),
+    Index("ix_session_ledger_model", "model", "started_at", "session_id"),
+    Index("ix_session_ledger_status", "status", "started_at", "session_id"),
+    Index("ix_session_ledger_agent_model", "agent", "model", "started_at", "session_id"),
+    Index("ix_session_ledger_agent_status", "agent", "status", "started_at", "session_id"),
+    Index("ix_session_ledger_model_status", "model", "status", "started_at", "session_id"),
     sqlite_strict=True,
 )
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Index, Table
+from sqlalchemy import Column, Index, Table
 
 from storage.tables.base import integer, metadata, serial, text
 
@@ -41,29 +41,49 @@ session_usage: Final = Table(
     sqlite_strict=True,
 )
 
+
+def _figures() -> list[Column[int]]:
+    """What is summed up of a day's or an hour's usage."""
+    return [
+        integer("requests"),
+        integer("errors"),
+        integer("input_tokens"),
+        integer("output_tokens"),
+        integer("runtime_ms"),
+        integer("cost_usd_micros"),
+        integer("tokens_reported"),
+        integer("tokens_derived"),
+        integer("tokens_missing_count"),
+        integer("runtime_ms_reported"),
+        integer("runtime_ms_derived"),
+        integer("runtime_missing_count"),
+        integer("cost_usd_micros_reported"),
+        integer("cost_usd_micros_derived"),
+        integer("cost_missing_count"),
+        # Requests whose cost is missing because no price list knew their model.
+        integer("unpriced"),
+    ]
+
+
 daily_usage_agg: Final = Table(
     "daily_usage_agg",
     metadata,
     text("day", primary_key=True),
     text("agent", primary_key=True),
     text("model", primary_key=True),
-    integer("requests"),
-    integer("errors"),
-    integer("input_tokens"),
-    integer("output_tokens"),
-    integer("runtime_ms"),
-    integer("cost_usd_micros"),
-    integer("tokens_reported"),
-    integer("tokens_derived"),
-    integer("tokens_missing_count"),
-    integer("runtime_ms_reported"),
-    integer("runtime_ms_derived"),
-    integer("runtime_missing_count"),
-    integer("cost_usd_micros_reported"),
-    integer("cost_usd_micros_derived"),
-    integer("cost_missing_count"),
-    # Requests whose cost is missing because no price list knew their model.
-    integer("unpriced"),
+    *_figures(),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+hourly_usage_agg: Final = Table(
+    "hourly_usage_agg",
+    metadata,
+    # Hours since the epoch.
+    integer("hour", primary_key=True),
+    text("agent", primary_key=True),
+    text("model", primary_key=True),
+    *_figures(),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

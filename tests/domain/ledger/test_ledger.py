@@ -7,15 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.ledger.ledger import (
-    DailyTotals,
-    LedgerChanges,
-    PerformanceCount,
-    SessionChange,
-    SessionStatus,
-    fold,
-    merge_sessions,
-)
+from contracts.values.states import SessionStatus
+from domain.ledger.changes import DailyTotals, HourlyTotals, LedgerChanges, PerformanceCount, SessionChange
+from domain.ledger.ledger import HOUR_MICROS, fold, merge_sessions
 from domain.ledger.percentiles import NO_RUNTIME, bucket_of
 from domain.ledger.pricing import UnitPrices
 from domain.ledger.usage import UsageRecord, decide_usage
@@ -52,6 +46,8 @@ def test_a_session_adds_up_what_it_used() -> None:
         1_007,
         1_000,
         7_500,
+        cost_usd_micros_derived=7_500,
+        cost_missing_count=1,
     )
 
 
@@ -144,6 +140,21 @@ def test_a_day_splits_each_figure_by_where_it_comes_from() -> None:
     }
 
 
+def test_a_session_and_an_hour_tell_the_same_provenance_as_the_day() -> None:
+    missing, derived = Figure("missing", "unknown"), Figure("derived", "medium")
+    usage = [
+        Usage(at=NOON, provenance=Provenance(tokens=derived)),
+        Usage(at=NOON, input_tokens=None, output_tokens=None, provenance=Provenance(tokens=missing)),
+    ]
+    changes = fold(map(record, usage), [])
+
+    (session,), (hour,), (day,) = changes.sessions, changes.hours, changes.days
+    assert (session.tokens_derived, session.tokens_missing_count) == (1_500, 1)
+    assert (session.cost_usd_micros_derived, session.cost_missing_count) == (session.cost_usd_micros, 1)
+    assert hour[3:] == day[3:]
+    assert hour.hour == NOON // HOUR_MICROS
+
+
 def test_a_request_without_a_known_price_is_counted_as_unpriced() -> None:
     (day,) = fold([record(Usage(model="unheard-of"))], []).days
     assert (day.cost_usd_micros, day.cost_missing_count, day.unpriced) == (0, 1, 1)
@@ -196,12 +207,18 @@ EVENTS = st.lists(EVENT, max_size=12, unique_by=lambda event: event.at)
 def merged(parts: Sequence[LedgerChanges]) -> LedgerChanges:
     """The parts as the tables take them in: sums by key, sessions by their rule."""
     sessions: dict[str, SessionChange] = {}
+    hours: dict[tuple[int, str, str], HourlyTotals] = {}
     days: dict[tuple[str, str, str], DailyTotals] = {}
     performance: dict[tuple[str, str, str, int], PerformanceCount] = {}
     for part in parts:
         for session in part.sessions:
             known = sessions.get(session.session_id)
             sessions[session.session_id] = session if known is None else merge_sessions(known, session)
+        for hour in part.hours:
+            so_far = hours.get(hour[:3])
+            hours[hour[:3]] = (
+                hour if so_far is None else HourlyTotals(*hour[:3], *map(sum, zip(so_far[3:], hour[3:], strict=True)))
+            )
         for day in part.days:
             before = days.get(day[:3])
             days[day[:3]] = (
@@ -213,6 +230,7 @@ def merged(parts: Sequence[LedgerChanges]) -> LedgerChanges:
             performance[count[:4]] = PerformanceCount(*count[:4], requests + count.requests, errors + count.errors)
     return LedgerChanges(
         tuple(sessions[key] for key in sorted(sessions)),
+        tuple(hours[key] for key in sorted(hours)),
         tuple(days[key] for key in sorted(days)),
         tuple(performance[key] for key in sorted(performance)),
     )

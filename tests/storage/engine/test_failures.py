@@ -13,7 +13,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.util import await_only
 
-from domain.ledger.ledger import PerformanceCount
+from domain.ledger.changes import PerformanceCount
 from storage.engine.batches import insert_rows
 from storage.engine.database import Database
 from storage.engine.failures import DataRefused, StorageAway, StorageConflict, StorageError

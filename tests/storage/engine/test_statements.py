@@ -7,14 +7,15 @@ import pytest
 from sqlalchemy import text
 
 from contracts.errors import ErrorCode, problem
-from domain.ledger.ledger import DailyTotals, PerformanceCount, SessionChange, SessionStatus
+from contracts.values.states import SessionStatus
+from domain.ledger.changes import DailyTotals, HourlyTotals, PerformanceCount, SessionChange
 from domain.ledger.usage import UsageRecord
 from storage.engine.database import Database
 from storage.journal.command_log import CommandKey, FirstAnswer
 from storage.journal.dead_letters import DeadLetter
 from storage.journal.inbox import InboxKey
 from storage.journal.outbox import OutboxMessage
-from storage.ledger.ports import SessionEvent
+from storage.ledger.ports import SessionEvent, SessionFilter
 from storage.ledger.pricing_versions import PricingVersion
 from storage.unit_of_work import UnitOfWork
 from tests.support import statements
@@ -74,6 +75,10 @@ def sessions(count: int) -> list[SessionChange]:
     return [SessionChange(name, "a", None, None, running, None, 1, 1, 1, 0, 0, 0, 0, 0) for name in names(count)]
 
 
+def hours(count: int) -> list[HourlyTotals]:
+    return [HourlyTotals(490_000, name, "m", *([1] * (len(HourlyTotals._fields) - 3))) for name in names(count)]
+
+
 def days(count: int) -> list[DailyTotals]:
     return [DailyTotals("2026-11-20", name, "m", *([1] * (len(DailyTotals._fields) - 3))) for name in names(count)]
 
@@ -104,6 +109,7 @@ WRITES: dict[str, Callable[[int], Work]] = {
     "ledger.apply": lambda count: lambda uow: uow.ledger.apply(sessions(count)),
     "ledger.add_events": lambda count: lambda uow: uow.ledger.add_events(events(count)),
     "usage.add": lambda count: lambda uow: uow.usage.add(usage(count)),
+    "usage.add_to_hours": lambda count: lambda uow: uow.usage.add_to_hours(hours(count)),
     "usage.add_to_days": lambda count: lambda uow: uow.usage.add_to_days(days(count)),
     "performance.add": lambda count: lambda uow: uow.performance.add(performance(count)),
     "pricing_versions.record": lambda count: (
@@ -150,7 +156,8 @@ BY_KEY: dict[str, Work] = {
     "command_log.find": lambda uow: uow.command_log.find(caller="me", command="job.run", message_id="1"),
     "ledger.get": lambda uow: uow.ledger.get("0000001"),
     "ledger.newest_events": lambda uow: uow.ledger.newest_events("0000001", limit=10),
-    "ledger.search_sessions": lambda uow: uow.ledger.search_sessions("absent", limit=10),
+    "ledger.page": lambda uow: uow.ledger.page(SessionFilter(), before=(9, "s"), limit=10),
+    "ledger.page searching": lambda uow: uow.ledger.page(SessionFilter(search="absent"), before=None, limit=10),
 }
 
 

@@ -10,15 +10,9 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from contracts.payloads.session import SessionEventType, Source, UsageStatus
-from domain.ledger.ledger import (
-    DailyTotals,
-    LedgerChanges,
-    PerformanceCount,
-    SessionChange,
-    SessionStatus,
-    fold,
-    merge_sessions,
-)
+from contracts.values.states import SessionStatus
+from domain.ledger.changes import DailyTotals, LedgerChanges, PerformanceCount, SessionChange
+from domain.ledger.ledger import fold, merge_sessions
 from domain.ledger.usage import UsageRecord
 from storage.engine.database import Database
 from storage.ledger.ports import SessionEvent
@@ -56,6 +50,10 @@ def session_changes(draw: st.DrawFn) -> SessionChange:
         input_tokens=draw(COUNTS),
         output_tokens=draw(COUNTS),
         cost_usd_micros=draw(COUNTS),
+        tokens_derived=draw(COUNTS),
+        tokens_missing_count=draw(COUNTS),
+        cost_usd_micros_derived=draw(COUNTS),
+        cost_missing_count=draw(COUNTS),
     )
 
 
@@ -154,10 +152,12 @@ async def test_batches_come_to_the_same_however_they_were_cut(
         for part in parts:
             changes = folded(part)
             uow.ledger.apply(changes.sessions)
+            uow.usage.add_to_hours(changes.hours)
             uow.usage.add_to_days(changes.days)
             uow.performance.add(changes.performance)
         whole = folded(message for part in parts for message in part)
         assert stored_sessions(uow) == {change.session_id: change for change in whole.sessions}
+        assert uow.usage.hours() == {(total.hour, total.agent, total.model): total for total in whole.hours}
         assert uow.usage.days() == {(total.day, total.agent, total.model): total for total in whole.days}
         assert stored_performance(uow) == sorted(whole.performance)
         raise Undo

@@ -5,9 +5,10 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.ledger.ledger import SessionChange, SessionStatus
+from contracts.values.states import SessionStatus
+from domain.ledger.changes import SessionChange
 from storage.engine.database import Database
-from storage.ledger.ports import SessionEvent
+from storage.ledger.ports import SessionEvent, SessionFilter
 from storage.unit_of_work import UnitOfWork
 from tests.support import statements
 
@@ -43,7 +44,7 @@ async def talked(database: Database) -> Database:
 
 
 async def found(database: Database, words: str, limit: int = 50) -> list[str]:
-    sessions = await database.read(lambda uow: uow.ledger.search_sessions(words, limit=limit))
+    sessions = await database.read(lambda uow: uow.ledger.page(SessionFilter(search=words), before=None, limit=limit))
     return [each.session_id for each in sessions]
 
 
@@ -131,10 +132,13 @@ async def test_any_words_are_answered(talked: Database, words: str) -> None:
 async def test_the_search_goes_by_an_index(talked: Database, dialect: str) -> None:
     """The statement must name the very expression that the index is made of."""
 
+    def search(uow: UnitOfWork) -> object:
+        return uow.ledger.page(SessionFilter(search="hello world"), before=None, limit=5)
+
     def plan(uow: UnitOfWork) -> str:
         if dialect == "postgresql":
             uow.connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # the table is too small for an index
-        return "".join(statements.plans(uow, lambda uow: uow.ledger.search_sessions("hello world", limit=5)))
+        return "".join(statements.plans(uow, search))
 
     text = await talked.read(plan)
 
