@@ -211,7 +211,7 @@ time.sleep(0.5)  # the others arrive meanwhile
 
 MIGRATE = """
 import asyncio, pathlib, sys
-from storage import migration
+from storage.engine import migration
 url, scripts = sys.argv[1:]
 print("here", flush=True)
 sys.stdin.readline()
