@@ -14,7 +14,7 @@ UNKNOWN_PRODUCER: Final = "unknown"
 
 
 class _Head(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class _Head1(_Head):

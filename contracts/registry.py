@@ -5,6 +5,7 @@ A new kind is one line in :data:`REGISTRY` beside its payload model.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final, Literal, TypeVar, cast
 
@@ -55,18 +56,52 @@ def older(version: str, model: type[Old], adapt: Callable[[Old], Payload]) -> Sc
     return Schema(version, model, cast("Callable[[Payload], Payload]", adapt))
 
 
-@dataclass(frozen=True, slots=True)
 class VersionedSchema:
     """A schema with the validators of its whole envelopes, so that one pass tells every violation under its path.
 
-    Both raise pydantic's ``ValidationError``.
+    Both raise pydantic's ``ValidationError``. Models and validators are made when they are first needed: a daemon is
+    ready before it has built those of a hundred kinds that it may never meet.
     """
 
-    schema: Schema
-    envelope_1: type[Proven1]
-    envelope_2: type[Proven2]
-    prove_1: Callable[[JsonValue], Proven1]
-    prove_2: Callable[[JsonValue], Proven2]
+    def __init__(self, kind: str, schema: Schema, name: str) -> None:
+        self.schema: Final = schema
+        self._kind = kind
+        self._name = f"{name}-{schema.version}".replace(".", "_")
+
+    @cached_property
+    def envelope_1(self) -> type[Proven1]:
+        """Envelope version 1 around the payload."""
+        return create_model(
+            f"{self._name}_envelope_1",
+            __base__=Proven1,
+            __doc__=f"Envelope version 1 around {self._kind} {self.schema.version}; the kind comes from the subject.",
+            schema_version=(_only(self.schema.version), ...),
+            payload=(self.schema.model, ...),
+        )
+
+    @cached_property
+    def envelope_2(self) -> type[Proven2]:
+        """Envelope version 2 around the payload."""
+        return create_model(
+            f"{self._name}_envelope_2",
+            __base__=Proven2,
+            __doc__=f"Envelope version 2 around {self._kind} {self.schema.version}.",
+            kind=(_only(self._kind), ...),
+            schema_version=(_only(self.schema.version), ...),
+            payload=(self.schema.model, ...),
+        )
+
+    # The core validators themselves: `model_validate` is a layer of Python around them.
+
+    @cached_property
+    def prove_1(self) -> Callable[[JsonValue], Proven1]:
+        """The validator of whole envelopes of version 1."""
+        return self.envelope_1.__pydantic_validator__.validate_python
+
+    @cached_property
+    def prove_2(self) -> Callable[[JsonValue], Proven2]:
+        """The validator of whole envelopes of version 2."""
+        return self.envelope_2.__pydantic_validator__.validate_python
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +115,15 @@ class Contract:
     kind: str
     family: Family | None
     address: str | None
-    doors: Mapping[str, VersionedSchema] = field(repr=False)
+    schemas: Mapping[str, VersionedSchema] = field(repr=False)
 
     @property
     def versions(self) -> tuple[str, ...]:
-        return tuple(self.doors)
+        return tuple(self.schemas)
 
     @property
     def newest(self) -> Schema:
-        return self.doors[self.versions[-1]].schema
+        return self.schemas[self.versions[-1]].schema
 
 
 def contract(family: Family, kind: str, *schemas: Schema, address: str | None = None) -> Contract:
@@ -98,47 +133,19 @@ def contract(family: Family, kind: str, *schemas: Schema, address: str | None = 
     """
     # A command and the work that it leads to may bear one name.
     name = f"{family}.{kind}" if family in _REQUESTS else kind
-    return Contract(kind, family, address or f"{family}.{kind}", _doors(kind, schemas, name))
+    return Contract(kind, family, address or f"{family}.{kind}", _versions(kind, schemas, name))
 
 
 def answer(kind: str, *schemas: Schema) -> Contract:
     """Declare a kind that goes to the subject which the asker named."""
-    return Contract(kind, None, None, _doors(kind, schemas, kind))
+    return Contract(kind, None, None, _versions(kind, schemas, kind))
 
 
-def _doors(kind: str, schemas: tuple[Schema, ...], name: str) -> Mapping[str, VersionedSchema]:
+def _versions(kind: str, schemas: tuple[Schema, ...], name: str) -> Mapping[str, VersionedSchema]:
     *old, newest = schemas
     if newest.adapt is not None or any(schema.adapt is None for schema in old):
         raise ValueError(f"{kind}: every schema but the newest has an adapter, and only those")
-    return MappingProxyType({schema.version: _door(kind, schema, name) for schema in schemas})
-
-
-def _door(kind: str, schema: Schema, named: str) -> VersionedSchema:
-    name = f"{named}-{schema.version}".replace(".", "_")
-    version, payload = (_only(schema.version), ...), (schema.model, ...)
-    first = create_model(
-        f"{name}_envelope_1",
-        __base__=Proven1,
-        __doc__=f"Envelope version 1 around {kind} {schema.version}; the kind comes from the subject.",
-        schema_version=version,
-        payload=payload,
-    )
-    second = create_model(
-        f"{name}_envelope_2",
-        __base__=Proven2,
-        __doc__=f"Envelope version 2 around {kind} {schema.version}.",
-        kind=(_only(kind), ...),
-        schema_version=version,
-        payload=payload,
-    )
-    # The core validators themselves: `model_validate` is a layer of Python around them.
-    return VersionedSchema(
-        schema,
-        first,
-        second,
-        first.__pydantic_validator__.validate_python,
-        second.__pydantic_validator__.validate_python,
-    )
+    return MappingProxyType({schema.version: VersionedSchema(kind, schema, name) for schema in schemas})
 
 
 def _only(word: str) -> type[str]:

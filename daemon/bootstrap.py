@@ -113,7 +113,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
         readiness=readiness,
         measure=partial(_dependencies, health),
         registry=metrics.registry,
-        contract=asyncapi(REGISTRY, subjects),
+        contract=partial(asyncapi, REGISTRY, subjects),
     )
     http_url = await stack.enter_async_context(serving(http_app, host=settings.http.host, port=settings.http.port))
     prices = load_prices(settings)

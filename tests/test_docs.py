@@ -197,7 +197,7 @@ def test_every_ingest_kind_and_field_stands_in_the_ingest_page() -> None:
     page = text("ingest.md")
     missing = []
     for contract in REGISTRY.contracts(Family.INGEST):
-        for version, door in contract.doors.items():
+        for version, door in contract.schemas.items():
             part = page.partition(f"\n## {contract.kind} {version}\n")[2].partition("\n## ")[0]
             model = door.schema.model
             names = [_wire_name(model, name) for name in model.model_fields]

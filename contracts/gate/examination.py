@@ -59,7 +59,7 @@ class _Reading:
     def door(self) -> VersionedSchema | None:
         """The schema that the body names, where the kind has it."""
         named = self.envelope.get("schema_version")
-        return self.contract.doors.get(named) if self.contract is not None and isinstance(named, str) else None
+        return self.contract.schemas.get(named) if self.contract is not None and isinstance(named, str) else None
 
     @property
     def payload_hash(self) -> str:
@@ -158,7 +158,7 @@ def _adapted(delivery: Delivery, contract: Contract | None, value: JsonObject) -
 def _fitting_version(contract: Contract, payload: JsonObject) -> str:
     """The oldest schema that fits a bare payload; where none does, the one it comes nearest to, the newer of two."""
     violations: dict[str, int] = {}
-    for version, door in contract.doors.items():
+    for version, door in contract.schemas.items():
         try:
             door.schema.model.model_validate(payload)
         except ValidationError as error:

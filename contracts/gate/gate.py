@@ -76,9 +76,9 @@ def accept_plain(contract: Contract, value: JsonValue, delivery: Delivery) -> Ac
     if type(value) is not dict or type(value.get("envelope_version")) is not int:
         return None
     version = value.get("schema_version")
-    if type(version) is not str or version not in contract.doors:
+    if type(version) is not str or version not in contract.schemas:
         return None
-    door = contract.doors[version]
+    door = contract.schemas[version]
     quick, adapt = door.schema.quick, door.schema.adapt
     envelope: QuickEnvelope | Proven2 | None = quick(value) if quick is not None else None
     if envelope is None:

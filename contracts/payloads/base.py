@@ -11,8 +11,9 @@ from contracts.errors import JsonObject
 Path: TypeAlias = tuple[str | int, ...]
 
 
-CLOSED: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
-"""Unknown fields are refused. Objects inside payloads are slotted dataclasses with this: cheaper than models."""
+CLOSED: Final = ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True)
+"""Unknown fields are refused. Objects inside payloads are slotted dataclasses with this: cheaper than models.
+Validators are built at their first use."""
 
 
 class Payload(BaseModel):

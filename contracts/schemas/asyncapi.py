@@ -152,7 +152,7 @@ def _channel_of(contract: Contract, subjects: Subjects) -> _Channel:
 
 def _messages(contract: Contract) -> Iterator[_Message]:
     """What may stand on a contract's subject: old schemas and old envelopes only where others are the writers."""
-    for version, door in contract.doors.items():
+    for version, door in contract.schemas.items():
         name, durable = f"{contract.kind}-{version}", contract.family in DURABLE
         if contract.family in _REQUESTS:
             name = f"{contract.family}.{name}"
@@ -185,7 +185,7 @@ def _schemas(registry: Registry) -> JsonValue:
         *(
             model
             for contract in registry.contracts()
-            for door in contract.doors.values()
+            for door in contract.schemas.values()
             for model in (door.envelope_2, *([door.envelope_1] if contract.family in DURABLE else []))
         ),
     ]

@@ -37,7 +37,7 @@ def documents(registry: Registry, prefix: str) -> Iterator[tuple[str, bytes]]:
     kinds = Counter[str]()
     for contract in registry.contracts():
         kinds[contract.kind] += 1
-        for version, door in contract.doors.items():
+        for version, door in contract.schemas.items():
             yield _file_name(contract, version, kinds[contract.kind] > 1), _as_bytes(schema_of(door.schema.model))
     document = asyncapi(registry, Subjects(prefix))
     yield ASYNCAPI_FILE, yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120).encode()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from adapters.tokens import TokenAuthenticator, TokenKeys, UnusableKey
 from contracts.errors import JsonObject, Problem
 from contracts.values.principals import LOCAL, Principal
 from daemon.errors import StartError
@@ -41,8 +40,10 @@ class Guard:
         return may(principal, scope) or self._limits.admit(principal.owner, now) or principal
 
 
-def token_authenticator(settings: Settings) -> TokenAuthenticator:
+def token_authenticator(settings: Settings) -> Authenticator:
     """With the keys of the settings. Raises :class:`StartError` for a key that cannot check tokens."""
+    from adapters.tokens import TokenAuthenticator, TokenKeys, UnusableKey  # only where tokens are asked for
+
     auth = settings.auth
     keys = TokenKeys(
         jwt_secret=auth.jwt_secret.get_secret_value() or None,

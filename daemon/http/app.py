@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from typing import Final, TypeAlias
 
 import orjson
@@ -23,7 +24,7 @@ _OK, _UNAVAILABLE = 200, 503
 
 
 def build_app(
-    *, readiness: Readiness, measure: Measure, registry: CollectorRegistry, contract: JsonObject
+    *, readiness: Readiness, measure: Measure, registry: CollectorRegistry, contract: Callable[[], JsonObject]
 ) -> AsgiFastStream:
     """The ASGI app. The broker joins it later (``add_broker``), when its server is known."""
 
@@ -48,17 +49,18 @@ def build_app(
         }
         return _json(body, _OK if ready else _UNAVAILABLE)
 
-    page, document = render(contract).encode(), orjson.dumps(contract)
+    # Making it takes a tenth of a second: it is made when it is first asked for.
+    described = cache(contract)
 
     @get(include_in_schema=False)
     async def asyncapi(_scope: object) -> AsgiResponse:
         """What may be said to this daemon, for people."""
-        return AsgiResponse(page, _OK, {"content-type": "text/html; charset=utf-8"})
+        return AsgiResponse(render(described()).encode(), _OK, {"content-type": "text/html; charset=utf-8"})
 
     @get(include_in_schema=False)
     async def asyncapi_json(_scope: object) -> AsgiResponse:
         """What may be said to this daemon, for programs."""
-        return AsgiResponse(document, _OK, {"content-type": "application/json"})
+        return AsgiResponse(orjson.dumps(described()), _OK, {"content-type": "application/json"})
 
     return AsgiFastStream(
         asgi_routes=[

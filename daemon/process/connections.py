@@ -20,7 +20,6 @@ from contracts.subjects import Family, Subjects
 from daemon.settings.model import Settings
 from storage.engine import migration
 from storage.engine.database import Database
-from storage.engine.postgres import PostgresDatabase
 from storage.engine.sqlite import SqliteDatabase
 
 log = structlog.get_logger(__name__)
@@ -36,6 +35,8 @@ def open_database(settings: Settings) -> Database:
     url = make_url(storage.url)
     if url.get_backend_name() == "sqlite":
         return SqliteDatabase(Path(str(url.database)), busy_timeout_ms=storage.busy_timeout_ms, readers=storage.readers)
+    from storage.engine.postgres import PostgresDatabase  # a daemon on SQLite does without its driver
+
     return PostgresDatabase(url, busy_timeout_ms=storage.busy_timeout_ms, pool_size=storage.pool_size)
 
 

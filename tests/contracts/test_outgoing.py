@@ -25,7 +25,7 @@ def proven(body: bytes, kind: str, family: Family | None = None) -> Json:
     contract = REGISTRY.contract(kind, family)
     assert contract is not None
     value = orjson.loads(body)
-    contract.doors["1.0"].prove_2(value)
+    contract.schemas["1.0"].prove_2(value)
     return value
 
 

@@ -13,7 +13,7 @@ from tests.contracts.samples import envelope, usage
 
 CONTRACT = REGISTRY.contract("session.usage", Family.INGEST)
 assert CONTRACT is not None
-PROVE = CONTRACT.doors["2.0"].prove_2
+PROVE = CONTRACT.schemas["2.0"].prove_2
 
 PARTS = ("tokens", "runtime", "cost")
 

@@ -64,7 +64,7 @@ def agree(kind: str, version: str, payload: Json) -> bool:
     """What model and schema both say of a payload; fails where they differ."""
     contract = REGISTRY.contract(kind)
     assert contract is not None
-    model = contract.doors[version].schema.model
+    model = contract.schemas[version].schema.model
     try:
         model.model_validate(payload)
         valid = True
