@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.values.states import ItemState
 from contracts.values.work import WorkType
-from domain.work.work import By, Dispatch, Overdue, Start, WorkInHand, judge_deadline
+from domain.work.work import By, Dispatch, Overdue, Start, WorkInHand, handed_out, judge_deadline, once_more
 
 
 class Item(Struct, frozen=True):
@@ -59,14 +59,12 @@ def overdue(item: Item, *, by: By, deadline_s: float, max_attempts: int) -> Item
         return ItemDecision(item, changed=False)
     if ruling is Overdue.GIVE_UP:
         return ItemDecision(replace(item, status=ItemState.FAILED, work=None), withdraw=work.work_id)
-    again = replace(work, redispatches=work.redispatches + 1)
-    return replace(_handed_out(item, again, deadline_s, by), withdraw=work.work_id)
+    return replace(_handed_out(item, once_more(work), deadline_s, by), withdraw=work.work_id)
 
 
 def _handed_out(item: Item, work: WorkInHand, deadline_s: float, by: By) -> ItemDecision:
-    in_hand = replace(work, deadline=by.in_seconds(deadline_s))
-    given = replace(item, attempt=item.attempt + 1, work=in_hand)
-    return ItemDecision(given, dispatch=Dispatch(in_hand.work_id, in_hand.type, given.attempt, in_hand.deadline))
+    given = handed_out(work, item.attempt, deadline_s, by)
+    return ItemDecision(replace(item, attempt=given.attempt, work=given.work), dispatch=given.dispatch)
 
 
 NOT_PENDING: Final = problem(ErrorCode.INVALID_TRANSITION, "the item is not pending: a result changes nothing")

@@ -13,7 +13,19 @@ from contracts.values.principals import SYSTEM
 from contracts.values.states import PublicationState
 from contracts.values.work import WorkType
 from domain.backoff import delay_s
-from domain.work.work import GAVE_UP, UNEXPLAINED, By, Dispatch, Failure, Overdue, Start, WorkInHand, judge_deadline
+from domain.work.work import (
+    GAVE_UP,
+    UNEXPLAINED,
+    By,
+    Dispatch,
+    Failure,
+    Overdue,
+    Start,
+    WorkInHand,
+    handed_out,
+    judge_deadline,
+    once_more,
+)
 
 
 class PublicationSignal(StrEnum):
@@ -144,8 +156,7 @@ def overdue(publication: Publication, *, at: int, deadline_s: float, max_attempt
     if ruling is Overdue.GIVE_UP:
         ended = replace(publication, status=PublicationState.FAILED, error=GAVE_UP, work=None)
         return PublicationDecision(ended, withdraw=work.work_id)
-    again = replace(work, redispatches=work.redispatches + 1)
-    return replace(_handed_out(publication, again, deadline_s, By(SYSTEM, at)), withdraw=work.work_id)
+    return replace(_handed_out(publication, once_more(work), deadline_s, By(SYSTEM, at)), withdraw=work.work_id)
 
 
 def _target(publication: Publication, signal: PublicationSignal) -> PublicationState | None:
@@ -153,10 +164,9 @@ def _target(publication: Publication, signal: PublicationSignal) -> PublicationS
 
 
 def _handed_out(publication: Publication, work: WorkInHand, deadline_s: float, by: By) -> PublicationDecision:
-    in_hand = replace(work, deadline=by.in_seconds(deadline_s))
-    given = replace(publication, attempt=publication.attempt + 1, work=in_hand)
-    dispatch = Dispatch(in_hand.work_id, in_hand.type, given.attempt, in_hand.deadline)
-    return PublicationDecision(given, dispatch=dispatch)
+    given = handed_out(work, publication.attempt, deadline_s, by)
+    out = replace(publication, attempt=given.attempt, work=given.work)
+    return PublicationDecision(out, dispatch=given.dispatch)
 
 
 def _no_result_expected(publication: Publication) -> Problem:

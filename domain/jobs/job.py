@@ -16,7 +16,7 @@ from contracts.errors import ErrorCode, JsonValue, Problem, problem
 from contracts.values.states import JobState
 from contracts.values.work import WorkType
 from domain.jobs.job_states import TERMINAL, Signal, next_state
-from domain.work.work import By, Dispatch, Failure, Fence, Start, WorkInHand
+from domain.work.work import By, Dispatch, Failure, Fence, Start, WorkInHand, handed_out
 
 WORK_OF_STATE: Final[Mapping[JobState, WorkType]] = MappingProxyType(
     {
@@ -202,10 +202,9 @@ def started(decision: Decision, start: Start, by: By) -> Decision:
 
 
 def _handed_out(decision: Decision, work: WorkInHand, progress: float, deadline_s: float, by: By) -> Decision:
-    attempt = decision.job.dispatch_attempt + 1
-    in_hand = replace(work, deadline=by.in_seconds(deadline_s))
-    job = replace(decision.job, work=in_hand, dispatch_attempt=attempt, last_sequence=0, progress=progress)
-    return replace(decision, job=job, dispatch=Dispatch(in_hand.work_id, in_hand.type, attempt, in_hand.deadline))
+    given = handed_out(work, decision.job.dispatch_attempt, deadline_s, by)
+    job = replace(decision.job, work=given.work, dispatch_attempt=given.attempt, last_sequence=0, progress=progress)
+    return replace(decision, job=job, dispatch=given.dispatch)
 
 
 def allowed(job: Job, signal: Signal) -> bool:

@@ -25,7 +25,7 @@ from domain.jobs.job import (
     unchanged,
 )
 from domain.jobs.job_states import TERMINAL, Signal
-from domain.work.work import GAVE_UP, By, Overdue, Start, judge_deadline
+from domain.work.work import GAVE_UP, By, Overdue, Start, judge_deadline, once_more
 
 Ruling: TypeAlias = Decision | Problem
 _ACCEPTED: Final = 202
@@ -213,8 +213,8 @@ def overdue(job: Job, *, at: int, deadline_s: float, max_attempts: int) -> Decis
     if ruling is Overdue.GIVE_UP:
         gave_up = moved(unchanged(replace(job, error=GAVE_UP)), Signal.GAVE_UP, by, {"error": GAVE_UP.code})
         return replace(gave_up, withdraw=work.work_id)
-    again = replace(work, redispatches=work.redispatches + 1)
-    return replace(dispatched(touched(unchanged(job, _ACCEPTED), by), again, deadline_s, by), withdraw=work.work_id)
+    handed_on = dispatched(touched(unchanged(job, _ACCEPTED), by), once_more(work), deadline_s, by)
+    return replace(handed_on, withdraw=work.work_id)
 
 
 def readable(job: Job, *, exists: bool) -> Problem | None:

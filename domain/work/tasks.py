@@ -26,8 +26,10 @@ from domain.work.work import (
     Start,
     WorkInHand,
     fenced_out,
+    handed_out,
     judge_deadline,
     kept_alive,
+    once_more,
     skips,
 )
 
@@ -143,6 +145,17 @@ def decide_task(task: Task, report: TaskReport, arrival: Arrival, deadline_s: fl
     return TaskDecision(_touched(reported, by), 204)
 
 
+def unproven(task: Task, reported: Task, deadline_s: float, by: By) -> TaskDecision:
+    """A success whose pictures are still to be looked at: the task runs on, and the worker's report counts."""
+    work = kept_alive(task.work, by.in_seconds(deadline_s))
+    return TaskDecision(replace(reported, status=TaskState.RUNNING, work=work), 204)
+
+
+def proven(task: Task, by: By) -> TaskDecision:
+    """What an unproven success brought is as it was reported."""
+    return TaskDecision(_touched(replace(task, status=TaskState.SUCCEEDED, work=None, error=None), by))
+
+
 def failed(task: Task, failure: Failure, by: By) -> TaskDecision:
     """A task whose success does not stand: what it brought was refused."""
     return TaskDecision(_touched(replace(task, status=TaskState.FAILED, work=None, error=failure), by))
@@ -156,8 +169,7 @@ def overdue(task: Task, *, at: int, deadline_s: float, max_attempts: int) -> Tas
     by = By(SYSTEM, at)
     if ruling is Overdue.GIVE_UP:
         return replace(failed(task, GAVE_UP, by), withdraw=work.work_id)
-    again = replace(work, redispatches=work.redispatches + 1)
-    return replace(_handed_out(task, again, deadline_s, by), withdraw=work.work_id)
+    return replace(_handed_out(task, once_more(work), deadline_s, by), withdraw=work.work_id)
 
 
 def _target(task: Task, reported: TaskState) -> TaskState | None:
@@ -168,10 +180,9 @@ def _target(task: Task, reported: TaskState) -> TaskState | None:
 
 
 def _handed_out(task: Task, work: WorkInHand, deadline_s: float, by: By) -> TaskDecision:
-    in_hand = replace(work, deadline=by.in_seconds(deadline_s))
-    given = _touched(replace(task, attempt=task.attempt + 1, last_sequence=0, work=in_hand), by)
-    dispatch = Dispatch(in_hand.work_id, in_hand.type, given.attempt, in_hand.deadline)
-    return TaskDecision(given, 202, dispatch=dispatch)
+    given = handed_out(work, task.attempt, deadline_s, by)
+    out = replace(task, attempt=given.attempt, last_sequence=0, work=given.work)
+    return TaskDecision(_touched(out, by), 202, dispatch=given.dispatch)
 
 
 def _touched(task: Task, by: By) -> Task:

@@ -91,6 +91,39 @@ class Dispatch(Struct, frozen=True):
     deadline: int
 
 
+class HandedOut(NamedTuple):
+    """Work that goes out: in whose hand it is now, under which attempt, and the message of it."""
+
+    work: WorkInHand
+    attempt: int
+    dispatch: Dispatch
+
+
+def handed_out(work: WorkInHand, attempt: int, deadline_s: float, by: By) -> HandedOut:
+    """*work* goes out under the attempt after *attempt*, whose reports are counted from one."""
+    in_hand = replace(work, deadline=by.in_seconds(deadline_s))
+    return HandedOut(in_hand, attempt + 1, Dispatch(in_hand.work_id, in_hand.type, attempt + 1, in_hand.deadline))
+
+
+def once_more(work: WorkInHand) -> WorkInHand:
+    """The same work, out again after its deadline: it keeps its id, and the time it goes out is counted."""
+    return replace(work, redispatches=work.redispatches + 1)
+
+
+class WorkChange(Struct, frozen=True):
+    """What a decision on a thing that bears work did to its work.
+
+    ``dispatch`` goes out; ``withdraw`` is to be taken out of the queue, given up for ``error`` where there is one. Else
+    work that is no longer in hand has ended, for ``error`` or well, and work that still is got a sign of life.
+    """
+
+    before: WorkInHand | None
+    after: WorkInHand | None
+    dispatch: Dispatch | None = None
+    withdraw: str | None = None
+    error: Failure | None = None
+
+
 class Fence(NamedTuple):
     """The current attempt of a thing (0: never handed out) and the last accepted sequence of its reports (0: none)."""
 

@@ -4,9 +4,7 @@ Commands, callbacks and healing decide one after the other and hand their decisi
 writes all of them at the end in sets: the number of statements does not grow with the number of jobs.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
-from typing import TypeVar
+from collections import Counter
 
 from msgspec.structs import replace
 
@@ -16,20 +14,16 @@ from contracts.subjects import Family
 from contracts.values.states import JobState
 from contracts.values.times import format_micros
 from domain.jobs.job import Decision, Job, JobEvent
-from domain.work.work import Failure
+from domain.work.work import WorkChange
 from handlers.effects import Context, Fact
 from handlers.jobs.job_views import job_view
 from handlers.jobs.job_work import JobDispatch, hand_out_for_jobs
 from handlers.status_updates import status_update
-from handlers.work import dispatch as work
+from handlers.work.work_writer import WorkWriter
 from storage.documents.ports import InstructionVersion, VersionKey
 from storage.jobs.ports import StoredEvent
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
-from storage.work.work import WorkRow
-
-F = TypeVar("F", bound=Failure | None)
-_MICROS = 1_000_000
 
 
 class JobRecorder:
@@ -43,10 +37,7 @@ class JobRecorder:
         self._audit: list[StoredEvent] = []
         self._events: list[tuple[JobEvent, str]] = []
         self._dispatches: dict[str, JobDispatch] = {}
-        self._ended: dict[str, Failure | None] = {}
-        self._alive: set[str] = set()
-        self._withdrawn: set[str] = set()
-        self._given_up: dict[str, Failure] = {}
+        self._work = WorkWriter(uow, context)
         self._copies: list[tuple[Job, Job]] = []
         self._transitions: Counter[JobState] = Counter()
         self.facts: list[Fact] = []
@@ -70,23 +61,11 @@ class JobRecorder:
         self._follow_work(before, decision, trace_id)
 
     def _follow_work(self, before: Job | None, decision: Decision, trace_id: str) -> None:
-        job, withdrawn = decision.job, decision.withdraw
+        job = decision.job
         in_hand = None if before is None else before.work
+        self._work.follow(WorkChange(in_hand, job.work, decision.dispatch, decision.withdraw, job.error))
         if decision.dispatch is not None:
             self._dispatches[decision.dispatch.work_id] = JobDispatch(job, decision.dispatch, trace_id)
-        elif withdrawn is not None:
-            if self._dispatches.pop(withdrawn, None) is None:  # else it never went out
-                self._take_back(withdrawn, job.error)
-        elif in_hand is not None and job.work is None:
-            self._ended[in_hand.work_id] = job.error
-        elif in_hand is not None and job.work is not None and in_hand.deadline != job.work.deadline:
-            self._alive.add(in_hand.work_id)
-
-    def _take_back(self, work_id: str, error: Failure | None) -> None:
-        if error is None:
-            self._withdrawn.add(work_id)
-        else:
-            self._given_up[work_id] = error
 
     def write(self) -> list[OutboxMessage]:
         """Write what was decided; answers the messages that tell of it, in order."""
@@ -97,8 +76,12 @@ class JobRecorder:
         self._uow.jobs.save([job for job_id, job in self._jobs.items() if job_id not in self._new])
         self._uow.jobs.add_events(self._audit)
         self._copy()
-        self._end_work()
-        messages = hand_out_for_jobs(list(self._dispatches.values()), self._uow, self._context)
+        self._work.write()
+        self.facts += self._work.facts
+        if self._work.withdraws:
+            self.lanes.add(self._context.subjects.stream(Family.WORK))
+        going_out = [each for work_id, each in self._dispatches.items() if self._work.goes_out(work_id)]
+        messages = hand_out_for_jobs(going_out, self._uow, self._context)
         messages += [_event_message(event, trace_id, self._context) for event, trace_id in self._events]
         messages += [status_update(f"job.{job_id}", job_view(job), self._context) for job_id, job in self._jobs.items()]
         return messages
@@ -117,37 +100,6 @@ class JobRecorder:
         self._uow.instructions.add(
             [_first_version(versions[keys[job.job_id]], job) for _, job in self._copies if job.job_id in keys]
         )
-
-    def _end_work(self) -> None:
-        uow, context = self._uow, self._context
-        work.keep_alive([work_id for work_id in self._alive if work_id not in self._ended], uow, context)
-        rows = uow.work.of(sorted({*self._ended, *self._given_up}))
-        self._observe_ended(rows.values())
-        for failure, ids in _by_failure(self._ended.items()):
-            work.finish([rows[work_id] for work_id in ids if work_id in rows], uow, context, failure=failure)
-        for why, ids in _by_failure(self._given_up.items()):
-            work.give_up(ids, why, uow, context)
-        if self._withdrawn:
-            work.withdraw(list(self._withdrawn), uow, context)
-            self.lanes.add(context.subjects.stream(Family.WORK))
-
-    def _observe_ended(self, rows: Iterable[WorkRow]) -> None:
-        ended: dict[str, Failure | None] = {**self._ended, **self._given_up}
-        for row in rows:
-            failure = ended[row.work_id]
-            labels = {"work": row.type, "status": "done" if failure is None else "failed"}
-            seconds = (self._context.now - row.created_at) / _MICROS
-            self.facts.append(Fact("job_duration_seconds", seconds, labels))
-        self.facts += [
-            Fact("job_failures", labels={"code": failure.code}) for failure in ended.values() if failure is not None
-        ]
-
-
-def _by_failure(ended: Iterable[tuple[str, F]]) -> list[tuple[F, list[str]]]:
-    groups: defaultdict[F, list[str]] = defaultdict(list)
-    for work_id, failure in ended:
-        groups[failure].append(work_id)
-    return list(groups.items())
 
 
 def _first_version(source: InstructionVersion, job: Job) -> InstructionVersion:

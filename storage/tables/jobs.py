@@ -9,6 +9,7 @@ from storage.tables.base import integer, metadata, real, text
 
 _HAS_FAILED: Final = sql("status = 'FAILED'")
 _IS_RETRY: Final = sql("retry_of IS NOT NULL")
+_IS_REPORTED: Final = sql("reported IS NOT NULL")
 _IS_KEYED: Final = sql("request_key IS NOT NULL")
 
 projects: Final = Table(
@@ -153,6 +154,9 @@ tasks: Final = Table(
     text("trace_id"),
     integer("created_at"),
     integer("updated_at"),
+    # What a worker reported and is still to be proven.
+    text("reported", nullable=True),
+    Index("ix_tasks_reported", "task_id", sqlite_where=_IS_REPORTED, postgresql_where=_IS_REPORTED),
     Index(
         "uq_tasks_request_key",
         *("type", "subject_id", "request_key"),
