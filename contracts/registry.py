@@ -214,6 +214,8 @@ _DOCUMENT_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
     {
         "instruction.get": documents.InstructionGet,
         "instruction.put": documents.InstructionPut,
+        "instruction.regenerate": documents.InstructionRegenerate,
+        "screenshot.extract": documents.ScreenshotExtract,
     }
 )
 _LEDGER_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(

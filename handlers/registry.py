@@ -14,7 +14,10 @@ from handlers.content import content_queries
 from handlers.content.ideas_and_scripts import take_ideas, take_scripts
 from handlers.content.items import take_item_results, take_items
 from handlers.content.publications import take_publish_results, take_schedules
+from handlers.documents.extraction import ExtractionFinisher
 from handlers.documents.instruction_commands import PUT_INSTRUCTION, get_instruction
+from handlers.documents.regeneration import RegenerationFinisher
+from handlers.documents.task_commands import EXTRACT_SCREENSHOTS, REGENERATE_INSTRUCTION
 from handlers.effects import Families
 from handlers.jobs import job_queries
 from handlers.jobs.job_callbacks import take_job_reports
@@ -22,9 +25,14 @@ from handlers.jobs.job_commands import JOB_CHANGES
 from handlers.jobs.project_commands import CREATE_PROJECT
 from handlers.ledger import ledger_queries
 from handlers.ledger.sessions import take_sessions
-from handlers.work.tasks import Finish, TaskReports
+from handlers.work.tasks import MakeFinisher, TaskReports
 
-FINISHERS: Final[Mapping[WorkType, Finish]] = MappingProxyType({})
+FINISHERS: Final[Mapping[WorkType, MakeFinisher]] = MappingProxyType(
+    {
+        WorkType.INSTRUCTION_REGENERATE: RegenerationFinisher,
+        WorkType.SCREENSHOT_EXTRACT: ExtractionFinisher,
+    }
+)
 """Type of task -> how its success is proven and kept."""
 
 FAMILIES: Final[Families] = MappingProxyType(
@@ -48,6 +56,8 @@ CHANGES: Final[Changes] = MappingProxyType(
         "project.create": CREATE_PROJECT,
         **JOB_CHANGES,
         "instruction.put": PUT_INSTRUCTION,
+        "instruction.regenerate": REGENERATE_INSTRUCTION,
+        "screenshot.extract": EXTRACT_SCREENSHOTS,
     }
 )
 """Command that changes something -> how it is carried out."""

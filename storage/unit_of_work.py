@@ -7,6 +7,8 @@ from sqlalchemy import Connection, Select, column, literal_column, select, table
 from storage.alerts.alerts import SqlAlertRepository
 from storage.alerts.ports import AlertRepository, SignalCountRepository
 from storage.alerts.signal_counts import SqlSignalCountRepository
+from storage.assets.assets import SqlAssetRepository
+from storage.assets.ports import AssetRepository
 from storage.content.ideas_and_scripts import SqlIdeaRepository, SqlScriptRepository
 from storage.content.items import SqlItemRepository
 from storage.content.ports import IdeaRepository, ScriptRepository
@@ -156,6 +158,10 @@ class UnitOfWork:
     @property
     def instructions(self) -> InstructionRepository:
         return SqlInstructionRepository(self.connection)
+
+    @property
+    def assets(self) -> AssetRepository:
+        return SqlAssetRepository(self.connection)
 
     @property
     def tasks(self) -> TaskRepository:

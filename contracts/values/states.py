@@ -31,6 +31,27 @@ class TaskState(StrEnum):
     FAILED = "FAILED"
 
 
+class ExportState(StrEnum):
+    REQUESTED = "REQUESTED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+class AssetState(StrEnum):
+    PENDING = "PENDING"
+    READY = "READY"
+    DELETED = "DELETED"
+
+
+class Resolution(StrEnum):
+    """How an anchor is found again in a version."""
+
+    RESOLVED = "RESOLVED"
+    MOVED = "MOVED"
+    LOST = "LOST"
+
+
 class ItemState(StrEnum):
     PENDING = "pending"
     ANALYSED = "analysed"

@@ -10,11 +10,12 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from contracts.payloads.operations import ReplayFailed, Target
-from contracts.values.states import ItemState, JobState, LetterState, PublicationState
+from contracts.values.states import ItemState, JobState, LetterState, PublicationState, TaskState
 from contracts.values.work import WorkType
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, skipped_because
 from handlers.content.items import ItemRecorder
 from handlers.content.publications import PublicationRecorder
+from handlers.documents.task_healing import TaskReplays
 from handlers.effects import Context
 from handlers.jobs.job_replays import JobRetries
 from handlers.replays.replays import TOO_LARGE, message_of
@@ -226,11 +227,26 @@ _JOBS: Final = FailedTarget(
     JobRetries,
 )
 
+
+def _tasks(work_type: WorkType) -> FailedTarget:
+    return FailedTarget(
+        f"work.{work_type}",
+        work_type,
+        TaskState.FAILED,
+        lambda things, ids: things.tasks_of(work_type, ids),
+        lambda things, after, limit: things.tasks(work_type, after=after, limit=limit),
+        TaskReplays,
+    )
+
+
+_REGENERATIONS: Final = _tasks(WorkType.INSTRUCTION_REGENERATE)
+_EXTRACTIONS: Final = _tasks(WorkType.SCREENSHOT_EXTRACT)
+
 TARGETS: Final[Mapping[Target, Sequence[ReplayTarget]]] = MappingProxyType(
     {
         Target.DEAD_LETTERS: (DeadLetterTarget(),),
         Target.PUBLICATIONS: (_PUBLICATIONS,),
-        Target.WORK: (_ITEMS, _JOBS),
+        Target.WORK: (_ITEMS, _JOBS, _REGENERATIONS, _EXTRACTIONS),
     }
 )
 BY_NAME: Final[Mapping[str, ReplayTarget]] = MappingProxyType(

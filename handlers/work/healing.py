@@ -16,6 +16,7 @@ from domain.work.work import GAVE_UP, Overdue
 from handlers.alert_events import Severity, alert_event
 from handlers.content.items import ItemRecorder
 from handlers.content.publications import PublicationRecorder
+from handlers.documents.task_healing import heal_tasks
 from handlers.effects import Context, Fact
 from handlers.jobs.job_recorder import JobRecorder
 from handlers.replays.replays import open_stuck
@@ -172,6 +173,15 @@ def _heal_jobs(ids: Sequence[str], uow: UnitOfWork, context: Context, _: HealTer
     return healed
 
 
+def _heal_tasks(ids: Sequence[str], uow: UnitOfWork, context: Context, _: HealTerms) -> Healed:
+    healed = Healed()
+    done, messages = heal_tasks(ids, uow, context)
+    for each in done:
+        note(healed, "tasks", each.task_id, each.ruling, context)
+    healed.messages += messages
+    return healed
+
+
 def _stuck_replays(uow: UnitOfWork, context: Context, terms: HealTerms) -> Mapping[str, int]:
     since = context.now - round(terms.threshold_s * MICROS_PER_SECOND)
     return {stuck.dead_letter_id: 1 for stuck in uow.replays.stuck(since=since, limit=terms.limit)}
@@ -186,6 +196,7 @@ def _open_stuck_replays(ids: Sequence[str], uow: UnitOfWork, context: Context, t
 HEALERS: Final[Sequence[Healer]] = (
     Healer("items", _stale_items, _heal_items, timed=True),
     Healer("jobs", overdue(SubjectKind.JOB), _heal_jobs, timed=True),
+    Healer("tasks", overdue(SubjectKind.TASK), _heal_tasks, timed=True),
     Healer("publications", overdue(SubjectKind.PUBLICATION), _heal_overdue_publications, timed=True),
     Healer("publications_due", _forgotten_publications, _send_forgotten_publications),
     Healer("outbox", _left_over_outboxes, _adopt_outboxes),

@@ -1,11 +1,13 @@
 """Tasks: what follows from decisions on them, and what workers report of them (``task.status``).
 
-What a success brought has to be proven, and kept where it belongs, by whoever asked for the task: a :data:`Finish` for
-its type of work. What it refuses makes the task fail.
+What a success brought has to be proven, and kept where it belongs, by whoever asked for the task: a :class:`Finisher`
+for its type of work. What it refuses makes the task fail; what cannot be proven within a transaction (bytes in a store)
+waits beside the task until it is.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,13 +20,14 @@ from contracts.values.work import WorkType
 from domain.access import NOT_FOUND
 from domain.work import tasks as rules
 from domain.work.tasks import TaskDecision, TaskRuling
-from domain.work.work import Arrival, By, Duplicate, Failure, Held, known_event
-from handlers.effects import Context, Effects
+from domain.work.work import Arrival, By, Duplicate, Failure, Held, WorkChange, known_event
+from handlers.effects import Context, Effects, Fact
 from handlers.jobs.job_views import task_view
 from handlers.status_updates import status_update
 from handlers.work import dispatch as work
 from handlers.work.callbacks import CallbackReport, reports_of
 from handlers.work.dispatch import Order
+from handlers.work.work_writer import WorkWriter
 from storage.jobs.ports import TaskRecord
 from storage.journal.callback_events import CallbackEvent
 from storage.journal.outbox import OutboxMessage
@@ -39,8 +42,26 @@ class Finished(Struct, frozen=True):
     provenance: JsonValue = None
 
 
-Finish: TypeAlias = Callable[[TaskRecord, TaskStatus, UnitOfWork, Context], Finished | Failure]
-"""Proves what a task brought and keeps it; a failure where it does not stand."""
+class Unproven(Struct, frozen=True):
+    """A success that has to be looked at before it counts: what was reported, as it is kept meanwhile."""
+
+    reported: JsonValue
+
+
+class Finisher(Protocol):
+    """Proves what the tasks of one transaction brought, and keeps it."""
+
+    def finish(self, record: TaskRecord, report: TaskStatus, by: By) -> Finished | Unproven | Failure:
+        """Judge one success after the ones before it; a failure where it does not stand."""
+        ...
+
+    def write(self, effects: Effects) -> None:
+        """Write what the successes brought; what tells of it goes among *effects*."""
+        ...
+
+
+MakeFinisher: TypeAlias = Callable[[Sequence[TaskRecord], UnitOfWork, Context], Finisher]
+"""Loads all that the successes of these tasks need, in one go."""
 
 
 class TaskWriter:
@@ -51,9 +72,12 @@ class TaskWriter:
         self._context = context
         self._records: dict[str, TaskRecord] = {}
         self._orders: dict[str, Order] = {}
-        self._ended: dict[str, Failure | None] = {}
-        self._given_up: dict[str, Failure] = {}
-        self._alive: set[str] = set()
+        self._work = WorkWriter(uow, context)
+
+    @property
+    def facts(self) -> Sequence[Fact]:
+        """What metrics learn of it, once it is written."""
+        return self._work.facts
 
     def take(
         self, before: TaskRecord | None, after: TaskRecord, decision: TaskDecision, needs: Mapping[str, JsonValue]
@@ -62,27 +86,18 @@ class TaskWriter:
         task = decision.task
         self._records[task.task_id] = after
         in_hand = None if before is None else before.task.work
+        self._work.follow(WorkChange(in_hand, task.work, decision.dispatch, decision.withdraw, task.error))
         if decision.dispatch is not None and task.work is not None:
             order = Order(SubjectKind.TASK, task.task_id, decision.dispatch, task.work, needs, after.trace_id)
             self._orders[task.work.work_id] = order
-        elif decision.withdraw is not None and task.error is not None:
-            self._given_up[decision.withdraw] = task.error
-        elif in_hand is not None and task.work is None:
-            self._ended[in_hand.work_id] = task.error
-        elif in_hand is not None:
-            self._alive.add(in_hand.work_id)
 
     def write(self) -> list[OutboxMessage]:
         """Write what was decided; answers the messages that tell of it."""
         uow, context = self._uow, self._context
         uow.tasks.put(list(self._records.values()))
-        work.keep_alive([work_id for work_id in self._alive if work_id not in self._ended], uow, context)
-        for failure in dict.fromkeys(self._ended.values()):
-            rows = uow.work.of(sorted(each for each, why in self._ended.items() if why == failure))
-            work.finish(rows.values(), uow, context, failure=failure)
-        for reason in dict.fromkeys(self._given_up.values()):
-            work.give_up([each for each, why in self._given_up.items() if why == reason], reason, uow, context)
-        messages = work.hand_out(list(self._orders.values()), uow, context)
+        self._work.write()
+        going_out = [order for work_id, order in self._orders.items() if self._work.goes_out(work_id)]
+        messages = work.hand_out(going_out, uow, context)
         return messages + [
             status_update(f"task.{each}", task_view(record), context) for each, record in self._records.items()
         ]
@@ -91,7 +106,7 @@ class TaskWriter:
 class TaskReports:
     """The handler of ``task.status``; *finishers* by type of work."""
 
-    def __init__(self, finishers: Mapping[WorkType, Finish]) -> None:
+    def __init__(self, finishers: Mapping[WorkType, MakeFinisher]) -> None:
         self._finishers: Final = dict(finishers)
 
     def __call__(self, group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
@@ -106,7 +121,7 @@ class TaskReports:
                 effects.held[index] = ruling.delay_s
             elif isinstance(ruling, Problem):
                 effects.refused[index] = ruling
-        effects.outbox += taking.write()
+        taking.write(effects)
         return effects
 
 
@@ -114,17 +129,31 @@ class _Taking:
     """The reports of one batch, decided in their order."""
 
     def __init__(
-        self, reports: Sequence[CallbackReport], uow: UnitOfWork, context: Context, finishers: Mapping[WorkType, Finish]
+        self,
+        reports: Sequence[CallbackReport],
+        uow: UnitOfWork,
+        context: Context,
+        finishers: Mapping[WorkType, MakeFinisher],
     ) -> None:
         self._uow = uow
         self._context = context
-        self._finishers = finishers
         # The tasks first: who waits for a lock then sees the events of whoever held it.
         self._records = dict(uow.tasks.locked(sorted({report.subject_id for report in reports})))
         self._known = dict(uow.callback_events.known("task", sorted({report.event_id for report in reports})))
         self._waiting: set[str] = set()
         self._events: list[CallbackEvent] = []
         self._writer = TaskWriter(uow, context)
+        self._finishers = self._made(reports, finishers)
+
+    def _made(
+        self, reports: Sequence[CallbackReport], finishers: Mapping[WorkType, MakeFinisher]
+    ) -> Mapping[WorkType, Finisher]:
+        """The finishers of the types of which something succeeded."""
+        succeeded = {report.subject_id for report in reports if _said(report).status is TaskState.SUCCEEDED}
+        by_type: defaultdict[WorkType, list[TaskRecord]] = defaultdict(list)
+        for task_id in sorted(succeeded & self._records.keys()):
+            by_type[self._records[task_id].task.type].append(self._records[task_id])
+        return {each: finishers[each](records, self._uow, self._context) for each, records in by_type.items()}
 
     def judge(self, report: CallbackReport) -> TaskRuling | Duplicate:
         if (known_hash := self._known.get(report.event_id)) is not None:
@@ -147,28 +176,35 @@ class _Taking:
         return rules.decide_task(record.task, _said(report), arrival, deadline_s, self._by(report))
 
     def _accept(self, before: TaskRecord, report: CallbackReport, decision: TaskDecision) -> None:
-        after = replace(before, task=decision.task)
+        after = replace(before, task=decision.task, reported=None)
         if decision.task.status is TaskState.SUCCEEDED:
-            after = self._finished(after, report)
+            after = self._finished(before, after, report)
         self._records[report.subject_id] = after
         self._known[report.event_id] = report.event_hash
         self._events.append(report.event(self._context.now))
         self._writer.take(before, after, replace(decision, task=after.task), {})
 
-    def _finished(self, record: TaskRecord, report: CallbackReport) -> TaskRecord:
-        finish = self._finishers[record.task.type]
-        outcome = finish(record, _said(report), self._uow, self._context)
+    def _finished(self, before: TaskRecord, after: TaskRecord, report: CallbackReport) -> TaskRecord:
+        by = self._by(report)
+        outcome = self._finishers[after.task.type].finish(after, _said(report), by)
         if isinstance(outcome, Finished):
-            return replace(record, result=outcome.result, provenance=outcome.provenance)
-        failed = replace(record.task, status=TaskState.FAILED, error=outcome)
-        return replace(record, task=failed)
+            return replace(after, result=outcome.result, provenance=outcome.provenance)
+        if isinstance(outcome, Unproven):
+            deadline_s = self._context.work.deadline_s[after.task.type]
+            waiting = rules.unproven(before.task, after.task, deadline_s, by)
+            return replace(after, task=waiting.task, reported=outcome.reported)
+        failed = replace(after.task, status=TaskState.FAILED, error=outcome)
+        return replace(after, task=failed)
 
     def _by(self, report: CallbackReport) -> By:
         return By(report.accepted.producer, self._context.now)
 
-    def write(self) -> list[OutboxMessage]:
+    def write(self, effects: Effects) -> None:
         self._uow.callback_events.add(self._events)
-        return self._writer.write()
+        for finisher in self._finishers.values():
+            finisher.write(effects)
+        effects.outbox += self._writer.write()
+        effects.facts += self._writer.facts
 
 
 def _said(report: CallbackReport) -> TaskStatus:

@@ -133,8 +133,17 @@ class ArtifactRepository(Protocol):
         ...
 
 
+class TaskKey(NamedTuple):
+    """By what the same request for a task is known again."""
+
+    type: str
+    subject_id: str
+    request_key: str
+
+
 class TaskRecord(Struct, frozen=True):
-    """A task with what was asked and what came of it. ``request_key`` is by what the same request is known again."""
+    """A task with what was asked and what came of it. ``request_key`` is by what the same request is known again,
+    ``reported`` what a worker brought and nobody has proven yet."""
 
     task: Task
     subject_id: str
@@ -143,6 +152,11 @@ class TaskRecord(Struct, frozen=True):
     request_key: str | None = None
     result: JsonValue = None
     provenance: JsonValue = None
+    reported: JsonValue = None
+
+    @property
+    def key(self) -> TaskKey | None:
+        return None if self.request_key is None else TaskKey(self.task.type, self.subject_id, self.request_key)
 
 
 class TaskRepository(Protocol):
@@ -154,6 +168,14 @@ class TaskRepository(Protocol):
 
     def locked(self, task_ids: Sequence[str]) -> Mapping[str, TaskRecord]:
         """Tasks whoever owns them, locked until the transaction ends."""
+        ...
+
+    def requested(self, keys: Sequence[TaskKey]) -> Mapping[TaskKey, TaskRecord]:
+        """Those of *keys* that were asked for before, locked until the transaction ends."""
+        ...
+
+    def unproven(self, *, limit: int) -> Sequence[TaskRecord]:
+        """Tasks whose reports are still to be proven, the oldest first."""
         ...
 
     def put(self, records: Sequence[TaskRecord]) -> None:

@@ -5,9 +5,9 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, literal_column, not_, select
 
-from contracts.values.states import ItemState, JobState, PublicationState
+from contracts.values.states import ItemState, JobState, PublicationState, TaskState
 from storage.tables.content import feed_items, publications
-from storage.tables.jobs import jobs
+from storage.tables.jobs import jobs, tasks
 
 
 class Failed(NamedTuple):
@@ -58,6 +58,16 @@ class FailedThings:
         """Those of *ids* that there are, failed or not."""
         return self._rows(_JOBS.where(jobs.c.job_id.in_(ids))) if ids else []
 
+    def tasks(self, work_type: str, *, after: str | None, limit: int) -> list[Failed]:
+        """Failed tasks of a type of work."""
+        failed = (tasks.c.type == work_type, tasks.c.status == TaskState.FAILED)
+        statement = _TASKS.where(*failed).order_by(tasks.c.task_id).limit(limit)
+        return self._rows(statement if after is None else statement.where(tasks.c.task_id > after))
+
+    def tasks_of(self, work_type: str, ids: Sequence[str]) -> list[Failed]:
+        """Those of *ids* that there are, failed or not."""
+        return self._rows(_TASKS.where(tasks.c.type == work_type, tasks.c.task_id.in_(ids))) if ids else []
+
     def _rows(self, statement: Select[*tuple[Any, ...]]) -> list[Failed]:
         return [Failed(*row) for row in self._connection.execute(statement)]
 
@@ -69,6 +79,9 @@ _PUBLICATIONS: Final[Select[*tuple[Any, ...]]] = select(
 )
 _JOBS: Final[Select[*tuple[Any, ...]]] = select(
     jobs.c.job_id, jobs.c.status, jobs.c.attempt, jobs.c.owner, jobs.c.error, jobs.c.updated_at
+)
+_TASKS: Final[Select[*tuple[Any, ...]]] = select(
+    tasks.c.task_id, tasks.c.status, tasks.c.attempt, tasks.c.owner, tasks.c.error, tasks.c.updated_at
 )
 # A literal, not a parameter: it selects a partial index only where the planner can see it.
 _HAS_FAILED: Final = jobs.c.status == literal_column(f"'{JobState.FAILED}'")

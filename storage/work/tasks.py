@@ -14,7 +14,7 @@ from domain.work.tasks import Task
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
 from storage.engine.failure_text import failure_text, read_failure
 from storage.jobs.jobs import work_in_hand
-from storage.jobs.ports import TaskRecord
+from storage.jobs.ports import TaskKey, TaskRecord
 from storage.tables.jobs import tasks
 from storage.work.work import WorkRepository, WorkRow
 
@@ -31,12 +31,22 @@ class SqlTaskRepository:
         return None if row is None else _record(row, None)
 
     def locked(self, task_ids: Sequence[str]) -> Mapping[str, TaskRecord]:
-        if not task_ids:
-            return {}
-        wanted = as_parameter([(task_id,) for task_id in task_ids])
-        rows = list(self._connection.execute(_by_id(self._dialect), wanted))
+        found = self._found(("task_id",), [(task_id,) for task_id in task_ids])
+        return {record.task.task_id: record for record in found}
+
+    def requested(self, keys: Sequence[TaskKey]) -> Mapping[TaskKey, TaskRecord]:
+        return {record.key: record for record in self._found(TaskKey._fields, keys) if record.key is not None}
+
+    def unproven(self, *, limit: int) -> Sequence[TaskRecord]:
+        return [_record(row, None) for row in self._connection.execute(_UNPROVEN, {"limit": limit})]
+
+    def _found(self, names: tuple[str, ...], wanted: Sequence[tuple[str, ...]]) -> list[TaskRecord]:
+        """The work is asked for once the tasks are locked: before that it may still change."""
+        if not wanted:
+            return []
+        rows = list(self._connection.execute(_locked(self._dialect, names), as_parameter(wanted)))
         work = WorkRepository(self._connection).of([row.work_id for row in rows if row.work_id is not None])
-        return {row.task_id: _record(row, work.get(row.work_id)) for row in rows}
+        return [_record(row, work.get(row.work_id)) for row in rows]
 
     def put(self, records: Sequence[TaskRecord]) -> None:
         if records:
@@ -47,6 +57,7 @@ class SqlTaskRepository:
 _NEVER_CHANGING: Final = ("task_id", "type", "owner", "subject_id", "request_key", "request", "trace_id", "created_at")
 _CHANGING: Final = (
     "status", "version", "attempt", "last_sequence", "work_id", "result", "error", "provenance", "updated_at",
+    "reported",
 )  # fmt: skip
 _ALL: Final = tuple(tasks.c[name] for name in (*_NEVER_CHANGING, *_CHANGING))
 _GET: Final = select(*_ALL).where(tasks.c.task_id == bindparam("task_id"), tasks.c.owner == bindparam("owner"))
@@ -58,7 +69,7 @@ def _as_row(record: TaskRecord) -> tuple[Scalar, ...]:
         task.task_id, task.type, task.owner, record.subject_id, record.request_key, _json(record.request),
         record.trace_id, task.created_at, task.status, task.version, task.attempt, task.last_sequence,
         None if task.work is None else task.work.work_id, _json(record.result), failure_text(task.error),
-        _json(record.provenance), task.updated_at,
+        _json(record.provenance), task.updated_at, _json(record.reported),
     )  # fmt: skip
 
 
@@ -93,12 +104,19 @@ def _record(row: Row[*tuple[Any, ...]], work: WorkRow | None) -> TaskRecord:
         request_key=row.request_key,
         result=_read(row.result),
         provenance=_read(row.provenance),
+        reported=_read(row.reported),
     )
 
 
+# Spelt as the partial index has it: only so can the planner see that it serves.
+_UNPROVEN: Final = (
+    select(*_ALL).where(tasks.c.reported.is_not(None)).order_by(tasks.c.task_id).limit(bindparam("limit"))
+)
+
+
 @cache
-def _by_id(dialect: str) -> Select[*tuple[Any, ...]]:
-    batch = BatchRows(dialect, tasks, ("task_id",))
+def _locked(dialect: str, names: tuple[str, ...]) -> Select[*tuple[Any, ...]]:
+    batch = BatchRows(dialect, tasks, names)
     found = select(*_ALL).select_from(batch.source.join(tasks, batch.same)).order_by(tasks.c.task_id)
     return found.with_for_update(of=tasks)
 

@@ -89,7 +89,7 @@ async def failed_posts(database: Database, count: int) -> None:
 
 
 async def test_items_that_failed_go_out_again_once(database: Database) -> None:
-    (items, _) = TARGETS[Target.WORK]
+    items = TARGETS[Target.WORK][0]
     await failed_items(database, 3)
     await database.write(
         lambda uow: (
@@ -134,7 +134,7 @@ async def test_publications_that_failed_are_scheduled_again(database: Database) 
 
 
 async def test_a_failed_job_gets_what_a_retry_gives_it(database: Database) -> None:
-    (_, job_target) = TARGETS[Target.WORK]
+    job_target = TARGETS[Target.WORK][1]
     job = await House(database).job()
     fail = update(jobs).values(status=JobState.FAILED, error=WHY, updated_at=NOW)
     await database.write(lambda uow: uow.connection.execute(fail).rowcount)

@@ -13,7 +13,7 @@ from contracts.values.work import WorkType
 from domain.work import tasks as rules
 from domain.work.work import By, Failure, Start
 from handlers.batch import decide_batch
-from handlers.effects import Context, MessageOutcome, Verdict
+from handlers.effects import Context, Effects, MessageOutcome, Verdict
 from handlers.registry import FAMILIES
 from handlers.work.tasks import Finished, TaskReports, TaskWriter
 from storage.engine.database import Database
@@ -27,8 +27,17 @@ from tests.handlers.jobs.owners import House, Json, code, result
 REFUSED = Failure("VERSION_CONFLICT", "the document moved on", retryable=False)
 
 
-def finish(record: TaskRecord, said: TaskStatus, uow: UnitOfWork, context: Context) -> Finished | Failure:
-    return REFUSED if said.model == "refuse me" else Finished({"by": said.model}, {"task": record.task.task_id})
+class Finishing:
+    """A finisher that takes what does not ask to be refused."""
+
+    def __init__(self, records: Sequence[TaskRecord], uow: UnitOfWork, context: Context) -> None:  # noqa: ARG002 - the shape of a finisher
+        self.records = records
+
+    def finish(self, record: TaskRecord, report: TaskStatus, by: By) -> Finished | Failure:  # noqa: ARG002 - the shape of a finisher
+        return REFUSED if report.model == "refuse me" else Finished({"by": report.model}, {"task": record.task.task_id})
+
+    def write(self, effects: Effects) -> None:
+        """Nothing is kept."""
 
 
 @dataclass
@@ -52,7 +61,7 @@ class Tasks:
         return task_id
 
     async def report(self, *reports: tuple[str, Json], older_outstanding: bool = False) -> Sequence[MessageOutcome]:
-        families = {**FAMILIES, "task.status": TaskReports({WorkType.SCREENSHOT_EXTRACT: finish})}
+        families = {**FAMILIES, "task.status": TaskReports({WorkType.SCREENSHOT_EXTRACT: Finishing})}
         batch = [
             self.house.judged(
                 f"callback.task.{task_id}", envelope(said, "task.status", "1.0", message_id=said["event_id"])

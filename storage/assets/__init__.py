@@ -1,0 +1,1 @@
+"""Assets and who holds on to them."""
