@@ -245,7 +245,12 @@ _OPERATIONS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
     }
 )
 _JOB_EVENTS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
-    {"created": jobs.JobCreated, "transitioned": jobs.JobTransitioned, "cancelled": jobs.JobCancelled}
+    {
+        "created": jobs.JobCreated,
+        "transitioned": jobs.JobTransitioned,
+        "approved": jobs.JobApproved,
+        "cancelled": jobs.JobCancelled,
+    }
 )
 
 REGISTRY: Final = Registry(

@@ -160,6 +160,16 @@ class JobTransitioned(JobEventPayload):
     from_state: JobState = Field(alias="from")
 
 
+class JobApproved(Payload):
+    """job.approved 1.0: which version of the instruction was approved, by whom. ``version`` is the job's after it."""
+
+    job_id: Identifier
+    version: Ordinal
+    instruction_version: Ordinal
+    by: str
+    note: Text | None = None
+
+
 class JobCancelled(JobTransitioned):
     """job.cancelled 1.0: to the worker, which may stop ``work_id`` on ``attempt``."""
 

@@ -54,6 +54,8 @@ class Metrics:
             "usage_unpriced": self.usage_unpriced,
             "cost_usd": self.cost_usd,
             "job_transitions": self.job_transitions,
+            "job_approvals": self.job_approvals,
+            "jobs_created": self.jobs_created,
         }
 
     def _intake(self) -> None:
@@ -165,6 +167,8 @@ class Metrics:
         self.job_transitions = Counter(
             "headgate_job_transitions", "Jobs that moved, by the state they moved to.", ["to"], registry=registry
         )
+        self.job_approvals = Counter("headgate_job_approvals", "Drafts that were approved.", registry=registry)
+        self.jobs_created = Counter("headgate_jobs_created", "Jobs that were made.", registry=registry)
         self.job_seconds = Histogram(
             "headgate_job_duration_seconds",
             "From the first dispatch of work for a job to its end.",

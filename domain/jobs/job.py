@@ -34,6 +34,7 @@ class JobEventName(StrEnum):
 
     CREATED = "created"
     TRANSITIONED = "transitioned"
+    APPROVED = "approved"
     CANCELLED = "cancelled"
 
 
@@ -101,7 +102,8 @@ class Job(Struct, frozen=True):
 
 
 class AuditEvent(Struct, frozen=True):
-    """Who did what when, and where it led. ``version`` is the job's after it."""
+    """Who did what when, and where it led: to the same state where it was an approval. ``version`` is the job's after
+    it."""
 
     job_id: str
     version: int
@@ -114,7 +116,8 @@ class AuditEvent(Struct, frozen=True):
 
 
 class JobEvent(Struct, frozen=True):
-    """What listeners are told. ``version`` orders a job's events; ``work_id`` and ``attempt`` name cancelled work."""
+    """What listeners are told. ``version`` orders a job's events; ``work_id`` and ``attempt`` name cancelled work,
+    ``approval`` is what was approved."""
 
     name: JobEventName
     job_id: str
@@ -126,6 +129,7 @@ class JobEvent(Struct, frozen=True):
     to_state: JobState
     work_id: str | None = None
     attempt: int | None = None
+    approval: Approval | None = None
 
 
 class Decision(Struct, frozen=True):

@@ -11,6 +11,7 @@ from contracts.values.states import JobState
 from domain.documents.instructions import version_conflict
 from domain.jobs.job import (
     Approval,
+    AuditEvent,
     Decision,
     Job,
     JobEvent,
@@ -29,6 +30,7 @@ from domain.work.work import GAVE_UP, By, Overdue, Start, judge_deadline, once_m
 
 Ruling: TypeAlias = Decision | Problem
 _ACCEPTED: Final = 202
+_APPROVED: Final = "approved"
 
 APPROVABLE: Final = frozenset({JobState.AWAITING_APPROVAL, JobState.READY})
 """Where a version may be approved: before the first rendering, and before rendering again what was edited since."""
@@ -101,7 +103,21 @@ def approve(job: Job, *, version: int | None = None, note: str | None, instructi
     if job.instruction_version == 0 or not instruction_valid:
         return NOT_APPROVABLE
     approval = Approval(by.actor, by.at, job.instruction_version, note)
-    return touched(unchanged(replace(job, approval=approval)), by)
+    return _approved(touched(unchanged(replace(job, approval=approval)), by), approval, by)
+
+
+def _approved(decision: Decision, approval: Approval, by: By) -> Decision:
+    """An approval is told and kept in the history, like a transition, although the state stays."""
+    job = decision.job
+    what = (job.version, by.actor, _APPROVED, by.at, job.status, job.status)
+    details: JsonObject = {"instruction_version": approval.version}
+    if approval.note is not None:
+        details["note"] = approval.note
+    return replace(
+        decision,
+        audit=(*decision.audit, AuditEvent(job.job_id, *what, details)),
+        events=(*decision.events, JobEvent(JobEventName.APPROVED, job.job_id, *what, approval=approval)),
+    )
 
 
 def render(job: Job, start: Start, by: By) -> Ruling:

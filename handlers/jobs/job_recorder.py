@@ -13,7 +13,7 @@ from contracts.errors import JsonObject
 from contracts.subjects import Family
 from contracts.values.states import JobState
 from contracts.values.times import format_micros
-from domain.jobs.job import Decision, Job, JobEvent
+from domain.jobs.job import Approval, Decision, Job, JobEvent
 from domain.work.work import WorkChange
 from handlers.effects import Context, Fact
 from handlers.jobs.job_views import job_view
@@ -40,6 +40,7 @@ class JobRecorder:
         self._work = WorkWriter(uow, context)
         self._copies: list[tuple[Job, Job]] = []
         self._transitions: Counter[JobState] = Counter()
+        self._approvals = 0
         self.facts: list[Fact] = []
         self.lanes: set[str] = set()
         """Lanes that have something to do although nothing is to be published there."""
@@ -55,7 +56,8 @@ class JobRecorder:
         self._jobs[job.job_id] = job
         self._audit += [StoredEvent(event, trace_id) for event in decision.audit]
         self._events += [(event, trace_id) for event in decision.events]
-        self._transitions.update(event.to_state for event in decision.audit)
+        self._transitions.update(event.to_state for event in decision.audit if event.from_state is not event.to_state)
+        self._approvals += sum(event.approval is not None for event in decision.events)
         if source is not None:
             self._copies.append((source, job))
         self._follow_work(before, decision, trace_id)
@@ -72,6 +74,10 @@ class JobRecorder:
         if not self._jobs:
             return []
         self.facts += [Fact("job_transitions", count, {"to": str(to)}) for to, count in self._transitions.items()]
+        if self._approvals:
+            self.facts.append(Fact("job_approvals", self._approvals))
+        if self._new:
+            self.facts.append(Fact("jobs_created", len(self._new)))
         self._uow.jobs.add([job for job_id, job in self._jobs.items() if job_id in self._new])
         self._uow.jobs.save([job for job_id, job in self._jobs.items() if job_id not in self._new])
         self._uow.jobs.add_events(self._audit)
@@ -133,6 +139,8 @@ def _event_message(event: JobEvent, trace_id: str, context: Context) -> OutboxMe
 
 
 def _event_payload(event: JobEvent) -> JsonObject:
+    if event.approval is not None:
+        return _approval_payload(event, event.approval)
     told_of: JsonObject = {
         "job_id": event.job_id,
         "version": event.version,
@@ -146,3 +154,13 @@ def _event_payload(event: JobEvent) -> JsonObject:
     if event.work_id is not None:
         told_of |= {"work_id": event.work_id, "attempt": event.attempt}
     return told_of
+
+
+def _approval_payload(event: JobEvent, approval: Approval) -> JsonObject:
+    payload: JsonObject = {
+        "job_id": event.job_id,
+        "version": event.version,
+        "instruction_version": approval.version,
+        "by": approval.by,
+    }
+    return payload if approval.note is None else payload | {"note": approval.note}

@@ -31,6 +31,7 @@ def job_view(job: Job) -> JsonObject:
         "approved_at": None if approval is None else format_micros(approval.at),
         "retry_of": job.retry_of,
         "attempt": job.attempt,
+        "dispatches": job.dispatch_attempt,
         "instruction_id": job.instruction_id,
         "video_uri": job.video_uri,
         "video_url": job.video_url,

@@ -104,7 +104,10 @@ def test_an_approval_records_who_when_and_which_version() -> None:
     decision = decided(approve(job, note="fine"))
     assert decision.job.approval == Approval("ada", NOW, 1, "fine")
     assert (decision.job.approved, decision.job.version, decision.job.status) == (True, 8, JobState.AWAITING_APPROVAL)
-    assert (decision.audit, decision.events) == ((), ())
+    [audit], [event] = decision.audit, decision.events
+    assert (audit.what, audit.actor, audit.version) == ("approved", "ada", 8)
+    assert audit.details == {"instruction_version": 1, "note": "fine"}
+    assert (event.name, event.approval) == (JobEventName.APPROVED, decision.job.approval)
     met(approve(decision.job, By("bob", NOW + 1)), decision.job)
 
 
@@ -280,4 +283,7 @@ def test_every_change_raises_the_version_and_every_move_is_audited_and_told_once
     assert ruling.job.version == job.version + 1
     assert ruling.job.updated_at > job.updated_at
     assert [(event.from_state, event.to_state, event.version) for event in told] == moves
-    assert [(audit.from_state, audit.to_state, audit.version) for audit in ruling.audit] == moves
+    audits = [audit for audit in ruling.audit if audit.what != "approved"]
+    assert [(audit.from_state, audit.to_state, audit.version) for audit in audits] == moves
+    approved = [event for event in ruling.events if event.name is JobEventName.APPROVED]
+    assert len(ruling.audit) - len(audits) == len(approved)

@@ -97,7 +97,10 @@ class Evidence:
         for row in self._told["HG_EVENT"]:
             kind, payload = row["body"]["kind"], row["body"]["payload"]
             if kind.startswith("job."):
-                event = (kind.removeprefix("job."), payload["version"], payload.get("from"), payload["to"])
+                name = kind.removeprefix("job.")
+                # An approval names no states: it is told where the job stands, with the version that was read.
+                states = ("AWAITING_APPROVAL",) * 2 if name == "approved" else (payload.get("from"), payload["to"])
+                event = (name, payload["version"], *states)
                 assert row["subject"] == f"hg.event.job.{payload['job_id']}.{event[0]}"
                 told[payload["job_id"]].append(event)
         assert told == {job_id: job.events for job_id, job in expected.items()}

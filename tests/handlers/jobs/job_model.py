@@ -104,7 +104,10 @@ class ModelJob:
         if not self.versions or not fit(self.versions[-1]):
             return "INVALID_STATE"
         self.approval = (self.owner, now, len(self.versions))
-        return self._touch(now, 200)
+        answer = self._touch(now, 200)
+        self.audit.append((self.version, self.owner, self.status, self.status))
+        self.events.append(("approved", self.version, "AWAITING_APPROVAL", "AWAITING_APPROVAL"))
+        return answer
 
     def render(self, now: int) -> Answer:
         if self.status not in {"AWAITING_APPROVAL", "READY"}:
