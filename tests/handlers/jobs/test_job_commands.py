@@ -54,8 +54,8 @@ async def test_the_view_has_every_field_of_the_contract(database: Database) -> N
 
     assert set(view) == {
         "job_id", "project_id", "title", "status", "progress", "approved", "approved_by", "approved_at", "retry_of",
-        "attempt", "dispatches", "instruction_id", "video_uri", "video_url", "estimated_cost_usd", "actual_cost_usd", "error",
-        "version", "created_at", "updated_at",
+        "attempt", "dispatches", "instruction_id", "video_uri", "video_url", "estimated_cost_usd", "actual_cost_usd",
+        "error", "version", "created_at", "updated_at",
     }  # fmt: skip
 
 
