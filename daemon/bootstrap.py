@@ -33,6 +33,8 @@ from daemon.errors import StartError
 from daemon.foundation import Foundation, gate_rules, load_prices, work_terms
 from daemon.http.app import build_app, serving
 from daemon.intake.assembly import given_up_messages, intake_of, pull_of
+from daemon.intake.in_hand import in_hand_of
+from daemon.intake.predecessor import give_back_held
 from daemon.lifecycle import Announcement, Daemon, Parts
 from daemon.maintenance.due_publications import LOOK_S, DuePublications
 from daemon.maintenance.lease_heartbeat import HEARTBEAT_S, LeaseHeartbeat
@@ -162,7 +164,8 @@ def _assemble(base: Foundation) -> Parts:
     )
     relay = _make_relay(base)
     pulls = {family: pull_of(base, family) for family in DURABLE}
-    intakes = [intake_of(base, relay, family, pull) for family, pull in pulls.items()]
+    in_hand, predecessor_died = in_hand_of(settings.daemon.state_dir)
+    intakes = [intake_of(base, relay, in_hand, family, pull) for family, pull in pulls.items()]
     audit = OpsAudit(database, daemon_id=base.daemon_id, new_id=new_id, clock=now_micros)
     heartbeat = LeaseHeartbeat(database, daemon_id=base.daemon_id, readiness=base.readiness, on_alive=audit.write_owed)
     watch = _make_work_watch(base, relay)
@@ -191,6 +194,10 @@ def _assemble(base: Foundation) -> Parts:
         heartbeat=heartbeat,
         relay=relay,
         pulls=pulls,
+        in_hand=in_hand,
+        give_back_held=(
+            partial(give_back_held, in_hand, pulls.values(), database, base.daemon_id) if predecessor_died else None
+        ),
         intakes=intakes,
         commands=CommandServer(
             base.nats.client,

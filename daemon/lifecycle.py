@@ -7,7 +7,7 @@ the lease up.
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -19,6 +19,7 @@ from contracts.subjects import Family
 from contracts.values.times import format_micros
 from daemon.clock import now_micros
 from daemon.commands.command_server import CommandServer
+from daemon.intake.in_hand import InHand
 from daemon.intake.intake import Intake
 from daemon.maintenance.lease_heartbeat import LeaseHeartbeat
 from daemon.maintenance.loop import Loop, LoopRunner, Service
@@ -87,6 +88,9 @@ class Parts:
     heartbeat: LeaseHeartbeat
     relay: Relay
     pulls: Mapping[Family, ContinuousPull]
+    in_hand: InHand
+    give_back_held: Callable[[], Awaitable[None]] | None
+    """Gives back what a dead predecessor held; None where there was none."""
     intakes: Sequence[Intake]
     commands: CommandServer
     loops: Sequence[Loop]
@@ -113,6 +117,7 @@ class Daemon:
                     parts.announcement.ready()
                     await stop.wait()
                     await self._end_intake()
+                parts.in_hand.end()
                 with anyio.move_on_after(self._stop_timeout_s):
                     await parts.relay.flush()
                 loops.cancel_scope.cancel()
@@ -120,12 +125,15 @@ class Daemon:
                 await parts.heartbeat.end()
             log.info("stopped")
         finally:
+            parts.in_hand.abandon()
             parts.announcement.withdraw()
 
     async def _begin(self, loops: TaskGroup) -> None:
         parts = self._parts
         await adopt_outbox(parts.database, parts.settings.daemon.state_dir, parts.daemon_id)
         await parts.heartbeat.beat()
+        if parts.give_back_held is not None:
+            await parts.give_back_held()
         for pull in parts.pulls.values():
             await pull.start()
         await parts.commands.open(loops)

@@ -43,6 +43,14 @@ def delivery_of(message: Msg, strip: int) -> Delivery:
     )
 
 
+def stream_position(ack_to: str) -> tuple[str, int]:
+    """The stream and the sequence that an acknowledgement subject names."""
+    tokens = ack_to.split(".")
+    if len(tokens) == _TOKENS_WITHOUT_DOMAIN:
+        return tokens[2], int(tokens[5])
+    return tokens[4], int(tokens[7])
+
+
 class Acks:
     """Answers deliveries. None of it raises for a connection that is away: what the server does not hear, it delivers
     again, which is no harm, for an acknowledgement only ever follows a commit. Each method answers whether it was sent.

@@ -47,6 +47,12 @@ class Delivery(NamedTuple):
     lineage: Lineage | None = None
 
 
+def weight(delivery: Delivery) -> int:
+    """The bytes of body and headers, about."""
+    headers = delivery.headers
+    return len(delivery.body) + sum(map(len, headers.values())) if headers else len(delivery.body)
+
+
 class Accepted(NamedTuple):
     """An envelope that is proven: its payload is the kind's newest model, whatever version it came in, or a struct with
     the same facts where the kind has a quick proof.

@@ -10,8 +10,10 @@ from daemon.commands.authorization import token_authenticator
 from daemon.foundation import Foundation
 from daemon.intake.after_commit import AfterCommit
 from daemon.intake.gate_factory import import_rules, make_gate
+from daemon.intake.in_hand import InHand
 from daemon.intake.ingest_authorization import IngestGuard
-from daemon.intake.intake import Gatekeeper, Intake, IntakeLimits
+from daemon.intake.intake import Intake
+from daemon.intake.ports import Gatekeeper, IntakeLimits
 from daemon.intake.reordering import OlderMessages
 from daemon.intake.replay_source import NothingOlder, ReplayGate, ReplaySource
 from daemon.maintenance.max_deliveries import GivenUpMessages
@@ -34,7 +36,7 @@ def pull_of(base: Foundation, family: Family) -> ContinuousPull:
     )
 
 
-def intake_of(base: Foundation, relay: Relay, family: Family, pull: ContinuousPull) -> Intake:
+def intake_of(base: Foundation, relay: Relay, in_hand: InHand, family: Family, pull: ContinuousPull) -> Intake:
     observer = AfterCommit(
         name=family,
         nc=base.nats.client,
@@ -55,6 +57,7 @@ def intake_of(base: Foundation, relay: Relay, family: Family, pull: ContinuousPu
         context=base.context,
         observer=observer,
         limits=IntakeLimits(max_batch=base.settings.intake.max_batch, ack_wait_s=ack_wait_s(base.settings, family)),
+        in_hand=in_hand,
         older=NothingOlder() if replays else OlderMessages(base.nats.client, pull.stream, pull.consumer),
     )
 

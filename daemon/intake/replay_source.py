@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from contracts.gate.delivery import Delivery, Judged
-from daemon.intake.intake import Gatekeeper, Source
+from daemon.intake.ports import Gatekeeper, Source
 from daemon.observability.metrics import Metrics
 from domain.backoff import Backoff
 from handlers.dead_letters.dead_letters import IMPORT_STREAM

@@ -17,7 +17,7 @@ from adapters.nats.streams.advisories import GivenUp, parse_given_up
 from adapters.nats.streams.stored_messages import StoredMessage, message_at
 from contracts.gate.delivery import Delivery
 from contracts.subjects import Family, Subjects
-from daemon.intake.intake import ALONE_FROM_DELIVERY, Gatekeeper
+from daemon.intake.ports import Gatekeeper
 from daemon.observability.metrics import Metrics
 from daemon.transactions import patiently
 from domain.backoff import Backoff
@@ -31,6 +31,8 @@ from storage.unit_of_work import UnitOfWork
 log = structlog.get_logger(__name__)
 
 _AT_ONCE: Final = 20
+_UNREAD_FROM_DELIVERY: Final = 3
+"""From this delivery of an advisory on, its message is kept without being looked at: it may be what ends processes."""
 
 
 class Advisories(Protocol):
@@ -97,7 +99,7 @@ class GivenUpMessages:
         if message is None:
             log.error("given_up_message_gone", stream=given_up.stream, sequence=given_up.sequence)
         else:
-            await self._keep(given_up, message, look=advisory.delivered < ALONE_FROM_DELIVERY)
+            await self._keep(given_up, message, look=advisory.delivered < _UNREAD_FROM_DELIVERY)
         await self._advisories.ack([advisory])
 
     async def _keep(self, given_up: GivenUp, message: StoredMessage, *, look: bool) -> None:
@@ -116,7 +118,6 @@ class GivenUpMessages:
             await patiently(self._database, lambda uow: self._open_again(delivery, uow))
             messages: list[OutboxMessage] = []
         else:
-            # An advisory that comes again and again: whoever read the message before did not survive it.
             judged = self._gate.judge(delivery) if look else None
             messages = await patiently(
                 self._database, lambda uow: keep_given_up(delivery, judged, uow, self._context())

@@ -21,7 +21,7 @@ from contracts.gate.delivery import Judged
 from contracts.payloads.operations import ImportLegacy
 from contracts.registry import REGISTRY
 from daemon.intake.gate_factory import import_rules, make_gate
-from daemon.intake.intake import Gatekeeper
+from daemon.intake.ports import Gatekeeper
 from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
 from daemon.operations.runs import RunFailed, RunLost, Runs, RunWorker, hold

@@ -24,7 +24,8 @@ from contracts.registry import REGISTRY
 from contracts.subjects import Family, Subjects
 from daemon.clock import new_id, now_micros
 from daemon.intake.after_commit import AfterCommit
-from daemon.intake.intake import Gatekeeper, Intake, IntakeLimits
+from daemon.intake.intake import Intake
+from daemon.intake.ports import Gatekeeper, IntakeLimits
 from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Phase, Readiness
 from daemon.outbox.relay import Relay, RelayLimits

@@ -90,6 +90,10 @@ class ContinuousPull:
         self._failure: AdapterError | None = None
 
     @property
+    def connection(self) -> Client:
+        return self._nc
+
+    @property
     def buffered(self) -> int:
         """Messages here that nobody has taken yet."""
         return len(self._buffer)

@@ -101,32 +101,6 @@ async def test_a_body_that_breaks_the_gate_itself_is_a_dead_letter_too(line: Pip
     assert await codes(line) == ["INTERNAL_ERROR"]
 
 
-async def test_from_its_third_delivery_on_a_message_is_worked_on_alone(line: Pipeline) -> None:
-    names = ["a", "b", "c"]
-    await line.publish_usage(*names)
-    pull = line.make_pull()
-    await pull.start()
-    for delivered in (1, 2):
-        taken: list[Delivery] = []
-        while len(taken) < 3:
-            taken += await pull.take(10)
-        if delivered == 2:
-            # What is given back while this pull still asks could be on its way to it when it stops asking, and would
-            # come again only after the time for an acknowledgement.
-            await pull.drain()
-        for delivery in taken:
-            await pull.give_back(delivery)
-    await line.publish_usage("d", "e")
-
-    async with line.intake() as watched:
-        await eventually(lambda: sum(watched.sizes) == 5)
-
-    again = [batch for batch in watched.batches if any(judged.delivery.delivered >= 3 for judged in batch)]
-    assert len(again) == 3
-    assert all(len(batch) == 1 for batch in again)
-    assert await line.count_usage() == 5
-
-
 async def test_while_storage_is_away_nothing_is_acknowledged_and_intake_resumes_by_itself(
     line: Pipeline, database_file: Path
 ) -> None:

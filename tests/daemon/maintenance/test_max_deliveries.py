@@ -16,7 +16,7 @@ from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
 from contracts.subjects import Family
-from daemon.intake.intake import Gatekeeper
+from daemon.intake.ports import Gatekeeper
 from daemon.maintenance.max_deliveries import GivenUpMessages
 from handlers.batch import decide_batch
 from handlers.registry import FAMILIES

@@ -1,0 +1,1 @@
+"""Rules of the intake itself, whatever kind a message is of."""
