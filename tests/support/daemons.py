@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -39,10 +39,18 @@ def eventually(fact: Callable[[], T], *, within_s: float = _READY_S) -> T:
 
 class DaemonProcess:
     """``headgate serve`` on the folder *home*. ``settings`` is TOML that goes into its ``config.toml``; what is not in
-    it has its default (embedded server, SQLite, all files below *home*).
+    it has its default (embedded server, SQLite, all files below *home*). *program* stands in for ``headgate``.
     """
 
-    def __init__(self, home: Path, settings: str = "", *, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        settings: str = "",
+        *,
+        variables: Mapping[str, str] | None = None,
+        program: Sequence[str] = (str(HEADGATE),),
+    ) -> None:
+        self._program = program
         self.home = home
         self.config = home / "config.toml"
         self._variables = dict(variables or {})
@@ -98,7 +106,7 @@ class DaemonProcess:
         (self.state_dir / "runtime.json").unlink(missing_ok=True)
         with (self.home / "daemon.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(HEADGATE), "serve", "--config", str(self.config), "--json"],
+                [*self._program, "serve", "--config", str(self.config), "--json"],
                 cwd=self.home,
                 env=environment(**self._variables),
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,129 @@
+"""A process that dies again and again: the pipeline keeps its speed, and only what kills is set aside."""
+
+import asyncio
+import sqlite3
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import nats
+import orjson
+import pytest
+
+from adapters.nats.server.embedded_server import EmbeddedServer
+from tests.adapters.nats.waiting import eventually_awaited
+from tests.contracts.samples import envelope, usage
+from tests.faults.killing_daemon import MARK
+from tests.faults.load import all_worked_on
+from tests.support.daemons import DaemonProcess
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+KILLING = (sys.executable, str(Path(__file__).with_name("killing_daemon.py")))
+MESSAGES = 20_000
+KILLS = 10
+
+
+@asynccontextmanager
+async def server(folder: Path) -> AsyncIterator[str]:
+    """A server that outlives the daemon, so that its streams can be filled while no daemon runs."""
+    running = EmbeddedServer(folder / "store", folder / "state", sync="interval")
+    await running.start()
+    try:
+        yield running.url
+    finally:
+        await running.stop()
+
+
+def external(url: str) -> str:
+    """What a dead daemon held comes again by itself only after a minute."""
+    return f'[nats]\nmode = "external"\nurl = "{url}"\n[intake]\nack_wait_s = 60\n'
+
+
+async def publish(url: str, names: Iterable[str]) -> None:
+    bodies = [orjson.dumps(envelope(usage(), message_id=name)) for name in names]
+    client = await nats.connect(url)
+    stream = client.jetstream()
+    for start in range(0, len(bodies), 500):
+        await asyncio.gather(*(stream.publish("hg.ingest.session.usage", body) for body in bodies[start : start + 500]))
+    await client.close()
+
+
+def stored(database: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
+        return connection.execute(query).fetchall()
+
+
+async def work_off(daemon: DaemonProcess, url: str) -> float:
+    """Start the daemon; the seconds from ready until nothing is left in the stream."""
+    await asyncio.to_thread(daemon.start)
+    began = time.monotonic()
+    await eventually_awaited(lambda: all_worked_on(url), within_s=100)
+    return time.monotonic() - began
+
+
+async def test_after_ten_kills_with_full_windows_intake_has_half_its_speed_and_nothing_is_set_aside(
+    tmp_path: Path,
+) -> None:
+    async with server(tmp_path / "nats") as url:
+        daemon = DaemonProcess(tmp_path / "home", external(url))
+        try:
+            await work_off(daemon, url)
+            assert await asyncio.to_thread(daemon.terminate) == 0
+            await publish(url, (f"calm-{number}" for number in range(MESSAGES)))
+            undisturbed_s = await work_off(daemon, url)
+            assert await asyncio.to_thread(daemon.terminate) == 0
+
+            await publish(url, (f"storm-{number}" for number in range(MESSAGES)))
+            for _ in range(KILLS):
+                await asyncio.to_thread(daemon.start)
+                await asyncio.sleep(0.05)
+                await asyncio.to_thread(daemon.kill9)
+            [(before,)] = stored(daemon.database, "SELECT count(*) FROM session_usage")
+            left = 2 * MESSAGES - int(str(before))
+            after_s = await work_off(daemon, url)
+            print(f"{MESSAGES / undisturbed_s:.0f}/s undisturbed, then {left} in {after_s:.2f} s")  # noqa: T201 - figures
+            assert left > MESSAGES / 3
+            assert left / after_s >= 0.5 * MESSAGES / undisturbed_s
+            assert stored(daemon.database, "SELECT count(*) FROM session_usage") == [(2 * MESSAGES,)]
+            assert stored(daemon.database, "SELECT count(*) FROM dead_letters") == [(0,)]
+        finally:
+            await asyncio.to_thread(daemon.end)
+
+
+async def test_a_message_that_kills_is_a_dead_letter_after_five_deaths_and_its_neighbours_arrive(
+    tmp_path: Path,
+) -> None:
+    async with server(tmp_path / "nats") as url:
+        daemon = DaemonProcess(tmp_path / "home", external(url), program=KILLING)
+        try:
+            await work_off(daemon, url)
+            assert await asyncio.to_thread(daemon.terminate) == 0
+            names = [f"neighbour-{number}" for number in range(600)]
+            await publish(url, [*names[:250], f"{MARK}1", *names[250:]])
+            deaths = 0
+            while True:
+                await asyncio.to_thread(daemon.start, wait=False)
+                ended = asyncio.create_task(asyncio.to_thread(daemon.wait_end, 60))
+                done = asyncio.create_task(letters(daemon))
+                await asyncio.wait([ended, done], return_when=asyncio.FIRST_COMPLETED)
+                if done.done():
+                    break
+                done.cancel()
+                deaths += 1
+                assert deaths <= 5
+            await eventually_awaited(lambda: all_worked_on(url))
+            ended.cancel()
+            assert stored(daemon.database, "SELECT count(*) FROM session_usage") == [(600,)]
+            [(code, sequence)] = stored(daemon.database, "SELECT code, sequence FROM dead_letters")
+            assert (code, sequence) == ("INTERNAL_ERROR", 251)
+        finally:
+            await asyncio.to_thread(daemon.end)
+
+
+async def letters(daemon: DaemonProcess) -> None:
+    """Returns once there is a dead letter."""
+    while not stored(daemon.database, "SELECT 1 FROM dead_letters"):
+        await asyncio.sleep(0.05)
