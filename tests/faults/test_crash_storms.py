@@ -107,7 +107,7 @@ async def test_a_message_that_kills_is_a_dead_letter_after_five_deaths_and_its_n
             while True:
                 await asyncio.to_thread(daemon.start, wait=False)
                 ended = asyncio.create_task(asyncio.to_thread(daemon.wait_end, 60))
-                done = asyncio.create_task(letters(daemon))
+                done = asyncio.create_task(eventually_awaited(lambda: letters(daemon), within_s=60))
                 await asyncio.wait([ended, done], return_when=asyncio.FIRST_COMPLETED)
                 if done.done():
                     break
@@ -123,7 +123,5 @@ async def test_a_message_that_kills_is_a_dead_letter_after_five_deaths_and_its_n
             await asyncio.to_thread(daemon.end)
 
 
-async def letters(daemon: DaemonProcess) -> None:
-    """Returns once there is a dead letter."""
-    while not stored(daemon.database, "SELECT 1 FROM dead_letters"):
-        await asyncio.sleep(0.05)
+async def letters(daemon: DaemonProcess) -> bool:
+    return bool(stored(daemon.database, "SELECT 1 FROM dead_letters"))

@@ -61,6 +61,6 @@ def test_a_storm_from_outside_falls_on_another_message_each_time() -> None:
 def test_without_a_note_the_deliveries_stand_in() -> None:
     found = {delivered: by_deliveries(delivered) for delivered in (1, 4, 5, 7, 8, 50)}
 
-    assert [found[each] is None for each in found] == [True, True, False, False, False, False]
-    assert not found[7].works_alone  # type: ignore[union-attr]  # it is one: see above
-    assert found[8].works_alone and not found[50].is_proven  # type: ignore[union-attr]  # likewise
+    assert {each for each, suspicion in found.items() if suspicion is not None} == {5, 7, 8, 50}
+    assert {each for each, suspicion in found.items() if suspicion is not None and suspicion.works_alone} == {8, 50}
+    assert not any(suspicion.is_proven for suspicion in found.values() if suspicion is not None)
