@@ -24,5 +24,5 @@ def ending(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effe
 
 
 if __name__ == "__main__":
-    assembly.FAMILIES = {**FAMILIES, "session.usage": ending}
+    vars(assembly)["FAMILIES"] = {**FAMILIES, "session.usage": ending}
     main()

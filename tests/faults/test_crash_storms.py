@@ -64,6 +64,14 @@ async def work_off(daemon: DaemonProcess, url: str) -> float:
     return time.monotonic() - began
 
 
+async def undisturbed(daemon: DaemonProcess, url: str, name: str) -> float:
+    """The seconds for a full stream without any fault."""
+    await publish(url, (f"{name}-{number}" for number in range(MESSAGES)))
+    seconds = await work_off(daemon, url)
+    assert await asyncio.to_thread(daemon.terminate) == 0
+    return seconds
+
+
 async def test_after_ten_kills_with_full_windows_intake_has_half_its_speed_and_nothing_is_set_aside(
     tmp_path: Path,
 ) -> None:
@@ -72,9 +80,7 @@ async def test_after_ten_kills_with_full_windows_intake_has_half_its_speed_and_n
         try:
             await work_off(daemon, url)
             assert await asyncio.to_thread(daemon.terminate) == 0
-            await publish(url, (f"calm-{number}" for number in range(MESSAGES)))
-            undisturbed_s = await work_off(daemon, url)
-            assert await asyncio.to_thread(daemon.terminate) == 0
+            calm_s = await undisturbed(daemon, url, "before")
 
             await publish(url, (f"storm-{number}" for number in range(MESSAGES)))
             for _ in range(KILLS):
@@ -84,11 +90,15 @@ async def test_after_ten_kills_with_full_windows_intake_has_half_its_speed_and_n
             [(before,)] = stored(daemon.database, "SELECT count(*) FROM session_usage")
             left = 2 * MESSAGES - int(str(before))
             after_s = await work_off(daemon, url)
-            print(f"{MESSAGES / undisturbed_s:.0f}/s undisturbed, then {left} in {after_s:.2f} s")  # noqa: T201 - figures
-            assert left > MESSAGES / 3
-            assert left / after_s >= 0.5 * MESSAGES / undisturbed_s
             assert stored(daemon.database, "SELECT count(*) FROM session_usage") == [(2 * MESSAGES,)]
             assert stored(daemon.database, "SELECT count(*) FROM dead_letters") == [(0,)]
+
+            assert await asyncio.to_thread(daemon.terminate) == 0
+            # Other programs may have slowed either: the machine's mood is taken before and after.
+            calm_s = max(calm_s, await undisturbed(daemon, url, "after"))
+            print(f"{MESSAGES / calm_s:.0f}/s undisturbed, then {left} in {after_s:.2f} s")  # noqa: T201 - figures
+            assert left > MESSAGES / 3
+            assert left / after_s >= 0.5 * MESSAGES / calm_s
         finally:
             await asyncio.to_thread(daemon.end)
 
