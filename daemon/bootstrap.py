@@ -166,7 +166,7 @@ def _assemble(base: Foundation) -> Parts:
     pulls = {family: pull_of(base, family) for family in DURABLE}
     in_hand, predecessor_died = in_hand_of(settings.daemon.state_dir)
     intakes = [intake_of(base, relay, in_hand, family, pull) for family, pull in pulls.items()]
-    audit = OpsAudit(database, daemon_id=base.daemon_id, new_id=new_id, clock=now_micros)
+    audit = OpsAudit(database, daemon_id=base.daemon_id, new_id=new_id, clock=now_micros, reads=settings.audit.reads)
     heartbeat = LeaseHeartbeat(database, daemon_id=base.daemon_id, readiness=base.readiness, on_alive=audit.write_owed)
     watch = _make_work_watch(base, relay)
     healing = SelfHeal(

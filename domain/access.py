@@ -5,6 +5,7 @@ Whose a thing is, is not judged here: repositories look for it among the caller'
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
@@ -47,11 +48,37 @@ SCOPE_OF_COMMAND: Final[Mapping[str, Scope]] = MappingProxyType(
 
 WRITING_ACTIONS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
-        "dead-letters": frozenset({"discard", "edit"}),
+        "dead-letters": frozenset({"discard", "edit", "check"}),
         "alerts": frozenset({"suppress", "resolve", "acknowledge"}),
     }
 )
 """Reading commands that change something when their ``action`` says so."""
+
+
+class AuditedReads(StrEnum):
+    """Which operations that only look leave a row in the audit."""
+
+    BODIES = "bodies"
+    """Those that hand out what messages hold."""
+    ALL = "all"
+    NONE = "none"
+
+
+def is_look(command: str, action: object = None) -> bool:
+    """Whether an operation changes nothing and only answers."""
+    return (command, action) in _LOOKS_FOR_WRITERS or required_scope(command, action) is Scope.OPS_READ
+
+
+def leaves_row(command: str, action: object, reads: AuditedReads) -> bool:
+    """Whether an operation that is carried out stands in the audit. What is refused always does."""
+    if not is_look(command, action) or reads is AuditedReads.ALL:
+        return True
+    return reads is AuditedReads.BODIES and (command, action) in _HAND_OUT_BODIES
+
+
+_LOOKS_FOR_WRITERS: Final = frozenset({("dead-letters", "check")})
+"""Looks that need the right to change: they answer what a change would come to."""
+_HAND_OUT_BODIES: Final = frozenset({("dead-letters", "show")})
 
 
 def required_scope(command: str, action: object = None) -> Scope:

@@ -117,7 +117,7 @@ class _BatchDecision:
         if accepted.payload_hash == payload_hash:
             self._outcomes[index] = _DUPLICATE
         else:
-            self._refuse(index, self._conflict(index))
+            self._refuse(index, key_conflict(accepted.delivery))
 
     def hand_to(self, families: Families) -> None:
         """Give each family its new messages as one group."""
@@ -186,9 +186,6 @@ class _BatchDecision:
             why.traced(accepted.trace_id), accepted.kind, accepted.message_id, accepted.producer, accepted.delivery
         )
 
-    def _conflict(self, index: int) -> Problem:
-        return _MISMATCH if _is_callback(self._batch[index].delivery) else _CONFLICT
-
     def _accepted(self, index: int) -> Accepted:
         judged = self._batch[index]
         if not isinstance(judged, Accepted):
@@ -202,6 +199,11 @@ class _BatchDecision:
 
 def _origin(delivery: Delivery) -> Origin:
     return (delivery.stream, delivery.sequence, delivery.stored_at)
+
+
+def key_conflict(delivery: Delivery) -> Problem:
+    """Why a message whose key was used with another payload is refused."""
+    return _MISMATCH if _is_callback(delivery) else _CONFLICT
 
 
 def _is_callback(delivery: Delivery) -> bool:

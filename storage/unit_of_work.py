@@ -23,6 +23,7 @@ from storage.journal.callback_events import CallbackEvents
 from storage.journal.command_log import CommandLog
 from storage.journal.dead_letter_catalog import DeadLetterCatalog
 from storage.journal.dead_letters import DeadLetters
+from storage.journal.discards import Discards
 from storage.journal.inbox import Inbox
 from storage.journal.leases import Leases
 from storage.journal.ops_runs import OpsRuns
@@ -74,6 +75,10 @@ class UnitOfWork:
     @property
     def dead_letter_catalog(self) -> DeadLetterCatalog:
         return DeadLetterCatalog(self.connection)
+
+    @property
+    def discards(self) -> Discards:
+        return Discards(self.connection)
 
     @property
     def replays(self) -> Replays:

@@ -5,6 +5,7 @@ only takes the request in and returns; who answers it, and when, is decided else
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,7 +17,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.micro.request import Request
 from nats.micro.service import Endpoint as ServedEndpoint
-from nats.micro.service import Service
+from nats.micro.service import EndpointStats, Service
 
 log = structlog.get_logger(__name__)
 
@@ -46,9 +47,10 @@ class IncomingRequest:
 class CommandService:
     """Serves endpoints on a shared connection."""
 
-    def __init__(self, nc: Client, service: Service) -> None:
+    def __init__(self, nc: Client, service: Service, errors: "ErrorStats") -> None:
         self._nc = nc
         self._service = service
+        self._errors = errors
 
     async def stop(self) -> None:
         """Take no more requests. What the server had sent is handed on first, and may still be answered."""
@@ -61,13 +63,35 @@ class CommandService:
         except (NatsError, OSError, TimeoutError) as error:
             log.warning("service_not_drained", reason=str(error) or type(error).__name__)
 
-    async def reply(self, subject: str, body: bytes, *, error: str | None, status: int) -> None:
-        """Send an answer; with *error* set the service headers tell clients that it failed."""
-        headers = None if error is None else {ERROR_HEADER: error, ERROR_CODE_HEADER: str(status)}
+    async def reply(self, endpoint: str, subject: str, body: bytes, *, error: str | None, status: int) -> None:
+        """Send an answer; with *error* set the service headers tell clients that it failed, and statistics count it."""
+        headers = None
+        if error is not None:
+            headers = {ERROR_HEADER: error, ERROR_CODE_HEADER: str(status)}
+            self._errors.note(endpoint, error)
         try:
             await self._nc.publish(subject, body, headers=headers)
         except NatsError as failure:
             log.warning("reply_lost", reason=str(failure))
+
+
+class ErrorStats:
+    """What ``$SRV.STATS`` tells of failed answers: the library counts only what its callbacks raise."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._last: dict[str, str] = {}
+
+    def note(self, endpoint: str, error: str) -> None:
+        self._counts[endpoint] += 1
+        self._last[endpoint] = error
+
+    def tell(self, stats: EndpointStats) -> dict[str, int]:
+        """Complete the statistics of an endpoint; the answer is its ``data``."""
+        failed = self._counts[stats.name]
+        stats.num_errors += failed
+        stats.last_error = self._last.get(stats.name, stats.last_error)
+        return {"errors": failed}
 
 
 async def serve(
@@ -79,8 +103,13 @@ async def serve(
     take: Callable[[IncomingRequest], Awaitable[None]],
 ) -> CommandService:
     """Register the service ``headgate`` with its *endpoints*; each request is handed to *take*."""
+    errors = ErrorStats()
     service = await nats.micro.add_service(
-        nc, name="headgate", version=version, description="The gate at the head of a content pipeline."
+        nc,
+        name="headgate",
+        version=version,
+        description="The gate at the head of a content pipeline.",
+        stats_handler=errors.tell,
     )
     for endpoint in endpoints:
         await service.add_endpoint(
@@ -90,7 +119,7 @@ async def serve(
             handler=_taker(endpoint.name, take),
         )
     await nc.flush()  # the server knows all of them: whoever asks from now on is answered
-    return CommandService(nc, service)
+    return CommandService(nc, service, errors)
 
 
 async def _drain(endpoint: ServedEndpoint) -> None:

@@ -25,9 +25,11 @@ class OpenedCommand:
     """Where one pass has shown already that all of it is in order."""
 
 
-def open_command(delivery: Delivery, contract: Contract, rules: GateRules) -> OpenedCommand | Problem:
-    """Check size, JSON, envelope and schema version."""
-    if len(delivery.body) > rules.max_bytes:
+def open_command(
+    delivery: Delivery, contract: Contract, rules: GateRules, *, most_bytes: int | None = None
+) -> OpenedCommand | Problem:
+    """Check size (at most *most_bytes*, by default those of any message), JSON, envelope and schema version."""
+    if len(delivery.body) > (rules.max_bytes if most_bytes is None else most_bytes):
         return _TOO_LARGE
     try:
         value = read(delivery.body)

@@ -12,7 +12,7 @@ from contracts.errors import JsonObject, JsonValue, Problem, invalid_field
 from contracts.gate import canonical, json_strict
 from contracts.payloads.base import CLOSED, BrokenRule, Payload, RuledPayload
 from contracts.values.states import JobState, TaskState
-from contracts.values.types import MAX_COUNT, Count, Identifier, MessageId, Money, Name, Text
+from contracts.values.types import MAX_COUNT, Count, Flag, Identifier, MessageId, Money, Name, Text
 
 MAX_CHECKPOINT_BYTES: Final = 16 * 1024
 
@@ -117,7 +117,7 @@ class WorkerFailure:
 
     code: Name
     message: Text
-    retryable: bool
+    retryable: Flag
 
 
 class JobStatus(RuledPayload):

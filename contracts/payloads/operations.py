@@ -1,7 +1,8 @@
 """What operators ask that looks at failures and runs, runs them again, or keeps the house."""
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, ClassVar, Final, TypeAlias
 
 from pydantic import Field, PlainSerializer
 
@@ -10,13 +11,18 @@ from contracts.payloads.base import BrokenRule, Payload, RuledPayload
 from contracts.payloads.jobs import Page
 from contracts.values.states import LetterState, RunStatus
 from contracts.values.times import format_micros
-from contracts.values.types import Flag, Name, Timestamp
+from contracts.values.types import Flag, Name, Rate, Ratio, Timestamp, TraceId
 
 Instant: TypeAlias = Annotated[Timestamp, PlainSerializer(format_micros, return_type=str, when_used="json")]
 """A moment that is written as it was read: parameters of operations are kept."""
 
 Words: TypeAlias = Annotated[list[Name], Field(min_length=1, max_length=1_000)]
 Ids: TypeAlias = Annotated[list[Name], Field(min_length=1, max_length=10_000)]
+_Path: TypeAlias = Annotated[str, Field(strict=True)]
+Paths: TypeAlias = Annotated[list[list[_Path]], Field(min_length=1, max_length=1_000)]
+"""The places of groups as ``groups`` tells them: names of fields as they came, which may be anything."""
+Traces: TypeAlias = Annotated[list[TraceId], Field(min_length=1, max_length=1_000)]
+Reason: TypeAlias = Annotated[str, Field(strict=True, min_length=1, max_length=1_000)]
 
 
 class Target(StrEnum):
@@ -27,29 +33,47 @@ class Target(StrEnum):
     WORK = "work"
 
 
-class ReplayFailed(RuledPayload):
+class LetterSelection(Payload):
+    """Which dead letters are meant. What is given is combined by *and*; a null among ``producers`` means unknown."""
+
+    may_hold_nul: ClassVar[frozenset[str]] = frozenset({"paths"})
+
+    states: Annotated[list[LetterState], Field(min_length=1)] | None = None
+    kinds: Words | None = None
+    codes: Words | None = None
+    paths: Paths | None = None
+    producers: Annotated[list[Name | None], Field(min_length=1, max_length=1_000)] | None = None
+    ids: Ids | None = None
+    message_ids: Words | None = None
+    trace_ids: Traces | None = None
+    except_ids: Words | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+
+
+def names_a_selection(raw: JsonObject) -> bool:
+    """Whether a filter is given, or ``all`` says aloud that everything is meant. What only takes away is no filter."""
+    filtered = any(raw.get(name) is not None for name in _FILTERS)
+    return filtered or (raw.get("all") is not False and raw.get("all") is not None)
+
+
+_FILTERS: Final = tuple(name for name in LetterSelection.model_fields if name not in ("states", "except_ids"))
+_UNFILTERED: Final = BrokenRule(("all",), "filter_required", "A filter should be given, or all should be true")
+
+
+class ReplayFailed(RuledPayload, LetterSelection):
     """replay-failed 1.0: run again what failed. An empty selection is refused: ``all`` says it aloud."""
 
     targets: Annotated[list[Target], Field(min_length=1)] = Field(default_factory=lambda: [Target.DEAD_LETTERS])
-    kinds: Words | None = None
-    codes: Words | None = None
-    producers: Words | None = None
-    ids: Ids | None = None
-    since: Instant | None = None
-    until: Instant | None = None
     all: Flag = False
     limit: Annotated[int, Field(strict=True, ge=1, le=10_000_000)] | None = None
     dry_run: Flag = False
-    rate_per_second: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = None
-    stop_on_failure_ratio: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    rate_per_second: Rate | None = None
+    stop_on_failure_ratio: Ratio | None = None
 
     @classmethod
     def broken_rules(cls, raw: JsonObject) -> tuple[BrokenRule, ...]:
-        named = any(raw.get(name) is not None for name in ("kinds", "codes", "producers", "ids", "since", "until"))
-        return () if named or (raw.get("all") is not False and raw.get("all") is not None) else (_UNFILTERED,)
-
-
-_UNFILTERED: Final = BrokenRule(("all",), "filter_required", "A filter should be given, or all should be true")
+        return () if names_a_selection(raw) else (_UNFILTERED,)
 
 
 class ReplayStatus(Page):
@@ -67,24 +91,27 @@ class ReplayAbort(Payload):
 class LetterAction(StrEnum):
     LIST = "list"
     GROUPS = "groups"
+    HISTOGRAM = "histogram"
     SHOW = "show"
+    CHECK = "check"
     DISCARD = "discard"
     EDIT = "edit"
 
 
-class DeadLetters(RuledPayload, Page):
-    """dead-letters 1.0: look at refused messages, discard one, or replay one with a corrected body."""
+class DeadLetters(RuledPayload, LetterSelection, Page):
+    """dead-letters 1.0: look at refused messages, discard them, or replay one with a corrected body.
+
+    A discard means the one letter of ``dead_letter_id``, or all that the filters name: that is a run.
+    """
 
     action: LetterAction
     dead_letter_id: Name | None = None
     body: Annotated[str, Field(strict=True)] | None = None
-    kinds: Words | None = None
-    codes: Words | None = None
-    producers: Words | None = None
-    ids: Ids | None = None
-    states: Annotated[list[LetterState], Field(min_length=1)] | None = None
-    since: Instant | None = None
-    until: Instant | None = None
+    base_replay_number: Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)] | None = None
+    reason: Reason | None = None
+    all: Flag = False
+    dry_run: Flag = False
+    buckets: Annotated[int, Field(strict=True, ge=1, le=120)] = 24
 
     @classmethod
     def broken_rules(cls, raw: JsonObject) -> tuple[BrokenRule, ...]:
@@ -92,14 +119,33 @@ class DeadLetters(RuledPayload, Page):
         broken: list[BrokenRule] = []
         if action in _OF_ONE and raw.get("dead_letter_id") is None:
             broken.append(_WHICH)
-        if action == LetterAction.EDIT and raw.get("body") is None:
+        if action in _WITH_BODY and raw.get("body") is None:
             broken.append(_BODY)
+        if action == LetterAction.DISCARD and raw.get("dead_letter_id") is None:
+            broken += _rules_of_discard(raw)
+        if action == LetterAction.DISCARD and raw.get("dead_letter_id") is not None and _selects(raw):
+            broken.append(_EITHER)
         return tuple(broken)
 
 
-_OF_ONE: Final = (LetterAction.SHOW, LetterAction.DISCARD, LetterAction.EDIT)
+def _selects(raw: JsonObject) -> bool:
+    return raw.get("except_ids") is not None or names_a_selection(raw)
+
+
+def _rules_of_discard(raw: JsonObject) -> Iterator[BrokenRule]:
+    """Of many: named by something, and for a reason that is told."""
+    if not names_a_selection(raw):
+        yield _UNFILTERED
+    if raw.get("reason") is None:
+        yield _REASON
+
+
+_OF_ONE: Final = (LetterAction.SHOW, LetterAction.CHECK, LetterAction.EDIT)
+_WITH_BODY: Final = (LetterAction.CHECK, LetterAction.EDIT)
 _WHICH: Final = BrokenRule(("dead_letter_id",), "missing", "Field required")
 _BODY: Final = BrokenRule(("body",), "missing", "Field required")
+_REASON: Final = BrokenRule(("reason",), "missing", "Field required")
+_EITHER: Final = BrokenRule(("dead_letter_id",), "id_or_filter", "Either dead_letter_id or filters should be given")
 
 
 class Runs(Page):

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from contracts.errors import ErrorCode, JsonObject
 from contracts.payloads.base import BrokenRule, Payload, RuledPayload
-from contracts.values.types import Count, MessageId, Timestamp, TraceId
+from contracts.values.types import Count, Flag, MessageId, Timestamp, TraceId
 
 Status: TypeAlias = Annotated[int, Field(strict=True, ge=200, le=599)]
 
@@ -86,7 +86,7 @@ class Reply(_Answer):
     """reply 1.0: the answer to a command."""
 
     result: object = None
-    replayed: bool = False
+    replayed: Flag = False
 
 
 class DeadLetterOrigin(Payload):

@@ -138,6 +138,12 @@ DollarNumber: TypeAlias = Annotated[float, Field(strict=True, ge=0, lt=MAX_DOLLA
 Flag: TypeAlias = Annotated[bool, Field(strict=True)]
 """``true`` or ``false``, nothing that equals one of them."""
 
+Rate: TypeAlias = Annotated[float, Field(strict=True, gt=0, le=100_000, allow_inf_nan=False)]
+"""How many a second: a JSON number, nothing that can be read as one."""
+
+Ratio: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+"""A share from 0 to 1: a JSON number."""
+
 Count: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=MAX_COUNT)]
 """Tokens, durations: an integer from 0 to 2^53 - 1."""
 

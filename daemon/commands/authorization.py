@@ -1,7 +1,7 @@
 """Who calls, and whether they may: authentication, scope, rate, in this order."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from contracts.errors import JsonObject, Problem
 from contracts.values.principals import LOCAL, Principal
@@ -27,9 +27,21 @@ class Anyone:
 class Guard:
     """Lets a call in, or says why not."""
 
-    def __init__(self, authenticator: Authenticator, limits: RateLimits) -> None:
+    def __init__(self, authenticator: Authenticator, limits: RateLimits, strangers: RateLimits) -> None:
         self._authenticator = authenticator
         self._limits = limits
+        self._strangers = strangers
+
+    def turn_away(self, headers: Mapping[str, str], now: int) -> Problem | None:
+        """Refuse unread what nobody vouches for, while there is more of it than ``limits.unauthenticated_per_second``:
+        all those without a valid token share one rate. None where the request is to be looked at."""
+        if isinstance(self._authenticator.authenticate(headers, now), Principal):
+            return None
+        return self._strangers.admit(_STRANGERS, now)
+
+    def knows(self, headers: Mapping[str, str], now: int) -> bool:
+        """Whether the caller has a valid token."""
+        return isinstance(self._authenticator.authenticate(headers, now), Principal)
 
     def admit(self, name: str, payload: JsonObject, headers: Mapping[str, str], now: int) -> Principal | Problem:
         """The principal of a call of the command *name* whose *payload* is not proven yet."""
@@ -65,4 +77,12 @@ def make_authenticator(settings: Settings) -> Authenticator:
 
 def make_guard(settings: Settings) -> Guard:
     """The guard of the command door. Raises :class:`StartError` for a key that cannot check tokens."""
-    return Guard(make_authenticator(settings), RateLimits(Rate(settings.limits.commands_per_second, 1)))
+    limits = settings.limits
+    return Guard(
+        make_authenticator(settings),
+        RateLimits(Rate(limits.commands_per_second, 1)),
+        RateLimits(Rate(limits.unauthenticated_per_second, 1)),
+    )
+
+
+_STRANGERS: Final = ""

@@ -25,6 +25,7 @@ from contracts.gate.delivery import Delivery
 from contracts.gate.receipts import may_receive
 from contracts.gate.rules import GateRules
 from contracts.registry import Contract
+from contracts.subjects import Family
 from daemon.commands.authorization import Guard
 from daemon.commands.command_batcher import ChangeQueue
 from daemon.observability.metrics import Metrics
@@ -57,7 +58,7 @@ class Refused(Protocol):
 class Replies(Protocol):
     """The way back (:class:`adapters.nats.service.CommandService`)."""
 
-    async def reply(self, subject: str, body: bytes, *, error: str | None, status: int) -> None: ...
+    async def reply(self, endpoint: str, subject: str, body: bytes, *, error: str | None, status: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +194,14 @@ class CommandEndpoint:
 
     def _admit(self, request: IncomingRequest, route: Route) -> Command | Problem:
         """Size, JSON, envelope, then who calls, then the payload."""
-        now = self._context().now
+        context = self._context()
+        now = context.now
+        if (objection := self._guard.turn_away(request.headers, now)) is not None:
+            return objection
         delivery = Delivery(request.endpoint, request.body, request.headers, "", 0, 1, now, "")
-        opened = open_command(delivery, route.contract, self._rules)
+        opened = open_command(
+            delivery, route.contract, self._rules, most_bytes=self._most_bytes(request, route, context)
+        )
         if isinstance(opened, Problem):
             return opened
         principal = self._guard.admit(route.contract.kind, opened.payload, request.headers, now)
@@ -208,6 +214,13 @@ class CommandEndpoint:
             self._metrics.count_adapted(proven)
         payload = cast(BaseModel, proven.payload)  # the quick proof is for ingest alone
         return Command(proven.kind, proven.message_id, proven.trace_id, payload, proven.payload_hash, principal)
+
+    def _most_bytes(self, request: IncomingRequest, route: Route, context: Context) -> int:
+        """A command of an operator may be as large as the server allows; of anybody else nothing so large is read."""
+        is_operators = route.contract.family is Family.OPS and len(request.body) > self._rules.max_bytes
+        if is_operators and self._guard.knows(request.headers, context.now):
+            return max(self._rules.max_bytes, context.max_message_bytes)
+        return self._rules.max_bytes
 
     def _ask(self, call: _Asked) -> None:
         self._queries.append(call)
@@ -266,12 +279,18 @@ class CommandEndpoint:
 
     async def _reply(self, request: IncomingRequest, started: float, reply: Reply, trace_id: str | None) -> None:
         context = self._context()
-        body = self._body(reply, trace_id, context)
+        try:
+            body = self._body(reply, trace_id, context)
+        except Exception:  # a reply always comes: one that cannot be written is a mistake of ours, told as such
+            log.exception("reply_not_writable", endpoint=request.endpoint, trace_id=trace_id)
+            reply = refuse(INTERNAL)
+            body = self._body(reply, trace_id, context)
         if len(body) + _HEADERS_ROOM > context.max_message_bytes:
             log.error("reply_too_large", endpoint=request.endpoint, bytes=len(body), trace_id=trace_id)
             reply = refuse(TOO_LARGE)
             body = self._body(reply, trace_id, context)
-        await self._replies().reply(request.reply_to, body, error=_failure(reply), status=reply.status)
+        failure = _failure(reply)
+        await self._replies().reply(request.endpoint, request.reply_to, body, error=failure, status=reply.status)
         self._metrics.command_seconds.labels(self._routes[request.endpoint].contract.kind, str(reply.status)).observe(
             time.perf_counter() - started
         )

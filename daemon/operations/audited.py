@@ -10,9 +10,8 @@ import structlog
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, Refusal, problem
-from contracts.values.principals import Scope
-from daemon.operations.audit import OpsAudit
-from domain.access import required_scope
+from daemon.operations.audit import OpsAudit, action_of
+from domain.access import is_look
 from handlers.commands.command import Command, Query, Reply, answer, refuse
 from handlers.effects import Context
 from storage.engine.database import Database
@@ -58,7 +57,9 @@ class AuditedOperation:
 
     async def __call__(self, command: Command) -> Reply:
         run = self._audit.new_run(command)
-        if not _changes(command):
+        if not self._audit.keeps(command):
+            return await self._look(command, run)
+        if is_look(command.name, action_of(command)):
             await self._database.write(lambda uow: uow.ops_runs.start(run))
             return await self._carry_out(command, run)
         async with self._turns.of(RequestKey.of(command)):
@@ -70,23 +71,36 @@ class AuditedOperation:
                 await self._remember(command, reply)
             return reply
 
-    async def _carry_out(self, command: Command, run: NewRun) -> Reply:
-        """Operate, and end the run unless it goes on."""
+    async def _look(self, command: Command, run: NewRun) -> Reply:
+        """Answer what leaves no row, unless it is refused."""
+        reply = await self._reply(command, run)
+        if reply.problem is not None:
+            await self._audit.record(run, error=reply.problem.traced(command.trace_id).as_json())
+        return _with_run_id(reply, None)
+
+    async def _reply(self, command: Command, run: NewRun) -> Reply:
         try:
-            reply = await self._operate(command, run)
+            return await self._operate(command, run)
         except Refusal as refusal:
-            reply = refuse(refusal.problem)
+            return refuse(refusal.problem)
         except StorageAway:
-            await self._audit.end(run, error=_STORAGE_AWAY.traced(command.trace_id).as_json())
             raise
         except Exception:  # a reply always comes
             log.exception("operation_failed", operation=run.operation, run_id=run.run_id, trace_id=command.trace_id)
-            reply = refuse(BROKEN)
+            return refuse(BROKEN)
+
+    async def _carry_out(self, command: Command, run: NewRun) -> Reply:
+        """Operate, and end the run unless it goes on."""
+        try:
+            reply = await self._reply(command, run)
+        except StorageAway:
+            await self._audit.end(run, error=_STORAGE_AWAY.traced(command.trace_id).as_json())
+            raise
         if reply.problem is not None:
             await self._audit.end(run, error=reply.problem.traced(command.trace_id).as_json())
         elif reply.status != GOES_ON:
             await self._audit.end(run, result=_recorded(reply.result))
-        return _with_run_id(reply, run)
+        return _with_run_id(reply, run.run_id)
 
     async def _answer_again(self, command: Command, run: NewRun, first: FirstAnswer) -> Reply:
         if first.payload_hash != command.payload_hash:
@@ -141,11 +155,6 @@ class _Turns:
                 self._held[key] = (lock, waiting - 1)
 
 
-def _changes(command: Command) -> bool:
-    action = getattr(command.payload, "action", None)
-    return required_scope(command.name, action) is Scope.OPS_WRITE
-
-
 def _begin(uow: UnitOfWork, run: NewRun, command: Command) -> FirstAnswer | None:
     uow.ops_runs.start(run)
     key = RequestKey.of(command)
@@ -164,10 +173,10 @@ def _is_content(result: JsonValue) -> bool:
     return isinstance(result, dict) and "body" in result
 
 
-def _with_run_id(reply: Reply, run: NewRun) -> Reply:
+def _with_run_id(reply: Reply, run_id: str | None) -> Reply:
     if reply.problem is not None or not isinstance(reply.result, dict):
         return reply
-    return replace(reply, result={"run_id": run.run_id, **reply.result})
+    return replace(reply, result={"run_id": run_id, **reply.result})
 
 
 # It says nothing of the first request: whoever guesses a key learns only that it is taken.

@@ -1,82 +1,130 @@
-"""``dead-letters``: looking at refused messages, discarding one, replaying one with a corrected body."""
+"""``dead-letters``: looking at refused messages, discarding them, replaying one with a corrected body."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from contracts.errors import JsonObject
+from contracts.errors import Detail, ErrorCode, JsonObject, problem
 from contracts.payloads.operations import DeadLetters, LetterAction
 from contracts.values.states import LetterState
+from contracts.values.times import format_micros
+from daemon.intake.gate_factory import import_rules, make_gate
+from daemon.intake.ports import Gatekeeper
+from daemon.intake.replay_source import ReplayGate
 from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
+from daemon.operations.discarding import DISCARDED, Discarding
 from daemon.operations.replaying import Replaying
 from daemon.operations.runs import Runs, RunWorker
+from daemon.operations.selecting import Selecting
 from daemon.transactions import patiently
-from domain.dead_letters.dead_letters import refused_discard, refused_edit
+from domain.dead_letters.dead_letters import edit_conflict, refused_discard, refused_edit
 from handlers.commands.command import NOT_FOUND, Command, Query, Reply, answer, ok, payload_of, refuse
-from handlers.dead_letters.dead_letter_queries import list_groups, list_letters, show_letter
+from handlers.dead_letters.dead_letter_queries import count_over_time, list_groups, list_letters, show_letter
+from handlers.dead_letters.letter_checks import as_edited, verdict
 from handlers.effects import Context
 from handlers.replays.replays import message_of
+from handlers.replays.run_queries import is_discard
 from storage.engine.database import Database
-from storage.journal.ops_runs import NewRun
+from storage.journal.discards import Discard
+from storage.journal.ops_runs import NewRun, Run
 from storage.journal.replay_runs import ReplayItem
 from storage.journal.replays import DEAD_LETTERS
 from storage.unit_of_work import UnitOfWork
 
 _QUERIES: Final[Mapping[LetterAction, Query]] = MappingProxyType(
-    {LetterAction.LIST: list_letters, LetterAction.GROUPS: list_groups, LetterAction.SHOW: show_letter}
+    {
+        LetterAction.LIST: list_letters,
+        LetterAction.GROUPS: list_groups,
+        LetterAction.HISTOGRAM: count_over_time,
+        LetterAction.SHOW: show_letter,
+    }
 )
 
 
 class DeadLettersOperation:
-    """Reads from a snapshot; discards and edits in a transaction."""
+    """Reads from a snapshot; discards one and edits in a transaction; discards many in a run."""
 
     def __init__(
         self,
         database: Database,
         runs: Runs,
+        selecting: Selecting,
         *,
+        gate: Gatekeeper,
+        most_bytes: int,
         context: Callable[[], Context],
         wake: Callable[[Iterable[str]], None],
     ) -> None:
         self._database = database
         self._runs = runs
+        self._selecting = selecting
+        self._gate = gate
+        self._most_bytes = most_bytes
         self._context = context
         self._wake = wake
 
     async def __call__(self, command: Command, run: NewRun) -> Reply:
         wanted = payload_of(command, DeadLetters)
-        dead_letter_id = wanted.dead_letter_id or ""
         if (query := _QUERIES.get(wanted.action)) is not None:
             context = self._context()
             return await self._database.read(lambda uow: answer(query, command, uow, context))
-        if wanted.action is LetterAction.DISCARD:
-            return await self._database.write(lambda uow: self._discard(uow, dead_letter_id))
+        if wanted.action is LetterAction.CHECK:
+            return await self._check(wanted)
+        if wanted.action is LetterAction.EDIT:
+            return await self._edit(wanted, run)
+        if wanted.dead_letter_id is not None:
+            return await self._database.write(partial(self._discard, wanted=wanted, run=run))
+        return await self._discard_many(wanted, run)
+
+    async def _check(self, wanted: DeadLetters) -> Reply:
+        letter = await self._database.read(lambda uow: uow.dead_letter_catalog.get(wanted.dead_letter_id or ""))
+        if letter is None:
+            return refuse(NOT_FOUND)
+        judged = self._gate.judge(as_edited(letter, (wanted.body or "").encode()))
+        return ok(await self._database.read(lambda uow: verdict(judged, uow)))
+
+    def _discard(self, uow: UnitOfWork, wanted: DeadLetters, run: NewRun) -> Reply:
+        dead_letter_id = wanted.dead_letter_id or ""
+        why = Discard(run.run_id, run.principal, wanted.reason, self._context().now)
+        discarded = uow.discards.discard([dead_letter_id], why)
+        found = uow.replays.states([dead_letter_id]).get(dead_letter_id)
+        if found is None:
+            return refuse(NOT_FOUND)
+        if not discarded and (objection := refused_discard(found[0])) is not None:
+            return refuse(objection)
+        return ok({"dead_letter_id": dead_letter_id, "state": LetterState.DISCARDED})
+
+    async def _discard_many(self, wanted: DeadLetters, run: NewRun) -> Reply:
+        if wanted.dry_run:
+            found = await self._selecting.preview(wanted, DISCARDED, frozen_at=run.started_at)
+            return ok({"requested": found.requested, "dry_run": True, "frozen_at": format_micros(run.started_at + 1)})
+        requested = await self._selecting.select(run.run_id, wanted, DISCARDED, frozen_at=run.started_at)
+        self._runs.begin(run.run_id)
+        return Reply(GOES_ON, {"requested": requested})
+
+    async def _edit(self, wanted: DeadLetters, run: NewRun) -> Reply:
         body = (wanted.body or "").encode()
-        reply = await patiently(self._database, lambda uow: self._edit(uow, dead_letter_id, body, run))
+        if len(body) > self._most_bytes:
+            return refuse(_BODY_TOO_LARGE)
+        reply = await patiently(self._database, partial(self._begin_edit, wanted=wanted, body=body, run=run))
         if reply.problem is None:
             self._wake({message.lane for message in reply.outbox})
             self._runs.begin(run.run_id)
         return reply
 
-    def _discard(self, uow: UnitOfWork, dead_letter_id: str) -> Reply:
-        discarded = uow.replays.discard(dead_letter_id, now=self._context().now)
-        found = uow.replays.states([dead_letter_id]).get(dead_letter_id)
+    def _begin_edit(self, uow: UnitOfWork, wanted: DeadLetters, body: bytes, run: NewRun) -> Reply:
+        """Begin a replay that carries *body*. What came stays in the row; the replay keeps the other body."""
+        context, dead_letter_id = self._context(), wanted.dead_letter_id or ""
+        found = uow.replays.states([dead_letter_id], locked=True).get(dead_letter_id)
         if found is None:
             return refuse(NOT_FOUND)
-        if not discarded and (why := refused_discard(found[0])) is not None:
-            return refuse(why)
-        return ok({"dead_letter_id": dead_letter_id, "state": LetterState.DISCARDED})
-
-    def _edit(self, uow: UnitOfWork, dead_letter_id: str, body: bytes, run: NewRun) -> Reply:
-        """Begin a replay that carries *body*. What came stays in the row; the replay keeps the other body."""
-        context = self._context()
-        begun = uow.replays.begin([dead_letter_id], run_id=run.run_id, principal=run.principal, now=context.now)
-        if not begun:
-            found = uow.replays.states([dead_letter_id]).get(dead_letter_id)
-            return refuse(NOT_FOUND if found is None else refused_edit(found[0]) or NOT_FOUND)
-        (replay,) = begun
-        uow.replays.edit((replay.dead_letter_id, replay.replay_number), body)
+        objection = edit_conflict(found[1], base=wanted.base_replay_number) or refused_edit(found[0])
+        if objection is not None:
+            return refuse(objection)
+        (replay,) = uow.replays.begin([dead_letter_id], run_id=run.run_id, principal=run.principal, now=context.now)
+        uow.replays.edit((replay.dead_letter_id, replay.replay_number), body, reason=wanted.reason)
         uow.replay_runs.open(run.run_id, frozen_at=context.now, is_selecting=False)
         item = ReplayItem(DEAD_LETTERS, replay.dead_letter_id, replay.replay_number, None, None)
         uow.replay_runs.add(run.run_id, [item])
@@ -90,8 +138,42 @@ class DeadLettersOperation:
         return Reply(GOES_ON, result, outbox=[message])
 
 
+class DeadLetterRuns:
+    """Works on what goes on of ``dead-letters``: a discard of many, or the replay of a corrected body."""
+
+    def __init__(self, replaying: Replaying, discarding: Discarding) -> None:
+        self._replaying = replaying
+        self._discarding = discarding
+
+    async def work(self, run: Run) -> None:
+        await (self._discarding if is_discard(run) else self._replaying).work(run)
+
+
 def make(context: OperationContext) -> ServedOperation:
-    """The operation. A corrected body is a replay of one."""
-    operation = DeadLettersOperation(context.database, context.runs, context=context.context, wake=context.wake)
+    """The operation, and who works on what of it goes on."""
     replaying = Replaying(context.database, context=context.context, wake=context.wake)
-    return ServedOperation(context.audited(operation), RunWorker(replaying.work, resumable=True))
+    discarding = Discarding(context.database, replaying.selecting, context=context.context)
+    operation = DeadLettersOperation(
+        context.database,
+        context.runs,
+        replaying.selecting,
+        gate=_edit_gate(context),
+        most_bytes=context.rules.max_bytes,
+        context=context.context,
+        wake=context.wake,
+    )
+    worker = RunWorker(DeadLetterRuns(replaying, discarding).work, resumable=True)
+    return ServedOperation(context.audited(operation), worker)
+
+
+def _edit_gate(context: OperationContext) -> ReplayGate:
+    """What a replay of a corrected body is judged by."""
+    settings, rules = context.settings, context.rules
+    return ReplayGate(make_gate(settings, rules), make_gate(settings, import_rules(rules)))
+
+
+_BODY_TOO_LARGE: Final = problem(
+    ErrorCode.PAYLOAD_TOO_LARGE,
+    "the edited body is over the limit of contracts.max_bytes",
+    [Detail("payload.body", "too_large", "Body should fit contracts.max_bytes")],
+)

@@ -16,11 +16,13 @@ class HealthCheckOperation:
         self._audit = audit
 
     async def __call__(self, command: Command) -> Reply:
-        run = self._audit.new_run(command)
         health = await self._health.measure()
         result = health.as_json()
-        written = await self._audit.record(run, result=result)
-        answer = {"run_id": run.run_id if written else None, **result}
+        run_id = None
+        if self._audit.keeps(command):
+            run = self._audit.new_run(command)
+            run_id = run.run_id if await self._audit.record(run, result=result) else None
+        answer = {"run_id": run_id, **result}
         return Reply(_UNAVAILABLE if health.status is Status.UNHEALTHY else _OK, answer)
 
 

@@ -29,11 +29,13 @@ class Refusals:
     async def note(self, contract: Contract, body: bytes, headers: Mapping[str, str], why: Problem) -> None:
         """Record one; where storage is away the row is owed."""
         now = self._audit.now()
+        caller = self._authenticator.authenticate(headers, now)
+        if not isinstance(caller, Principal):
+            await self._audit.record_stranger(contract.kind, NOBODY, why)
+            return
         opened = open_command(Delivery("", body, headers, "", 0, 1, now, ""), contract, self._rules)
         parameters = {} if isinstance(opened, Problem) else _bounded(opened.payload)
-        caller = self._authenticator.authenticate(headers, now)
-        owner = caller.owner if isinstance(caller, Principal) else NOBODY
-        run = self._audit.run_of(contract.kind, parameters, owner, why.trace_id)
+        run = self._audit.run_of(contract.kind, parameters, caller.owner, why.trace_id)
         await self._audit.record(run, error=why.as_json())
 
 

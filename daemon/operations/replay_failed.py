@@ -8,21 +8,20 @@ import anyio
 from contracts.errors import ErrorCode, JsonObject, problem
 from contracts.payloads.operations import ReplayAbort, ReplayFailed
 from contracts.values.states import RunStatus
+from contracts.values.times import format_micros
 from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
-from daemon.operations.replaying import Replaying, summary
+from daemon.operations.replaying import Replaying
 from daemon.operations.runs import Runs, RunWorker
+from daemon.operations.selecting import Preview, Selecting, targets_of
 from domain.dead_letters.dead_letters import Skipped
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
-from handlers.replays.replay_targets import AT_ONCE, TARGETS
-from handlers.replays.run_queries import item_view
+from handlers.replays.run_queries import is_discard, item_view, summary
 from storage.engine.database import Database
-from storage.journal.dead_letter_catalog import Mark
 from storage.journal.ops_runs import NewRun
-from storage.journal.replay_runs import ReplayCounts, ReplayItem
+from storage.journal.replay_runs import ReplayCounts
 from storage.unit_of_work import UnitOfWork
 
-_MOST_SHOWN: Final = 500
 _PATIENCE_S: Final = 5.0
 _LOOK_S: Final = 0.05
 
@@ -30,36 +29,33 @@ _LOOK_S: Final = 0.05
 class ReplayFailedOperation:
     """Freezes the selection and lets the run go on in the daemon; a dry run only tells it."""
 
-    def __init__(self, database: Database, replaying: Replaying, runs: Runs) -> None:
-        self._database = database
-        self._replaying = replaying
+    def __init__(self, selecting: Selecting, runs: Runs) -> None:
+        self._selecting = selecting
         self._runs = runs
 
     async def __call__(self, command: Command, run: NewRun) -> Reply:
         wanted = payload_of(command, ReplayFailed)
+        targets = targets_of(wanted)
         if wanted.dry_run:
-            return await self._preview(wanted, frozen_at=run.started_at)
-        requested = await self._replaying.select(run.run_id, wanted, frozen_at=run.started_at)
+            found = await self._selecting.preview(wanted, targets, frozen_at=run.started_at, limit=wanted.limit)
+            return ok(previewed(found, frozen_at=run.started_at))
+        requested = await self._selecting.select(
+            run.run_id, wanted, targets, frozen_at=run.started_at, limit=wanted.limit
+        )
         self._runs.begin(run.run_id)
         return Reply(GOES_ON, {"requested": requested})
 
-    async def _preview(self, wanted: ReplayFailed, *, frozen_at: int) -> Reply:
-        """What a replay would select now. Nothing is sent, so everything is skipped."""
-        requested, shown = 0, list[ReplayItem]()
-        for target in (target for named in dict.fromkeys(wanted.targets) for target in TARGETS[named]):
-            after: Mark | None = None
-            while wanted.limit is None or requested < wanted.limit:
-                selected = await self._database.read(
-                    partial(target.select, wanted, until=frozen_at + 1, after=after, limit=AT_ONCE)
-                )
-                ids = selected.ids if wanted.limit is None else selected.ids[: wanted.limit - requested]
-                requested += len(ids)
-                shown += await self._database.read(partial(target.preview, ids[: _MOST_SHOWN - len(shown)]))
-                after = selected.after
-                if after is None:
-                    break
-        counts = ReplayCounts(requested, 0, requested, 0)
-        return ok(summary(counts) | {"dry_run": True, "items": [*map(item_view, shown)], "next_cursor": None})
+
+def previewed(found: Preview, *, frozen_at: int) -> JsonObject:
+    """The answer of a dry run. Nothing is sent, so everything is skipped. ``frozen_at``, given back as ``until``, names
+    the same selection: what fails later is not in it."""
+    return {
+        **summary(ReplayCounts(found.requested, 0, found.requested, 0)),
+        "dry_run": True,
+        "frozen_at": format_micros(frozen_at + 1),
+        "items": [*map(item_view, found.items)],
+        "next_cursor": None,
+    }
 
 
 class ReplayAbortOperation:
@@ -83,7 +79,8 @@ class ReplayAbortOperation:
 
 def _stand(run_id: str, uow: UnitOfWork) -> JsonObject:
     run, counts = uow.ops_runs.get(run_id), uow.replay_runs.counts(run_id)
-    return {"run_id": run_id, "status": None if run is None else run.status, **summary(counts)}
+    discards = run is not None and is_discard(run)
+    return {"run_id": run_id, "status": None if run is None else run.status, **summary(counts, discards=discards)}
 
 
 def _stop(uow: UnitOfWork, run_id: str) -> Reply | None:
@@ -100,7 +97,7 @@ def _stop(uow: UnitOfWork, run_id: str) -> Reply | None:
 def make(context: OperationContext) -> ServedOperation:
     """``replay-failed``, and who works on its runs."""
     replaying = Replaying(context.database, context=context.context, wake=context.wake)
-    operation = ReplayFailedOperation(context.database, replaying, context.runs)
+    operation = ReplayFailedOperation(replaying.selecting, context.runs)
     return ServedOperation(context.audited(operation), RunWorker(replaying.work, resumable=True))
 
 

@@ -8,7 +8,7 @@ restart or in another daemon, and two of them never work on it at once. What los
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -16,17 +16,17 @@ from typing import Final
 import orjson
 import structlog
 
-from contracts.errors import JsonObject
 from contracts.payloads.operations import ReplayFailed
-from daemon.operations.runs import hold
+from daemon.operations.runs import hold, look
+from daemon.operations.selecting import Selecting, targets_of
 from daemon.transactions import patiently
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, portion, too_many_failed
 from handlers.effects import Context
-from handlers.replays.replay_targets import AT_ONCE, BY_NAME, TARGETS, Holder, ReplayTarget, Selected
+from handlers.replays.replay_targets import AT_ONCE, BY_NAME, Holder
+from handlers.replays.run_queries import summary
 from storage.engine.database import Database
-from storage.journal.dead_letter_catalog import Mark
 from storage.journal.ops_runs import ABORTED, SUCCEEDED, Run
-from storage.journal.replay_runs import ItemMark, ReplayCounts, ReplayItem
+from storage.journal.replay_runs import ItemMark, ReplayItem
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -53,79 +53,14 @@ class Replaying:
         self._database = database
         self._context = context
         self._wake = wake
-
-    # -- the selection
-
-    async def select(self, run_id: str, wanted: ReplayFailed, *, frozen_at: int) -> int:
-        """Freeze what is meant of what failed by *frozen_at*; how many items. Goes on where it was interrupted."""
-        run = await patiently(self._database, lambda uow: self._opened(uow, run_id, frozen_at))
-        if run:
-            for target in _targets_of(wanted):
-                await self._select_from(target, run_id, wanted, frozen_at)
-            await patiently(self._database, lambda uow: self._close_selection(uow, run_id, wanted))
-        found = await self._database.read(lambda uow: uow.replay_runs.get(run_id))
-        return 0 if found is None else found.requested
-
-    def _opened(self, uow: UnitOfWork, run_id: str, frozen_at: int) -> bool:
-        """Whether there is something left to select."""
-        self._hold(uow, run_id)
-        run = uow.replay_runs.get(run_id)
-        if run is None:
-            uow.replay_runs.open(run_id, frozen_at=frozen_at, is_selecting=True)
-        return run is None or bool(run.is_selecting)
-
-    async def _select_from(self, target: ReplayTarget, run_id: str, wanted: ReplayFailed, frozen_at: int) -> None:
-        after: Mark | None = None
-        while True:
-            some = partial(
-                self._select_some, target=target, run_id=run_id, wanted=wanted, frozen_at=frozen_at, after=after
-            )
-            after = (await patiently(self._database, some)).after
-            if after is None:
-                return
-
-    def _select_some(
-        self,
-        uow: UnitOfWork,
-        *,
-        target: ReplayTarget,
-        run_id: str,
-        wanted: ReplayFailed,
-        frozen_at: int,
-        after: Mark | None,
-    ) -> Selected:
-        self._hold(uow, run_id)
-        selected = target.select(wanted, uow, until=frozen_at + 1, after=after, limit=AT_ONCE)
-        run = uow.replay_runs.get(run_id)
-        room = None if wanted.limit is None or run is None else wanted.limit - run.requested
-        ids = selected.ids if room is None else selected.ids[: max(0, room)]
-        uow.replay_runs.add(run_id, [ReplayItem(target.name, each, None, None, None) for each in ids])
-        return selected if room is None or room > len(selected.ids) else selected._replace(after=None)
-
-    def _close_selection(self, uow: UnitOfWork, run_id: str, wanted: ReplayFailed) -> None:
-        self._hold(uow, run_id)
-        if wanted.ids:
-            self._add_missing(uow, run_id, wanted)
-        uow.replay_runs.selected(run_id)
-
-    def _add_missing(self, uow: UnitOfWork, run_id: str, wanted: ReplayFailed) -> None:
-        """Ids that were asked for by name and that are nowhere are told too."""
-        ids = list(dict.fromkeys(wanted.ids or ()))[: wanted.limit]
-        known = uow.replay_runs.items_among(run_id, ids)
-        name = _targets_of(wanted)[0].name
-        missing = [each for each in ids if each not in known]
-        uow.replay_runs.add(
-            run_id,
-            [ReplayItem(name, each, None, ReplayOutcome.SKIPPED, Skipped.NOT_FOUND) for each in missing],
-        )
-
-    # -- the work
+        self.selecting = Selecting(database, context=context)
 
     async def work(self, run: Run) -> None:
         """Send what is selected and wait for what becomes of it; then end the run."""
         wanted = _asked(run)
         if wanted is not None:
-            await self.select(run.run_id, wanted, frozen_at=run.started_at)
+            targets = targets_of(wanted)
+            await self.selecting.select(run.run_id, wanted, targets, frozen_at=run.started_at, limit=wanted.limit)
         rate = wanted.rate_per_second if wanted is not None else None
         ratio = wanted.stop_on_failure_ratio if wanted is not None else None
         holder, round_number = Holder(run.run_id, run.principal), 0
@@ -141,7 +76,7 @@ class Replaying:
             if ratio is not None:
                 await self._stop_if_too_many_fail(run.run_id, ratio)
             if rate is not None:
-                await asyncio.sleep(max(0.0, sent.items / rate - (time.monotonic() - started)))
+                await self._pause(run.run_id, until=started + sent.items / rate)
             round_number += sent.items >= most
         await patiently(self._database, lambda uow: self._finish(uow, run.run_id))
 
@@ -172,9 +107,32 @@ class Replaying:
     async def _landed(self, run_id: str) -> None:
         """Until of everything that was sent is known what became of it."""
         look_s = _FIRST_LOOK_S
-        while await patiently(self._database, lambda uow: uow.replay_runs.is_in_flight(run_id), reading=True):
+
+        def is_in_flight(uow: UnitOfWork) -> bool:
+            self._look(uow, run_id)
+            return uow.replay_runs.is_in_flight(run_id)
+
+        while await patiently(self._database, is_in_flight, reading=True):
             await asyncio.sleep(look_s)
             look_s = min(_LONGEST_LOOK_S, look_s * 1.5)
+
+    async def _pause(self, run_id: str, *, until: float) -> None:
+        """Keep to the rate; over at once where the run is stopped, or ours no longer."""
+        while (left_s := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left_s, _LONGEST_LOOK_S))
+            if left_s > _LONGEST_LOOK_S and await patiently(
+                self._database, partial(self._is_stopped, run_id=run_id), reading=True
+            ):
+                return
+
+    def _is_stopped(self, uow: UnitOfWork, *, run_id: str) -> bool:
+        self._look(uow, run_id)
+        run = uow.replay_runs.get(run_id)
+        return run is not None and run.stopped is not None
+
+    def _look(self, uow: UnitOfWork, run_id: str) -> None:
+        """As :meth:`_hold`, in a transaction that only reads and locks nothing."""
+        look(uow, run_id, daemon=self._context().daemon_id)
 
     async def _stop_if_too_many_fail(self, run_id: str, ratio: float) -> None:
         def judge(uow: UnitOfWork) -> bool:
@@ -201,23 +159,9 @@ class Replaying:
         hold(uow, run_id, daemon=self._context().daemon_id)
 
 
-def summary(counts: ReplayCounts) -> JsonObject:
-    """The counts as answers and results have them."""
-    return {
-        "requested": counts.requested,
-        "replayed": counts.replayed,
-        "skipped": counts.skipped,
-        "still_failed": counts.still_failed,
-    }
-
-
 def _asked(run: Run) -> ReplayFailed | None:
     """What a run is to select; None where its items were named when it began (a corrected body)."""
     return ReplayFailed.model_validate(orjson.loads(run.parameters)) if run.operation == OPERATION else None
-
-
-def _targets_of(wanted: ReplayFailed) -> Sequence[ReplayTarget]:
-    return [target for named in dict.fromkeys(wanted.targets) for target in TARGETS[named]]
 
 
 def _by_target(marks: Iterable[ItemMark]) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from contracts.errors import ErrorCode, JsonObject, Problem, problem
 from daemon.maintenance.lease_heartbeat import LEASE_PREFIX
 from daemon.transactions import patiently
 from storage.engine.database import Database
-from storage.journal.ops_runs import FAILED, Run
+from storage.journal.ops_runs import FAILED, RUNNING, Run
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -52,6 +52,13 @@ class RunFailed(Exception):
 def hold(uow: UnitOfWork, run_id: str, *, daemon: str) -> None:
     """Keep the run ours until the transaction ends. Raises :class:`RunLost`."""
     if not uow.ops_runs.is_held(run_id, daemon=daemon):
+        raise RunLost(run_id)
+
+
+def look(uow: UnitOfWork, run_id: str, *, daemon: str) -> None:
+    """Raise :class:`RunLost` where the run is not ours any more; for waits, which lock nothing."""
+    run = uow.ops_runs.get(run_id)
+    if run is None or run.status != RUNNING or run.daemon != daemon:
         raise RunLost(run_id)
 
 

@@ -19,6 +19,7 @@ from daemon.settings.pipeline import (
     WorkSettings,
 )
 from daemon.settings.process import (
+    AuditSettings,
     ContractsSettings,
     DaemonSettings,
     HttpSettings,
@@ -55,6 +56,7 @@ class Settings(Section):
     backup: BackupSettings = Field(default_factory=BackupSettings)
     bridge: BridgeSettings = Field(default_factory=BridgeSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     pricing: PricingSettings = Field(default_factory=PricingSettings)

@@ -58,6 +58,8 @@ class LimitSettings(Section):
 
     commands_per_second: Count = 10_000
     """By principal."""
+    unauthenticated_per_second: Count = 100
+    """Requests without a valid token that are looked at, of all callers together; the others are refused unread."""
     uploads_per_minute: Count = 10
     """By principal."""
     reply_prefixes: Annotated[tuple[SubjectPrefix, ...], Field(strict=False, min_length=1)] = ("_INBOX.",)

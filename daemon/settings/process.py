@@ -22,6 +22,7 @@ from daemon.settings.values import (
     SubjectToken,
     nats_hosts,
 )
+from domain.access import AuditedReads
 
 
 class DaemonSettings(Section):
@@ -134,6 +135,13 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
+
+
+class AuditSettings(Section):
+    """``[audit]``"""
+
+    reads: Annotated[AuditedReads, Field(strict=False)] = AuditedReads.BODIES
+    """Which looks of operators leave a row: those that hand out ``bodies``, ``all``, or ``none``. Acts always do."""
 
 
 class RetentionSettings(Section):

@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from contracts.errors import ErrorCode, Problem, problem
+from contracts.errors import Detail, ErrorCode, Problem, problem
 from contracts.values.states import LetterState
 
 
@@ -38,11 +38,12 @@ TRANSITIONS: Final[Mapping[tuple[LetterState, LetterSignal], LetterState]] = Map
 
 
 class ReplayOutcome(StrEnum):
-    """What became of one item of a replay."""
+    """What became of one item of a run: of a replay, or of a discard."""
 
     REPLAYED = "replayed"
     SKIPPED = "skipped"
     STILL_FAILED = "still_failed"
+    DISCARDED = "discarded"
 
 
 class Skipped(StrEnum):
@@ -95,6 +96,17 @@ def refused_edit(state: LetterState) -> Problem | None:
     if target(state, LetterSignal.REPLAY) is not None:
         return None
     return problem(ErrorCode.INVALID_STATE, f"the dead letter is {state}")
+
+
+def edit_conflict(replay_number: int, *, base: int | None) -> Problem | None:
+    """Why an edit that was made on the replay *base* comes too late; None where nothing was replayed since."""
+    if base is None or base == replay_number:
+        return None
+    sentence = "the dead letter was replayed meanwhile"
+    detail = Detail(
+        "payload.base_replay_number", "version_conflict", sentence, {"current_replay_number": replay_number}
+    )
+    return problem(ErrorCode.VERSION_CONFLICT, sentence, [detail])
 
 
 RAMP: Final = (1, 10, 100, 1_000)

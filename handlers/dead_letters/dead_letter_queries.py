@@ -1,22 +1,24 @@
 """Questions about dead letters: lists, groups, one with its body and all its replays."""
 
+import json
 from base64 import b64encode
+from typing import Final
 
 import orjson
 
 from contracts import outgoing
-from contracts.errors import JsonObject, JsonValue
+from contracts.errors import JsonObject, JsonValue, invalid_field
 from contracts.payloads import operations as asked
-from contracts.values.times import format_micros
+from contracts.values.times import MICROS_PER_DAY, format_micros
 from domain.dead_letters.differences import Change, differences
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.commands.pages import cursor, page, read_cursor, read_place
+from handlers.dead_letters.selections import UNFINISHED, letter_filter
 from handlers.effects import Context
-from storage.journal.dead_letter_catalog import Letter, LetterFilter, LetterGroup
+from storage.journal.dead_letter_catalog import Letter, LetterGroup
+from storage.journal.discards import Discard
 from storage.journal.replays import Replay
 from storage.unit_of_work import UnitOfWork
-
-_OPEN = ("open", "replaying")
 
 
 def list_letters(command: Command, uow: UnitOfWork, context: Context) -> Reply:
@@ -24,7 +26,7 @@ def list_letters(command: Command, uow: UnitOfWork, context: Context) -> Reply:
     wanted = payload_of(command, asked.DeadLetters)
     mark = read_cursor("letters", wanted.cursor, int, str)
     before = None if mark is None else (int(mark[0]), str(mark[1]))
-    rows = uow.dead_letter_catalog.page(_filter(wanted), before=before, limit=wanted.limit + 1)
+    rows = uow.dead_letter_catalog.page(letter_filter(wanted), before=before, limit=wanted.limit + 1)
 
     def place(letter: Letter) -> str:
         return cursor("letters", letter.received_at, letter.dead_letter_id)
@@ -36,7 +38,9 @@ def list_groups(command: Command, uow: UnitOfWork, context: Context) -> Reply:
     """``dead-letters groups``: what failed alike, the most first; what nobody need look at only where asked for."""
     wanted = payload_of(command, asked.DeadLetters)
     offset = read_place("groups", wanted.cursor)
-    rows = uow.dead_letter_catalog.groups(_filter(wanted, states=_OPEN), offset=offset, limit=wanted.limit + 1)
+    rows = uow.dead_letter_catalog.groups(
+        letter_filter(wanted, states=UNFINISHED), offset=offset, limit=wanted.limit + 1
+    )
     places = {group: number for number, group in enumerate(rows, start=offset + 1)}
     return ok(page(rows, wanted.limit, group_view, lambda group: cursor("groups", places[group]), context))
 
@@ -48,19 +52,26 @@ def show_letter(command: Command, uow: UnitOfWork, context: Context) -> Reply:
     if letter is None:
         return refuse(NOT_FOUND)
     body = _body_view(letter, uow, context, offset=read_place("body", wanted.cursor))
-    return ok(letter_view(letter) | body | {"replays": _replays(letter, uow, context)})
+    discarded = _discard_view(uow.discards.get(letter.dead_letter_id))
+    return ok(letter_view(letter) | body | discarded | {"replays": _replays(letter, uow, context)})
 
 
-def _filter(wanted: asked.DeadLetters, *, states: tuple[str, ...] = ()) -> LetterFilter:
-    return LetterFilter(
-        kinds=wanted.kinds or (),
-        codes=wanted.codes or (),
-        producers=wanted.producers or (),
-        ids=wanted.ids or (),
-        states=wanted.states or states,
-        since=wanted.since,
-        until=wanted.until,
-    )
+def count_over_time(command: Command, uow: UnitOfWork, context: Context) -> Reply:
+    """``dead-letters histogram``: how many were refused in each of some equal parts of a time, by default a day."""
+    wanted = payload_of(command, asked.DeadLetters)
+    until = context.now if wanted.until is None else wanted.until
+    since = until - MICROS_PER_DAY if wanted.since is None else wanted.since
+    if since >= until:
+        return refuse(_NO_TIME)
+    counts = uow.dead_letter_catalog.histogram(letter_filter(wanted), since=since, until=until, buckets=wanted.buckets)
+    items: list[JsonValue] = [
+        {"start": format_micros(since + number * (until - since) // wanted.buckets), "count": counts.get(number, 0)}
+        for number in range(wanted.buckets)
+    ]
+    return ok({"items": items})
+
+
+_NO_TIME: Final = invalid_field("payload.until", "not_after_since", "The end should be after the beginning")
 
 
 def line_view(letter: Letter) -> JsonObject:
@@ -132,6 +143,18 @@ def _body_view(letter: Letter, uow: UnitOfWork, context: Context, *, offset: int
     }
 
 
+def _discard_view(discard: Discard | None) -> JsonObject:
+    if discard is None:
+        return {}
+    told: JsonObject = {
+        "run_id": discard.run_id,
+        "principal": discard.principal,
+        "reason": discard.reason,
+        "at": format_micros(discard.discarded_at),
+    }
+    return {"discarded": told}
+
+
 def _replays(letter: Letter, uow: UnitOfWork, context: Context) -> list[JsonValue]:
     """Every replay, newest last; the newest that fit are told."""
     room = context.max_message_bytes // 4
@@ -158,24 +181,31 @@ def _replay_view(replay: Replay, letter: Letter, uow: UnitOfWork) -> JsonObject:
     }
     if replay.body is None:
         return view
+    if replay.reason is not None:
+        view["reason"] = replay.reason
     body, encoding = outgoing.readable(replay.body)
     original = uow.dead_letter_catalog.body(letter.dead_letter_id)
     return view | {"body": body, "body_encoding": str(encoding), "difference": _difference(original, replay.body)}
 
 
 def _difference(original: bytes, edited: bytes) -> list[JsonValue]:
-    """What an operator changed: place by place where both are JSON, else as a whole."""
+    """What an operator changed: place by place where both are JSON that can be walked through, else as a whole."""
     try:
         was, now = orjson.loads(original), orjson.loads(edited)
-    except orjson.JSONDecodeError:
+        return [_change(change) for change in differences(was, now)]
+    except (orjson.JSONDecodeError, RecursionError):
         return [{"path": "", "change": "replaced"}]
-    return [_change(change) for change in differences(was, now)]
 
 
 def _change(change: Change) -> JsonObject:
+    """Values that are objects or lists are told as text: however deep a body nests, the answer does not."""
     view: JsonObject = {"path": change.path, "change": change.kind}
     if change.kind != "added":
-        view["was"] = change.was
+        view["was"] = _flat(change.was)
     if change.kind != "removed":
-        view["now"] = change.now
+        view["now"] = _flat(change.now)
     return view
+
+
+def _flat(value: JsonValue) -> JsonValue:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value

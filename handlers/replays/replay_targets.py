@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from contracts.payloads.operations import ReplayFailed, Target
+from contracts.payloads.operations import LetterSelection, Target
 from contracts.values.states import ItemState, JobState, LetterState, PublicationState, TaskState
 from contracts.values.work import WorkType
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, skipped_because
 from handlers.content.items import ItemRecorder
 from handlers.content.publications import PublicationRecorder
+from handlers.dead_letters.selections import UNFINISHED, letter_filter
 from handlers.documents.task_healing import TaskReplays
 from handlers.effects import Context
 from handlers.jobs.job_replays import JobRetries
 from handlers.replays.replays import TOO_LARGE, message_of
 from storage.engine.failure_text import read_failure
-from storage.journal.dead_letter_catalog import LetterFilter, Mark
+from storage.journal.dead_letter_catalog import Mark
 from storage.journal.outbox import OutboxMessage
 from storage.journal.replay_runs import ReplayItem
 from storage.journal.replays import DEAD_LETTERS
@@ -59,7 +60,9 @@ class ReplayTarget(Protocol):
 
     name: str
 
-    def select(self, wanted: ReplayFailed, uow: UnitOfWork, *, until: int, after: Mark | None, limit: int) -> Selected:
+    def select(
+        self, wanted: LetterSelection, uow: UnitOfWork, *, until: int, after: Mark | None, limit: int
+    ) -> Selected:
         """What is meant of what failed before *until*; where ids are wanted, those that there are, failed or not."""
         ...
 
@@ -77,16 +80,11 @@ class DeadLetterTarget:
 
     name = DEAD_LETTERS
 
-    def select(self, wanted: ReplayFailed, uow: UnitOfWork, *, until: int, after: Mark | None, limit: int) -> Selected:
-        filtered = LetterFilter(
-            kinds=wanted.kinds or (),
-            codes=wanted.codes or (),
-            producers=wanted.producers or (),
-            ids=wanted.ids or (),
-            states=() if wanted.ids else (LetterState.OPEN, LetterState.REPLAYING),
-            since=wanted.since,
-            until=until if wanted.until is None else min(until, wanted.until),
-        )
+    def select(
+        self, wanted: LetterSelection, uow: UnitOfWork, *, until: int, after: Mark | None, limit: int
+    ) -> Selected:
+        # What is wanted by its id is told of, whatever its state.
+        filtered = letter_filter(wanted, states=() if wanted.ids else UNFINISHED, until=until)
         marks = uow.dead_letter_catalog.marks(filtered, after=after, limit=limit)
         return Selected([dead_letter_id for _, dead_letter_id in marks], marks[-1] if len(marks) == limit else None)
 
@@ -157,8 +155,10 @@ class FailedTarget:
         self._list = listed
         self._desk = recorder
 
-    def select(self, wanted: ReplayFailed, uow: UnitOfWork, *, until: int, after: Mark | None, limit: int) -> Selected:
-        if wanted.kinds and self._kind not in wanted.kinds:
+    def select(
+        self, wanted: LetterSelection, uow: UnitOfWork, *, until: int, after: Mark | None, limit: int
+    ) -> Selected:
+        if _is_of_letters(wanted) or (wanted.kinds and self._kind not in wanted.kinds):
             return Selected([], None)
         things = FailedThings(uow.connection)
         rows = self._find(things, wanted.ids) if wanted.ids else self._list(things, after and after[1], limit)
@@ -190,7 +190,14 @@ class FailedTarget:
         return Skipped.DRY_RUN if row.status == self._failed else Skipped.ALREADY_REPLAYED
 
 
-def _is_wanted(row: Failed, wanted: ReplayFailed, until: int) -> bool:
+def _is_of_letters(wanted: LetterSelection) -> bool:
+    """Whether a filter names what only dead letters have."""
+    return any((wanted.states, wanted.paths, wanted.message_ids, wanted.trace_ids))
+
+
+def _is_wanted(row: Failed, wanted: LetterSelection, until: int) -> bool:
+    if row.id in (wanted.except_ids or ()):
+        return False
     if wanted.codes:
         failure = read_failure(row.failure)
         if failure is None or failure.code not in wanted.codes:

@@ -1,5 +1,7 @@
 """Questions about runs and replays."""
 
+from typing import Final
+
 import orjson
 
 from contracts.errors import JsonObject
@@ -9,8 +11,10 @@ from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of,
 from handlers.commands.pages import cursor, page, read_cursor
 from handlers.effects import Context
 from storage.journal.ops_runs import Run, RunFilter
-from storage.journal.replay_runs import ReplayItem
+from storage.journal.replay_runs import ReplayCounts, ReplayItem
 from storage.unit_of_work import UnitOfWork
+
+_DEAD_LETTERS: Final = "dead-letters"
 
 
 def list_runs(command: Command, uow: UnitOfWork, context: Context) -> Reply:
@@ -54,7 +58,24 @@ def replay_status(command: Command, uow: UnitOfWork, context: Context) -> Reply:
     rows = uow.replay_runs.page(wanted.run_id, after=after, limit=wanted.limit + 1)
     counts = uow.replay_runs.counts(wanted.run_id)
     items = page(rows, wanted.limit, item_view, lambda item: cursor("replay", *item.mark), context)
-    return ok({"run_id": run.run_id, "status": run.status, **counts._asdict(), **items})
+    return ok({"run_id": run.run_id, "status": run.status, **summary(counts, discards=is_discard(run)), **items})
+
+
+def is_discard(run: Run) -> bool:
+    """Whether the items of a run are discarded, not replayed."""
+    return run.operation == _DEAD_LETTERS and orjson.loads(run.parameters).get("action") == asked.LetterAction.DISCARD
+
+
+def summary(counts: ReplayCounts, *, discards: bool = False) -> JsonObject:
+    """The counts as answers and results have them."""
+    if discards:
+        return {"requested": counts.requested, "discarded": counts.discarded, "skipped": counts.skipped}
+    return {
+        "requested": counts.requested,
+        "replayed": counts.replayed,
+        "skipped": counts.skipped,
+        "still_failed": counts.still_failed,
+    }
 
 
 def item_view(item: ReplayItem) -> JsonObject:

@@ -51,12 +51,13 @@ class ReplayItem(NamedTuple):
 
 
 class ReplayCounts(NamedTuple):
-    """How the items of a run stand. Once it has ended the last three add up to the first."""
+    """How the items of a run stand. Once it has ended the others add up to ``requested``."""
 
     requested: int
     replayed: int
     skipped: int
     still_failed: int
+    discarded: int = 0
 
 
 class ReplayRuns:
@@ -116,7 +117,13 @@ class ReplayRuns:
 
     def counts(self, run_id: str) -> ReplayCounts:
         found = {row.outcome: row.how_many for row in self._connection.execute(_COUNTS, {"wanted": run_id})}
-        return ReplayCounts(sum(found.values()), *(found.get(outcome, 0) for outcome in ReplayOutcome))
+        return ReplayCounts(
+            requested=sum(found.values()),
+            replayed=found.get(ReplayOutcome.REPLAYED, 0),
+            skipped=found.get(ReplayOutcome.SKIPPED, 0),
+            still_failed=found.get(ReplayOutcome.STILL_FAILED, 0),
+            discarded=found.get(ReplayOutcome.DISCARDED, 0),
+        )
 
     def page(self, run_id: str, *, after: ItemMark | None, limit: int) -> list[ReplayItem]:
         """The items in their order, from *after* on."""

@@ -65,7 +65,7 @@ class Closing(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """One replay of a dead letter; ``body`` where an operator edited it."""
+    """One replay of a dead letter; ``body`` where an operator edited it, ``reason`` why, where it was told."""
 
     replay_number: int
     run_id: str
@@ -75,6 +75,7 @@ class Replay(NamedTuple):
     problem: str | None
     decided_at: int | None
     body: bytes | None
+    reason: str | None
 
 
 class Replays:
@@ -84,11 +85,15 @@ class Replays:
         self._connection = connection
         self._dialect = connection.dialect.name
 
-    def states(self, ids: Sequence[str]) -> Mapping[str, tuple[LetterState, int]]:
-        """State and replay number of each of *ids* that there is."""
+    def states(self, ids: Sequence[str], *, locked: bool = False) -> Mapping[str, tuple[LetterState, int]]:
+        """State and replay number of each of *ids* that there is; with *locked* they stay so until the transaction
+        ends."""
         if not ids:
             return {}
-        rows = self._connection.execute(_states(self._dialect), as_parameter(_alone(ids)))
+        statement = _states(self._dialect)
+        rows = self._connection.execute(
+            statement.with_for_update() if locked else statement, as_parameter(_alone(sorted(ids)))
+        )
         return {row.dead_letter_id: (LetterState(row.state), row.replay_number) for row in rows}
 
     def sizes(self, ids: Sequence[str]) -> Mapping[str, int]:
@@ -109,9 +114,10 @@ class Replays:
             self._connection.execute(_note(self._dialect), parameters)
         return sorted(begun)
 
-    def edit(self, key: ReplayKey, body: bytes) -> None:
-        """Have the replay *key*, just begun, carry another body."""
-        self._connection.execute(_EDIT, {"wanted_id": key[0], "wanted_number": key[1], "edited": body})
+    def edit(self, key: ReplayKey, body: bytes, *, reason: str | None) -> None:
+        """Have the replay *key*, just begun, carry another body, for a *reason* if one is told."""
+        edit = {"wanted_id": key[0], "wanted_number": key[1], "edited": body, "why": reason}
+        self._connection.execute(_EDIT, edit)
 
     def originals(self, keys: Sequence[ReplayKey]) -> Mapping[ReplayKey, Original]:
         """What those of *keys* that are being replayed are replays of."""
@@ -142,11 +148,6 @@ class Replays:
         self._connection.execute(_close_replays(self._dialect), as_parameter(replays) | {"now": now})
         items = [(c.run_id, DEAD_LETTERS, c.dead_letter_id, c.replay_number, c.outcome, c.reason) for c in ordered]
         self._connection.execute(_close_items(self._dialect), as_parameter(items))
-
-    def discard(self, dead_letter_id: str, *, now: int) -> bool:
-        """Discard an open letter; false where it is not open."""
-        wanted = {"wanted_id": dead_letter_id, "now": now}
-        return self._connection.execute(_DISCARD, wanted).rowcount == 1
 
     def stuck(self, *, since: int, limit: int) -> list[Original]:
         """Replays that were begun at *since* or before and that nobody has decided on, the oldest first."""
@@ -205,7 +206,7 @@ def _note(dialect: str) -> UpsertInsert:
 _EDIT: Final = (
     update(dead_letter_replays)
     .where(_REPLAY.dead_letter_id == bindparam("wanted_id"), _REPLAY.replay_number == bindparam("wanted_number"))
-    .values(body=bindparam("edited"))
+    .values(body=bindparam("edited"), reason=bindparam("why"))
 )
 
 
@@ -287,14 +288,6 @@ def _close_items(dialect: str) -> Update:
     )
 
 
-_DISCARD: Final = (
-    update(dead_letters)
-    .where(
-        _LETTER.dead_letter_id == bindparam("wanted_id"),
-        _LETTER.state == literal_column(f"'{source(LetterSignal.DISCARD)}'"),
-    )
-    .values(state=LetterState.DISCARDED, updated_at=bindparam("now"))
-)
 _STUCK: Final = (
     select(_REPLAY.dead_letter_id, _REPLAY.replay_number)
     .where(_REPLAY.outcome.is_(None), _REPLAY.requested_at <= bindparam("since"))

@@ -29,7 +29,7 @@ from storage.tables.base import metadata
 from storage.tables.content import feed_items
 from storage.tables.jobs import job_events, tasks
 from storage.tables.journal import command_log, dead_letters, inbox, ops_runs, outbox
-from storage.tables.replays import dead_letter_replays, imported_keys, replay_items, replay_runs
+from storage.tables.replays import dead_letter_discards, dead_letter_replays, imported_keys, replay_items, replay_runs
 from storage.tables.sessions import session_events
 from storage.tables.usage import session_usage
 from storage.tables.work import callback_events, work
@@ -86,6 +86,12 @@ RETENTIONS: Final[Sequence[Retention]] = (
         dead_letter_replays,
         dead_letter_replays.c.requested_at,
         _gone(dead_letters.c.dead_letter_id, dead_letter_replays.c.dead_letter_id),
+    ),
+    Retention(
+        "dead_letters",
+        dead_letter_discards,
+        dead_letter_discards.c.discarded_at,
+        _gone(dead_letters.c.dead_letter_id, dead_letter_discards.c.dead_letter_id),
     ),
     Retention("ops_runs", ops_runs, ops_runs.c.ended_at, ops_runs.c.status != RunStatus.RUNNING),
     Retention("ops_runs", replay_runs, replay_runs.c.frozen_at, _gone(ops_runs.c.run_id, replay_runs.c.run_id)),

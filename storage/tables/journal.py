@@ -73,7 +73,9 @@ dead_letters: Final = Table(
     blob("body"),
     UniqueConstraint("stream", "sequence", "stored_at"),
     Index("ix_dead_letters_state_received_at", "state", "received_at"),
-    Index("ix_dead_letters_kind_code", "kind", "code"),
+    # Pages, newest first; and groups, each of which the index also lists by itself.
+    Index("ix_dead_letters_page", "received_at", "dead_letter_id"),
+    Index("ix_dead_letters_group", "state", "kind", "code", "paths", "producer", "received_at"),
     sqlite_strict=True,
 )
 

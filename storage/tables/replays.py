@@ -54,7 +54,20 @@ dead_letter_replays: Final = Table(
     integer("decided_at", nullable=True),
     # The body that an operator put in the place of the one that came.
     blob("body", nullable=True),
+    # Why an operator edited it.
+    text("reason", nullable=True),
     Index("ix_dead_letter_replays_undecided", "requested_at", sqlite_where=_UNDECIDED, postgresql_where=_UNDECIDED),
+    sqlite_strict=True,
+)
+
+dead_letter_discards: Final = Table(
+    "dead_letter_discards",
+    metadata,
+    text("dead_letter_id", primary_key=True),
+    text("run_id"),
+    text("principal"),
+    text("reason", nullable=True),
+    integer("discarded_at"),
     sqlite_strict=True,
 )
 

@@ -62,7 +62,7 @@ async def door(
     service = None
     made = CommandEndpoint(
         routes={"ledger-get": route},
-        guard=guard or Guard(Anyone(), RateLimits(Rate(10_000, 1))),
+        guard=guard or Guard(Anyone(), RateLimits(Rate(10_000, 1)), RateLimits(Rate(100, 1))),
         rules=line.rules,
         database=database or line.database,
         context=line.context,
@@ -137,7 +137,7 @@ async def test_a_door_that_breaks_before_the_command_is_read_answers(line: Pipel
                 raise ValueError("a secret key")
             return LOCAL
 
-    guard = Guard(Broken(), RateLimits(Rate(10_000, 1)))
+    guard = Guard(Broken(), RateLimits(Rate(10_000, 1)), RateLimits(Rate(100, 1)))
     async with door(line, query(lambda *_: ok(None)), guard=guard) as subject:
         answer = await ask(line.nc, subject, {"session_id": "a"})
 

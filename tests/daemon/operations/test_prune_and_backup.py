@@ -118,7 +118,7 @@ async def test_prune_removes_what_is_old_and_done(daemon: DaemonProcess) -> None
     assert rows(daemon.database, "SELECT message_id FROM inbox") == [("m-2",)]
 
 
-async def test_every_invocation_is_on_record_refused_ones_too(tmp_path: Path) -> None:
+async def test_every_act_and_every_refusal_is_on_record(tmp_path: Path) -> None:
     jwt = pytest.importorskip("jwt")
     settings = f"[auth]\nmode = 'jwt'\njwt_secret = '{SECRET}'\n[callbacks]\nsecrets = ['whsec_{'QUFB' * 10}']\n"
 
@@ -141,16 +141,16 @@ async def test_every_invocation_is_on_record_refused_ones_too(tmp_path: Path) ->
     assert orjson.loads(broken.data)["payload"]["status"] == 400
     told = [(run["operation"], run["status"], run["principal"], (run["error"] or {}).get("code")) for run in runs]
     assert told == [
-        ("runs", "running", "ann", None),
         ("prune", "failed", "ann", "VALIDATION_ERROR"),
         ("dead-letters", "failed", "ann", "RESOURCE_NOT_FOUND"),
         ("dead-letters", "failed", "ann", "VALIDATION_ERROR"),
         ("dead-letters", "failed", "ann", "FORBIDDEN"),
         ("runs", "failed", "unauthenticated", "UNAUTHENTICATED"),
     ]
-    assert runs[4]["parameters"] == {"action": "discard", "dead_letter_id": "x"}
+    assert runs[3]["parameters"] == {"action": "discard", "dead_letter_id": "x"}
     assert all(run["trace_id"] for run in runs if run["operation"] != "prune")
     assert len(later["items"]) == 2
+    assert later["run_id"] is None, "a look leaves no row"
     assert {run["operation"] for run in rest["items"]} == {"dead-letters"}
     assert SECRET not in str(runs)
 

@@ -39,7 +39,7 @@ async def begin(database: Database, letter: str, edited: bytes | None = None) ->
     def begins(uow: UnitOfWork) -> Begun:
         (begun,) = uow.replays.begin([letter], run_id="run-1", principal="ann", now=NOW)
         if edited is not None:
-            uow.replays.edit((letter, begun.replay_number), edited)
+            uow.replays.edit((letter, begun.replay_number), edited, reason=None)
         return begun
 
     return await database.write(begins)

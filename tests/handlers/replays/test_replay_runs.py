@@ -12,6 +12,7 @@ from contracts.payloads.operations import ReplayFailed
 from daemon.clock import now_micros
 from daemon.operations.replaying import OPERATION, Replaying
 from daemon.operations.runs import RunLost, Runs, RunWorker
+from daemon.operations.selecting import targets_of
 from handlers.batch import decide_batch
 from handlers.registry import FAMILIES
 from handlers.replays.replays import as_first_arrived, claimed_by
@@ -100,7 +101,8 @@ async def test_what_fails_after_the_selection_never_joins_it(database: Database)
     await buried(database, 2)
     run = await begun(database)
     wanted = ReplayFailed.model_validate({"all": True})
-    assert await replaying(database).select(RUN, wanted, frozen_at=NOW) == 2
+    selecting = replaying(database).selecting
+    assert await selecting.select(RUN, wanted, targets_of(wanted), frozen_at=NOW) == 2
     await settled(database, [Stream(name="LATER").deliver(b"{}")])
 
     async with deciding(database):

@@ -11,6 +11,7 @@ from domain.dead_letters.dead_letters import ReplayOutcome
 from storage.engine.database import Database
 from storage.journal.dead_letter_catalog import LetterFilter
 from storage.journal.dead_letters import DeadLetter
+from storage.journal.discards import Discard
 from storage.journal.replay_runs import ReplayCounts, ReplayItem
 from storage.journal.replays import DEAD_LETTERS, Begun, Closing
 from storage.unit_of_work import UnitOfWork
@@ -90,7 +91,7 @@ async def test_an_edited_body_belongs_to_its_replay_alone(database: Database) ->
 
     def edit(uow: UnitOfWork) -> None:
         uow.replays.begin(["letter-1"], run_id="run-1", principal="ann", now=5)
-        uow.replays.edit(("letter-1", 1), b"mended")
+        uow.replays.edit(("letter-1", 1), b"mended", reason="a typo")
 
     await database.write(edit)
     edited = (await database.read(lambda uow: uow.replays.originals([("letter-1", 1)])))[("letter-1", 1)]
@@ -159,10 +160,13 @@ async def test_only_an_open_letter_is_discarded(database: Database) -> None:
     await begin(database, "letter-2")
 
     async def discard(dead_letter_id: str) -> bool:
-        return await database.write(lambda uow: uow.replays.discard(dead_letter_id, now=9))
+        why = Discard("run-1", "ann", "a mistake", 9)
+        return bool(await database.write(lambda uow: uow.discards.discard([dead_letter_id], why)))
 
     assert [await discard(f"letter-{number}") for number in (1, 1, 2, 3)] == [True, False, False, False]
     assert (await state_of(database, "letter-1"))[0] is LetterState.DISCARDED
+    kept = await database.read(lambda uow: uow.discards.get("letter-1"))
+    assert kept == Discard("run-1", "ann", "a mistake", 9)
 
 
 async def test_replays_of_which_nothing_was_heard_are_found(database: Database) -> None:
