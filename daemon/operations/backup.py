@@ -2,11 +2,8 @@
 
 import asyncio
 import shutil
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -97,7 +94,7 @@ class Backups:
     async def _make(self, run: Run) -> JsonObject:
         path = self.path_of(run.run_id, run.started_at)
         try:
-            size = await _in_a_thread(partial(copy_database, self._url, path))
+            size = await copy_database(self._url, path)
             gone = keep_newest(self._folder, self._keep)
         except (StorageAway, StorageUnusable, OSError) as error:
             raise RunFailed(problem(ErrorCode.UNAVAILABLE, f"the copy failed: {error}")) from error
@@ -109,31 +106,6 @@ class Backups:
     def _finish(self, uow: UnitOfWork, run_id: str, result: JsonObject) -> None:
         hold(uow, run_id, daemon=self._daemon_id)
         uow.ops_runs.finish(run_id, status=SUCCEEDED, ended_at=self._clock(), result=result)
-
-
-async def _in_a_thread(work: Callable[[], int]) -> int:
-    """Run *work* in a thread of its own that no end of the daemon waits for: a copy may take minutes."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[int] = loop.create_future()
-
-    def settle(value: int | None, error: Exception | None) -> None:
-        if done.cancelled():
-            return
-        if error is not None:
-            done.set_exception(error)
-        elif value is not None:
-            done.set_result(value)
-
-    def run() -> None:
-        try:
-            value, error = work(), None
-        except Exception as raised:  # noqa: BLE001 - handed to whoever waits
-            value, error = None, raised
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, value, error)
-
-    threading.Thread(target=run, name="backup", daemon=True).start()
-    return await done
 
 
 NO_PG_DUMP: Final = problem(

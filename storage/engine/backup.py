@@ -1,18 +1,20 @@
 """Consistent copies of the database while it is in use."""
 
+import asyncio
 import os
 import re
 import shutil
 import sqlite3
-import subprocess
 import time
-from contextlib import closing
+from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy.engine import make_url
 
 from storage.engine.failures import StorageAway, StorageUnusable
+from storage.engine.sqlite_connection import ThreadedConnection
 
 PG_DUMP: Final = "pg_dump"
 _PREFIX: Final = "headgate-"
@@ -21,6 +23,8 @@ _PART: Final = ".part"
 _OWNER_ONLY: Final = 0o600
 _MOST_SAID: Final = 300
 _HALF_MADE_S: Final = 86_400
+_PAGES_AT_ONCE: Final = 1_000
+"""Between two looks whether the copy is still wanted."""
 
 
 def backup_name(stamp: str, run_id: str, dialect: str) -> str:
@@ -28,46 +32,60 @@ def backup_name(stamp: str, run_id: str, dialect: str) -> str:
     return f"{_PREFIX}{stamp}-{run_id}.{'db' if dialect == 'sqlite' else 'dump'}"
 
 
-def copy_database(url: str, target: Path) -> int:
-    """Copy the database at *url* to *target*; its size in bytes. Works for as long as that takes: call it in a thread.
+async def copy_database(url: str, target: Path) -> int:
+    """Copy the database at *url* to *target*; its size in bytes. Cancelling ends it soon.
 
     The copy appears under its name once it is whole and on disk. Raises :class:`StorageUnusable` where there is no way
     to make one, :class:`StorageAway` where it fails on the way; then nothing is left behind.
     """
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = target.with_name(target.name + _PART)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part.touch(mode=_OWNER_ONLY)
         if make_url(url).get_backend_name() == "sqlite":
-            _copy_sqlite(Path(str(make_url(url).database)), part)
+            await _copy_sqlite(Path(str(make_url(url).database)), part)
         else:
-            _dump_postgres(url, part)
-        _to_disk(part)
-        part.replace(target)
-        _to_disk(target.parent)
+            await _dump_postgres(url, part)
+        return await asyncio.to_thread(_put_in_place, part, target)
     except OSError as error:
         raise StorageAway(f"the copy could not be written: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
-    return target.stat().st_size
 
 
-def _copy_sqlite(source: Path, target: Path) -> None:
-    """All pages in one step: it reads one snapshot, so writers go on beside it and never make it begin anew."""
+async def _copy_sqlite(source: Path, target: Path) -> None:
+    """All pages as one read transaction sees them: writers go on beside it and never make it begin anew."""
+    stopped = False
+
+    def go_on(_status: int, _remaining: int, _total: int) -> None:
+        if stopped:
+            raise InterruptedError
+
     try:
-        with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as copy:
-            original.execute("PRAGMA query_only=on")
-            original.backup(copy, pages=-1)
-            # A file of its own: without the log beside it that a database in use has.
-            copy.execute("PRAGMA journal_mode=delete")
-            (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+        async with _opened(source) as original, _opened(target) as copy:
+            try:
+                await original.execute("PRAGMA query_only=on")
+                await original.execute("BEGIN")
+                await original.execute_fetchall("SELECT count(*) FROM sqlite_master")
+                await original.backup(copy, pages=_PAGES_AT_ONCE, progress=go_on)
+                # A file of its own: without the log beside it that a database in use has.
+                await copy.execute("PRAGMA journal_mode=delete")
+                ((verdict,),) = await copy.execute_fetchall("PRAGMA quick_check(1)")
+            except asyncio.CancelledError:
+                stopped = True
+                await copy.interrupt()
+                raise
     except sqlite3.Error as error:
         raise StorageAway(f"{type(error).__name__}: {error}") from error
     if verdict != "ok":
         raise StorageAway(f"the copy is damaged: {verdict}")
 
 
-def _dump_postgres(url: str, target: Path) -> None:
+def _opened(path: Path) -> ThreadedConnection:
+    return ThreadedConnection(lambda: sqlite3.connect(path, isolation_level=None))
+
+
+async def _dump_postgres(url: str, target: Path) -> None:
     """By ``pg_dump``, from one snapshot, in its custom format."""
     program = shutil.which(PG_DUMP)
     if program is None:
@@ -79,9 +97,25 @@ def _dump_postgres(url: str, target: Path) -> None:
     # `set` leaves alone what it is given as None.
     place = parsed._replace(drivername="postgresql", password=None).render_as_string(hide_password=False)
     command = [program, "--format=custom", "--no-password", "--file", str(target), "--dbname", place]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if ran.returncode != 0:
-        raise StorageAway(" ".join(f"{PG_DUMP}: {ran.stderr}".split())[:_MOST_SAID])
+    process = await asyncio.create_subprocess_exec(
+        *command, env=environment, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
+    )
+    try:
+        _, said = await process.communicate()
+    except asyncio.CancelledError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
+    if process.returncode != 0:
+        raise StorageAway(" ".join(f"{PG_DUMP}: {said.decode(errors='replace')}".split())[:_MOST_SAID])
+
+
+def _put_in_place(part: Path, target: Path) -> int:
+    _to_disk(part)
+    part.replace(target)
+    _to_disk(target.parent)
+    return target.stat().st_size
 
 
 def _to_disk(path: Path) -> None:

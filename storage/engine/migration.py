@@ -21,7 +21,7 @@ from sqlalchemy.engine import URL, make_url
 from storage import migrations
 from storage.engine.failures import DataRefused, StorageAway, StorageError, StorageUnusable, driver_error
 from storage.engine.postgres import postgres_engine
-from storage.engine.sqlite import READ, WRITE, sqlite_engine
+from storage.engine.sqlite_connection import READ, WRITE, SqliteConnection, sqlite_engine
 from storage.migrations import SchemaStatus, UnknownRevision
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class _Target:
         """Run *step* in one transaction that may change the schema."""
         try:
             if self.path is not None:
-                return await asyncio.to_thread(_on_sqlite, self.path, step, WRITE if writes else READ)
+                return await _on_sqlite(self.path, step, WRITE if writes else READ)
             return await self._on_postgres(step)
         except UnknownRevision as unknown:
             raise StorageUnusable(f"{self.name} {unknown}") from unknown
@@ -138,28 +138,33 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _on_sqlite(path: Path, step: Callable[[Connection], T], begin: str) -> T:
+async def _on_sqlite(path: Path, step: Callable[[Connection], T], begin: str) -> T:
     _prepare_place(path)
     engine = sqlite_engine(path, busy_timeout_ms=_LOCK_WAIT_MS, begin=begin)
     deadline = time.monotonic() + _LOCK_WAIT_MS / 1_000
-    try:
-        while True:
+
+    def transaction(connection: Connection) -> T:
+        with connection.begin():
+            return step(connection)
+
+    while True:
+        try:
+            connection = await SqliteConnection(engine).open()
             try:
-                with engine.begin() as connection:
-                    return step(connection)
-            except StorageAway as away:
-                root = driver_error(away)
-                code = getattr(root, "sqlite_errorcode", 0) & 0xFF
-                if code in _UNUSABLE:
-                    raise StorageUnusable(_UNUSABLE[code].format(path)) from away
-                if code == sqlite3.SQLITE_ERROR:
-                    raise StorageUnusable(f"{path}: the migration failed: {_one_line(root)}") from away
-                # Two that make one file at once meet where SQLite does not wait: while its mode changes to WAL.
-                if code != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-            time.sleep(_PAUSE_S)
-    finally:
-        engine.dispose()
+                return await connection.run(transaction)
+            finally:
+                await connection.close()
+        except StorageAway as away:
+            root = driver_error(away)
+            code = getattr(root, "sqlite_errorcode", 0) & 0xFF
+            if code in _UNUSABLE:
+                raise StorageUnusable(_UNUSABLE[code].format(path)) from away
+            if code == sqlite3.SQLITE_ERROR:
+                raise StorageUnusable(f"{path}: the migration failed: {_one_line(root)}") from away
+            # Two that make one file at once meet where SQLite does not wait: while its mode changes to WAL.
+            if code != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(_PAUSE_S)
 
 
 _UNUSABLE: Final[dict[int, str]] = {

@@ -1,5 +1,6 @@
 """Copies: whole, private, and never half made under their name."""
 
+import asyncio
 import os
 import sqlite3
 import subprocess
@@ -26,7 +27,7 @@ async def test_a_copy_has_what_was_committed_and_no_log_beside_it(
     await database.write(lambda uow: uow.inbox.claim([InboxKey("k", "m", "h")], now=1))
     target = tmp_path / "copies" / backup_name("20261120T101530Z", RUN, "sqlite")
 
-    size = copy_database(database_url, target)
+    size = await copy_database(database_url, target)
 
     assert (target.stat().st_size, target.stat().st_mode & 0o777) == (size, 0o600)
     assert [path.name for path in target.parent.iterdir()] == [target.name]
@@ -35,25 +36,25 @@ async def test_a_copy_has_what_was_committed_and_no_log_beside_it(
         assert copy.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
-def test_a_copy_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_a_copy_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "not.db").write_bytes(b"this is no database, however long it may be" * 100)
     target = tmp_path / "copies" / "headgate.db"
 
     with pytest.raises(StorageAway):
-        copy_database(sqlite_url(tmp_path / "not.db"), target)
+        await copy_database(sqlite_url(tmp_path / "not.db"), target)
 
     assert list(target.parent.iterdir()) == []
 
 
-def test_postgres_is_copied_by_its_own_program_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_postgres_is_copied_by_its_own_program_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(StorageUnusable, match=PG_DUMP):
-        copy_database("postgresql://somewhere/headgate", tmp_path / "copy.dump")
+        await copy_database("postgresql://somewhere/headgate", tmp_path / "copy.dump")
 
 
 @pytest.mark.postgres
-def test_a_dump_restores_what_was_committed(
+async def test_a_dump_restores_what_was_committed(
     postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tools = postgres.programs
@@ -63,23 +64,23 @@ def test_a_dump_restores_what_was_committed(
         postgres.execute("INSERT INTO inbox VALUES ('k', 'm', 'h', 1)", name)
         target = tmp_path / "copy.dump"
 
-        assert copy_database(url, target) > 0
+        assert await copy_database(url, target) > 0
         restore = [str(tools / "pg_restore"), "--no-owner", "--exit-on-error", "--dbname", other, str(target)]
-        ran = subprocess.run(restore, capture_output=True, text=True, check=False)
+        ran = await asyncio.to_thread(subprocess.run, restore, capture_output=True, text=True, check=False)
 
         assert ran.returncode == 0, ran.stderr
 
         assert postgres.execute("SELECT message_id FROM inbox", make_url(other).database or "") == "m"
 
 
-def test_a_dump_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_dump_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / PG_DUMP
     program.write_text('#!/bin/sh\necho "$@" | grep -q hunter2 && echo leaked >&2\necho no such server >&2\nexit 1\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
     with pytest.raises(StorageAway, match="no such server") as failure:
-        copy_database("postgresql://me:hunter2@nowhere/headgate", tmp_path / "copies" / "copy.dump")
+        await copy_database("postgresql://me:hunter2@nowhere/headgate", tmp_path / "copies" / "copy.dump")
 
     assert "leaked" not in str(failure.value)
     assert list((tmp_path / "copies").iterdir()) == []

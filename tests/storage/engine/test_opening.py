@@ -71,7 +71,7 @@ async def test_a_damaged_database_is_refused(damaged: Path) -> None:
 
 AS_NOBODY = """
 import asyncio, os, sys
-from storage import migration
+from storage.engine import migration
 from storage.engine.failures import StorageUnusable
 warm, url = sys.argv[1:]
 asyncio.run(migration.upgrade(warm))  # all that is imported late is imported now, while this may read the interpreter
