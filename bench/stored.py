@@ -53,17 +53,19 @@ SELECT session_id, max(agent), max(model), max(at), 'running', min(at), max(at),
     sum(input_tokens), sum(output_tokens), sum(cost_usd_micros)
 FROM session_usage GROUP BY session_id
 """
-_DAYS: Final = """
-INSERT INTO daily_usage_agg (
-    day, agent, model, requests, errors, input_tokens, output_tokens, runtime_ms, cost_usd_micros, tokens_reported,
+_TOTALS: Final = """
+INSERT INTO {table} (
+    {key}, agent, model, requests, errors, input_tokens, output_tokens, runtime_ms, cost_usd_micros, tokens_reported,
     tokens_derived, tokens_missing_count, runtime_ms_reported, runtime_ms_derived, runtime_missing_count,
     cost_usd_micros_reported, cost_usd_micros_derived, cost_missing_count, unpriced
 )
-SELECT date(at / 1000000, 'unixepoch') AS day, agent, model, count(*), sum(status = 'error'), sum(input_tokens),
+SELECT {expression} AS {key}, agent, model, count(*), sum(status = 'error'), sum(input_tokens),
     sum(output_tokens), sum(runtime_ms), sum(cost_usd_micros), sum(input_tokens + output_tokens), 0, 0, 0,
     sum(runtime_ms), 0, sum(cost_usd_micros), 0, 0, 0
-FROM session_usage GROUP BY day, agent, model
+FROM session_usage GROUP BY 1, 2, 3
 """
+_DAYS: Final = _TOTALS.format(table="daily_usage_agg", key="day", expression="date(at / 1000000, 'unixepoch')")
+_HOURS: Final = _TOTALS.format(table="hourly_usage_agg", key="hour", expression="at / 3600000000")
 _PERFORMANCE: Final = """
 INSERT INTO model_perf_agg (day, agent, model, bucket, requests, errors)
 SELECT date(at / 1000000, 'unixepoch') AS day, agent, model, bucket_of(runtime_ms) AS bucket, count(*),
@@ -131,7 +133,7 @@ def _write_history(database: sqlite3.Connection, rows: int) -> None:
         step = _HISTORY_MICROS // each
         database.execute(_INBOX, {"count": each, "producer": producer, "start": start, "step": step})
     database.execute(_USAGE, {"count": rows, "start": start, "step": _HISTORY_MICROS // rows})
-    for statement in (_LEDGER, _DAYS, _PERFORMANCE):
+    for statement in (_LEDGER, _HOURS, _DAYS, _PERFORMANCE):
         database.execute(statement)
 
 

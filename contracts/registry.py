@@ -16,6 +16,7 @@ from contracts.errors import JsonObject, JsonValue
 from contracts.gate.session_quick import QuickEnvelope, prove_usage
 from contracts.outgoing import DEAD_LETTER_KIND, RECEIPT_KIND, REPLY_KIND
 from contracts.payloads import (
+    analytics,
     callbacks,
     content,
     documents,
@@ -222,6 +223,8 @@ _LEDGER_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
     {
         "ledger.get": ledger.LedgerGet,
         "ledger.list": ledger.LedgerList,
+        "analytics.usage": analytics.AnalyticsUsage,
+        "analytics.performance": analytics.AnalyticsPerformance,
     }
 )
 _CONTENT_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(

@@ -24,6 +24,7 @@ from handlers.jobs.job_callbacks import take_job_reports
 from handlers.jobs.job_commands import JOB_CHANGES
 from handlers.jobs.project_commands import CREATE_PROJECT
 from handlers.ledger import ledger_queries
+from handlers.ledger.analytics import sum_performance, sum_usage
 from handlers.ledger.sessions import take_sessions
 from handlers.work.tasks import MakeFinisher, TaskReports
 
@@ -66,6 +67,8 @@ QUERIES: Final[Mapping[str, Query]] = MappingProxyType(
     {
         "ledger.get": ledger_queries.get_session,
         "ledger.list": ledger_queries.list_sessions,
+        "analytics.usage": sum_usage,
+        "analytics.performance": sum_performance,
         "idea.get": content_queries.get_idea,
         "idea.list": content_queries.list_ideas,
         "script.get": content_queries.get_script,

@@ -30,6 +30,7 @@ from storage.journal.ops_runs import OpsRuns
 from storage.journal.outbox import Outbox
 from storage.journal.replay_runs import ReplayRuns
 from storage.journal.replays import Replays
+from storage.ledger.analytics import AnalyticsRepository, SqlAnalyticsRepository
 from storage.ledger.ledger import SqlLedgerRepository
 from storage.ledger.performance import SqlPerformanceRepository
 from storage.ledger.ports import (
@@ -111,6 +112,10 @@ class UnitOfWork:
     @property
     def performance(self) -> PerformanceRepository:
         return SqlPerformanceRepository(self.connection)
+
+    @property
+    def analytics(self) -> AnalyticsRepository:
+        return SqlAnalyticsRepository(self.connection)
 
     @property
     def pricing_versions(self) -> PricingVersions:

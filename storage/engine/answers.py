@@ -74,6 +74,27 @@ class Answer:
         return select(func.json_group_array(func.json_array(*map(_cell, columns))), contents)
 
 
+class ColumnarAnswer:
+    """A query of single values by the ten thousand, ready to be asked on one kind of database: read column by column,
+    for a list of values is made several times faster than a list of rows. No column holds bytes or fractions."""
+
+    def __init__(self, dialect: str, statement: Select[*tuple[Any, ...]]) -> None:
+        self._packs = dialect == "sqlite"
+        self._statement = statement
+
+    def columns(self, connection: Connection, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        """Ask, and read all columns; each has a value for every row."""
+        if self._packs:
+            return [orjson.loads(packed) for packed in connection.execute(self._packed, parameters).one()]
+        rows = connection.execute(self._statement, parameters).all()
+        return list(zip(*rows, strict=True)) if rows else [()] * len(self._statement.selected_columns)
+
+    @cached_property
+    def _packed(self) -> Select[*tuple[Any, ...]]:
+        columns = self._statement.subquery("answer").c
+        return select(*(func.json_group_array(column) for column in columns))
+
+
 def _cell(column: ColumnElement[Any]) -> ColumnElement[Any]:
     if isinstance(column.type, LargeBinary):
         return func.length(column)

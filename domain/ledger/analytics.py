@@ -1,0 +1,98 @@
+"""Totals over any window, exact: whole days from the totals of days, the rest from hours and single records.
+
+A window may begin and end at any instant. It is cut into the whole days in its middle, the whole hours on both sides of
+them, and the records of the two hours that it only touches::
+
+      from                                                        to
+       |--rows--|--hours--|------------ days ------------|--hours--|--rows--|
+
+So a year costs little more to read than a day, and no total is rounded to what happens to be summed up already.
+"""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from domain.ledger.ledger import DAY_MICROS, HOUR_MICROS, HOURS_PER_DAY
+
+MAX_TOTAL: Final = 2**63 - 1
+"""A total stays at the largest integer that JSON readers can be expected to take."""
+
+
+class Stretch(NamedTuple):
+    """From ``since`` on, before ``until``, in the unit of what is read."""
+
+    since: int
+    until: int
+
+
+class Window(NamedTuple):
+    """A window in parts that do not overlap: ``rows`` in microseconds, hours and days counted from the epoch."""
+
+    rows: tuple[Stretch, ...]
+    hours: tuple[Stretch, ...]
+    days: tuple[Stretch, ...]
+
+
+class UsageTotals(NamedTuple):
+    """What a group of requests came to; tokens as input + output, money in micro-dollars."""
+
+    requests: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    runtime_ms: int
+    cost_usd_micros: int
+    tokens_reported: int
+    tokens_derived: int
+    tokens_missing_count: int
+    runtime_ms_reported: int
+    runtime_ms_derived: int
+    runtime_missing_count: int
+    cost_usd_micros_reported: int
+    cost_usd_micros_derived: int
+    cost_missing_count: int
+
+
+def add(one: UsageTotals, other: UsageTotals) -> UsageTotals:
+    return sum_up((one, other))
+
+
+def sum_up(totals: Iterable[UsageTotals]) -> UsageTotals:
+    """All of *totals* as one; none are zeros."""
+    figures = [sum(figure) for figure in zip(*totals, strict=True)]
+    return saturated(figures) if figures else _NOTHING
+
+
+def saturated(figures: Iterable[int]) -> UsageTotals:
+    """Totals of *figures*, each of which stays at the largest that can be told."""
+    return UsageTotals(*(min(figure, MAX_TOTAL) for figure in figures))
+
+
+def cut(since: int, until: int, *, by_hour: bool = False) -> Window:
+    """A window in microseconds as its parts; with ``by_hour`` whole days are read by the hour too."""
+    rows, hours = _middle(Stretch(since, until), HOUR_MICROS)
+    if hours is None or by_hour:
+        return Window(rows, _some(hours), ())
+    sides, days = _middle(hours, HOURS_PER_DAY)
+    return Window(rows, sides, _some(days))
+
+
+def cut_days(since: int, until: int) -> Window:
+    """A window as the whole days in its middle, and the records on both sides of them."""
+    rows, days = _middle(Stretch(since, until), DAY_MICROS)
+    return Window(rows, (), _some(days))
+
+
+def _middle(whole: Stretch, size: int) -> tuple[tuple[Stretch, ...], Stretch | None]:
+    """What of a stretch lies outside of whole multiples of *size*, and those multiples."""
+    first, last = -(-whole.since // size), whole.until // size
+    if first >= last:
+        return _some(whole), None
+    return (*_some(Stretch(whole.since, first * size)), *_some(Stretch(last * size, whole.until))), Stretch(first, last)
+
+
+def _some(stretch: Stretch | None) -> tuple[Stretch, ...]:
+    return () if stretch is None or stretch.since >= stretch.until else (stretch,)
+
+
+_NOTHING: Final = UsageTotals(*[0] * len(UsageTotals._fields))
