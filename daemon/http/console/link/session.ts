@@ -1,0 +1,85 @@
+/**
+ * Who is signed in. Kept in sessionStorage until sign-out: never in localStorage, an address, a cookie or a log. A
+ * one-time code leaves the address before anything else happens.
+ */
+
+import { signal } from "@preact/signals";
+
+export type SignIn = "link" | "password" | "creds" | "cookie";
+
+export interface Config {
+  readonly ws_url: string;
+  readonly prefix: string;
+  readonly inbox_prefix: string;
+  readonly sign_in: readonly SignIn[];
+  readonly auth: "none" | "jwt";
+  readonly version: string;
+}
+
+export interface Credentials {
+  readonly user?: string;
+  readonly password?: string;
+  readonly creds?: string;
+  readonly token?: string;
+  readonly wsUrl?: string;
+}
+
+const KEY = "headgate.session";
+
+export const config = signal<Config | null>(null);
+export const credentials = signal<Credentials | null>(null);
+/** Why a sign-in is asked for, where it is not the first. */
+export const signInNotice = signal("");
+
+/** The code in the address, taken out of it at once. */
+function takeCode(): string | null {
+  const found = /^#in=([A-Za-z0-9_-]+)$/.exec(location.hash);
+  if (!found) return null;
+  history.replaceState(null, "", `${location.pathname}#/now`);
+  return found[1] ?? null;
+}
+
+export async function begin(): Promise<void> {
+  const code = takeCode();
+  config.value = (await (await fetch("config.json", { cache: "no-store" })).json()) as Config;
+  if (code !== null) await exchange(code);
+  else credentials.value = kept() ?? (config.value.sign_in.includes("cookie") ? {} : null);
+}
+
+async function exchange(code: string): Promise<void> {
+  const answer = await fetch("session", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ code }),
+    cache: "no-store",
+  });
+  if (!answer.ok) {
+    signInNotice.value =
+      answer.status === 429
+        ? "Too many wrong codes: wait a minute, then ask for a new link."
+        : "This link was used or is too old. Ask for a new one: headgate console";
+    return;
+  }
+  const given = (await answer.json()) as { user: string; password: string; ws_url: string };
+  signIn({ user: given.user, password: given.password, wsUrl: given.ws_url });
+}
+
+export function signIn(given: Credentials): void {
+  sessionStorage.setItem(KEY, JSON.stringify(given));
+  signInNotice.value = "";
+  credentials.value = given;
+}
+
+export function signOut(notice = ""): void {
+  sessionStorage.clear();
+  signInNotice.value = notice;
+  credentials.value = null;
+}
+
+function kept(): Credentials | null {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEY) ?? "null") as Credentials | null;
+  } catch {
+    return null;
+  }
+}

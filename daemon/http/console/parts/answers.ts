@@ -1,0 +1,100 @@
+/** Answers as state of a component: asked on sight, after a reconnect, and on demand; the last one stays while away. */
+
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { ask, type Answer } from "../link/ask.ts";
+import type { Command, PayloadOf } from "../link/commands.ts";
+import { generation, hidden } from "../link/connection.ts";
+import { NOBODY_ANSWERS, OFFLINE, type Problem } from "../model/errors.ts";
+import type { Page } from "../link/views.ts";
+
+export interface Asked<T> {
+  readonly result: T | null;
+  readonly problem: Problem | null;
+  readonly loading: boolean;
+  readonly asOf: number;
+  readonly refresh: () => void;
+}
+
+const EMPTY = { result: null, problem: null, loading: true, asOf: 0 };
+
+/** Asks `command` whenever the payload changes; nothing while the payload is null. */
+export function useAnswer<T, C extends Command = Command>(command: C, payload: PayloadOf<C> | null): Asked<T> {
+  const [state, setState] = useState<Omit<Asked<T>, "refresh">>(EMPTY);
+  const latest = useRef(0);
+  const key = JSON.stringify(payload);
+  const refresh = useCallback(() => {
+    if (payload === null) return;
+    const mine = ++latest.current;
+    setState((before) => ({ ...before, loading: true }));
+    void ask<T, C>(command, payload).then((answer) => {
+      if (mine !== latest.current) return;
+      setState((before) =>
+        answer.ok
+          ? { result: answer.result, problem: null, loading: false, asOf: Date.now() }
+          : { ...before, problem: answer.problem.code === OFFLINE && before.result ? null : answer.problem, loading: false },
+      );
+    });
+  }, [command, key]);
+  useEffect(() => {
+    setState(EMPTY);
+  }, [command, key]);
+  useEffect(() => {
+    if (generation.value > 0) refresh();
+    return () => void latest.current++;
+  }, [refresh, generation.value]);
+  return { ...state, refresh };
+}
+
+export interface Listed<T> extends Asked<readonly T[]> {
+  readonly rows: readonly T[];
+  /** Whether all there is has been loaded. */
+  readonly complete: boolean;
+  readonly more: () => void;
+  readonly first: Page<T> | null;
+}
+
+const MOST_ROWS = 20_000;
+
+/** A list by cursor: the first page at once, the next ones when their rows come into sight. */
+export function useList<T, C extends Command = Command>(command: C, payload: PayloadOf<C> | null): Listed<T> {
+  const asked = useAnswer<Page<T>, C>(command, payload);
+  const [later, setLater] = useState<{ of: Page<T> | null; rows: readonly T[]; cursor: string | null }>(NO_PAGE);
+  const loading = useRef(false);
+  const first = asked.result;
+  const current = later.of === first ? later : { of: first, rows: [], cursor: first?.next_cursor ?? null };
+  const rows = first === null ? [] : current.rows.length ? [...first.items, ...current.rows] : first.items;
+  const more = useCallback(() => {
+    if (loading.current || current.cursor === null || payload === null || rows.length >= MOST_ROWS) return;
+    loading.current = true;
+    void ask<Page<T>, C>(command, { ...payload, cursor: current.cursor } as PayloadOf<C>).then((answer) => {
+      loading.current = false;
+      if (answer.ok)
+        setLater({ of: first, rows: [...current.rows, ...answer.result.items], cursor: answer.result.next_cursor });
+    });
+  }, [command, JSON.stringify(payload), current]);
+  return { ...asked, result: asked.result?.items ?? null, rows, complete: first !== null && current.cursor === null, more, first };
+}
+
+const NO_PAGE = { of: null, rows: [], cursor: null };
+
+/** Calls `look` when `mark` changes, at most every ten seconds, and never while nobody looks. */
+export function useTenSeconds(mark: unknown, look: () => void): void {
+  const last = useRef({ mark, at: Date.now(), timer: 0 });
+  const latest = useRef(look);
+  latest.current = look;
+  useEffect(() => {
+    const state = last.current;
+    if (Object.is(state.mark, mark) || hidden.value || state.timer) return;
+    state.mark = mark;
+    const wait = Math.max(0, state.at + 10_000 - Date.now());
+    state.timer = setTimeout(() => {
+      state.timer = 0;
+      state.at = Date.now();
+      latest.current();
+    }, wait) as unknown as number;
+  }, [mark]);
+  useEffect(() => () => clearTimeout(last.current.timer), []);
+}
+
+export const isUnknown = (problem: Problem | null): boolean => problem?.code === NOBODY_ANSWERS;
+export type { Answer };

@@ -1,0 +1,66 @@
+/** Small pictures of figures, drawn as SVG in the theme's colours. Each stands beside the same figures as text. */
+
+import type { VNode } from "preact";
+
+/** A line of the last values; its scale is its own. */
+export function Sparkline({ values, label }: { values: readonly number[]; label: string }): VNode | null {
+  if (values.length < 2) return null;
+  const most = Math.max(...values, 1e-9);
+  const points = values.map((value, at) => `${((at / (values.length - 1)) * 80).toFixed(1)},${(18 - (value / most) * 16).toFixed(1)}`);
+  return (
+    <svg class="spark" viewBox="0 0 80 20" role="img" aria-label={label}>
+      <polyline points={points.join(" ")} />
+    </svg>
+  );
+}
+
+export interface Bar {
+  readonly label: string;
+  readonly parts: readonly { readonly name: string; readonly value: number; readonly text: string }[];
+}
+
+/** Columns, stacked where they have parts. Its table is the caller's. */
+export function Columns({ bars, label, series }: { bars: readonly Bar[]; label: string; series: readonly string[] }): VNode {
+  const totals = bars.map((bar) => bar.parts.reduce((sum, part) => sum + part.value, 0));
+  const most = Math.max(...totals, 1e-9);
+  const width = 100 / Math.max(bars.length, 1);
+  return (
+    <figure class="columns">
+      <svg viewBox="0 0 100 40" preserveAspectRatio="none" role="img" aria-label={label}>
+        {bars.map((bar, at) => {
+          let below = 0;
+          return bar.parts.map((part) => {
+            const height = (part.value / most) * 38;
+            below += height;
+            return (
+              <rect
+                class={`series-${series.indexOf(part.name) % 8}`}
+                x={at * width + width * 0.1}
+                y={40 - below}
+                width={width * 0.8}
+                height={height}
+              >
+                <title>{`${bar.label} ${part.name}: ${part.text}`}</title>
+              </rect>
+            );
+          });
+        })}
+      </svg>
+      <figcaption>
+        {series.map((name, at) => (
+          <span class="legend">
+            <svg viewBox="0 0 10 10" aria-hidden="true">
+              <rect class={`series-${at % 8}`} width="10" height="10" />
+            </svg>{" "}
+            {name}
+          </span>
+        ))}
+      </figcaption>
+    </figure>
+  );
+}
+
+/** How much of a whole is done; words stand beside it. */
+export function Meter({ value, most, label }: { value: number; most: number; label: string }): VNode {
+  return <progress value={Math.min(value, most)} max={Math.max(most, 1)} aria-label={label} />;
+}

@@ -1,0 +1,79 @@
+/** Filters as chips and as text: what is written is taken on Enter, a chip goes by its button. */
+
+import type { VNode } from "preact";
+import { useId, useRef, useState } from "preact/hooks";
+import { faultOf, filterText, parseFilter, withTerm, withoutTerm, type Term, type Terms } from "../model/filters.ts";
+import { cut, visible } from "../model/text.ts";
+import { useKeys } from "./keys.ts";
+import { now } from "./preferences.ts";
+
+interface FilterBarProps {
+  readonly terms: Terms;
+  readonly keys: readonly string[];
+  readonly onChange: (terms: Terms) => void;
+  /** Terms worth offering, from what is on hand. */
+  readonly suggestions?: Terms;
+}
+
+const MOST_SUGGESTED = 100;
+
+export function FilterBar({ terms, keys, onChange, suggestions = [] }: FilterBarProps): VNode {
+  const [fault, setFault] = useState("");
+  const field = useRef<HTMLInputElement>(null);
+  const list = useId();
+  useKeys([{ key: "/", help: "filter", run: () => field.current?.focus() }]);
+
+  const take = (event: Event): void => {
+    event.preventDefault();
+    const text = field.current?.value.trim() ?? "";
+    if (text === "") return;
+    const { terms: written, unknown } = parseFilter(text, keys);
+    const wrong = written.map((term) => faultOf(term, now.value)).find((each) => each !== null);
+    if (unknown.length > 0 || wrong) {
+      setFault(wrong ?? `${visible(cut(unknown.join(" "), 60))}: write ${keys.map((key) => `${key}:…`).join(" ")}`);
+      return;
+    }
+    setFault("");
+    if (field.current) field.current.value = "";
+    onChange(written.reduce<Terms>((all, term) => withTerm(all, term), terms));
+  };
+  return (
+    <form class="filter" onSubmit={take}>
+      {terms.map((term) => (
+        <Chip term={term} onRemove={() => onChange(withoutTerm(terms, term))} />
+      ))}
+      <input
+        ref={field}
+        type="text"
+        aria-label="Filter"
+        placeholder={`+ filter, such as ${keys[1] ?? keys[0]}:…`}
+        list={list}
+        autocomplete="off"
+        spellcheck={false}
+        aria-invalid={fault !== ""}
+      />
+      <datalist id={list}>
+        {suggestions.slice(0, MOST_SUGGESTED).map((term) => (
+          <option value={filterText([term])} />
+        ))}
+      </datalist>
+      {fault && (
+        <span role="alert" class="fault">
+          {fault}
+        </span>
+      )}
+    </form>
+  );
+}
+
+function Chip({ term, onRemove }: { term: Term; onRemove: () => void }): VNode {
+  const value = term.value === "" ? (term.key === "producer" ? "unknown" : "none") : visible(cut(term.value, 60));
+  return (
+    <span class="chip">
+      {term.key} <b>{value}</b>
+      <button type="button" aria-label={`Remove filter ${term.key} ${value}`} onClick={onRemove}>
+        ×
+      </button>
+    </span>
+  );
+}

@@ -1,0 +1,93 @@
+/** How runs are getting on, by their status keys; where no key tells, they are asked for, at most every ten seconds. */
+
+import type { VNode } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { ask } from "../link/ask.ts";
+import { watchKey } from "../link/watch.ts";
+import { hasEnded, newer, pace, progressOf, type Progress, type RunStatus, type Sample } from "../model/progress.ts";
+import { count } from "../model/text.ts";
+import { duration } from "../model/time.ts";
+import { Meter } from "./chart.tsx";
+import { State } from "./words.tsx";
+
+const ASK_MS = [700, 1_500, 3_000, 10_000];
+
+/** The newest status of each run, in the order of `ids`. */
+export function useRuns(ids: readonly string[]): readonly RunStatus[] {
+  const [known, setKnown] = useState<ReadonlyMap<string, RunStatus>>(new Map());
+  const key = ids.join(" ");
+  useEffect(() => {
+    const take = (view: RunStatus): void =>
+      setKnown((before) => new Map(before).set(view.run_id, newer(before.get(view.run_id) ?? null, view)));
+    const stops = ids.map((id) => followRun(id, take));
+    return () => stops.forEach((stop) => stop());
+  }, [key]);
+  return ids.flatMap((id) => known.get(id) ?? []);
+}
+
+/** Listens to the key of a run, and asks while it is silent and the run has not ended. */
+export function followRun(id: string, take: (view: RunStatus) => void): () => void {
+  let ended = false;
+  let heard = 0;
+  let timer = 0;
+  const hear = (view: RunStatus): void => {
+    ended ||= hasEnded(view.status);
+    take(view);
+  };
+  const stop = watchKey<RunStatus>(`run.${id}`, (view) => {
+    heard = Date.now();
+    hear(view);
+  });
+  const look = (tries: number): void => {
+    timer = setTimeout(() => {
+      if (ended) return;
+      const next = (): void => look(tries + 1);
+      if (Date.now() - heard < 10_000 && heard > 0) return next();
+      void ask<RunStatus>("replay-status", { run_id: id, limit: 1 }).then((answer) => {
+        if (answer.ok) hear(answer.result);
+        next();
+      });
+    }, ASK_MS[Math.min(tries, ASK_MS.length - 1)]) as unknown as number;
+  };
+  look(0);
+  return () => {
+    ended = true;
+    clearTimeout(timer);
+    stop();
+  };
+}
+
+export function usePace(progress: Progress): ReturnType<typeof pace> {
+  const samples = useRef<Sample[]>([]);
+  const last = samples.current.at(-1);
+  if (last?.sent !== progress.sent) samples.current = [...samples.current, { at: Date.now(), sent: progress.sent }].slice(-50);
+  return progress.ended ? null : pace(samples.current, progress.waiting);
+}
+
+export function RunProgress({ runs }: { runs: readonly RunStatus[] }): VNode {
+  const progress = progressOf(runs);
+  const speed = usePace(progress);
+  const status = progress.ended ? (runs.find((run) => run.status !== "succeeded")?.status ?? "succeeded") : "running";
+  const discards = runs.some((run) => run.discarded !== undefined);
+  return (
+    <div class="progress">
+      <p>
+        <State of={status} /> <Meter value={progress.sent} most={progress.requested} label="Progress" />{" "}
+        <b>
+          sent {count(progress.sent)} of {count(progress.requested)}
+        </b>
+        {speed && ` ${speed.perSecond.toFixed(speed.perSecond < 10 ? 1 : 0)}/s, about ${duration(speed.seconds)}`}
+      </p>
+      <p class="counts">
+        {discards ? (
+          <span>discarded {count(progress.discarded)}</span>
+        ) : (
+          <>
+            <span>replayed {count(progress.replayed)}</span> <span>again refused {count(progress.stillFailed)}</span>
+          </>
+        )}{" "}
+        <span>skipped {count(progress.skipped)}</span> <span>waiting {count(progress.waiting)}</span>
+      </p>
+    </div>
+  );
+}

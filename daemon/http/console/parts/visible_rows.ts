@@ -1,0 +1,60 @@
+/** Which rows of a long list are in sight: rows have one height, so it is arithmetic. */
+
+import type { RefObject } from "preact";
+import { useCallback, useEffect, useState } from "preact/hooks";
+
+const MARGIN = 8;
+const NARROW = "(max-width: 40rem)";
+
+interface VisibleRows {
+  readonly from: number;
+  readonly to: number;
+  /** Of one row, in pixels. */
+  readonly height: number;
+  readonly reveal: (index: number) => void;
+}
+
+/** Rows are lines of 28 px; on a narrow screen they are cards. Both heights stand in app.css too. */
+const heightNow = (): number => (matchMedia(NARROW).matches ? 96 : 28);
+
+export function useVisibleRows(body: RefObject<HTMLElement | null>, rows: number): VisibleRows {
+  const [height, setHeight] = useState(heightNow);
+  const [sight, setSight] = useState({ top: 0, room: 1_000 });
+  useEffect(() => {
+    const element = body.current;
+    if (!element) return;
+    let asked = 0;
+    const measure = (): void => {
+      cancelAnimationFrame(asked);
+      asked = requestAnimationFrame(() => {
+        setSight((before) => {
+          const [top, room] = [element.scrollTop, element.clientHeight];
+          return before.top === top && before.room === room ? before : { top, room };
+        });
+        setHeight(heightNow());
+      });
+    };
+    element.addEventListener("scroll", measure, { passive: true });
+    const observer = new ResizeObserver(measure);
+    observer.observe(element);
+    measure();
+    return () => {
+      element.removeEventListener("scroll", measure);
+      observer.disconnect();
+      cancelAnimationFrame(asked);
+    };
+  }, []);
+  const reveal = useCallback(
+    (index: number) => {
+      const element = body.current;
+      if (!element) return;
+      const [top, bottom] = [index * height, (index + 2) * height];
+      if (top < element.scrollTop) element.scrollTop = top;
+      else if (bottom > element.scrollTop + element.clientHeight) element.scrollTop = bottom - element.clientHeight;
+    },
+    [height],
+  );
+  const from = Math.max(0, Math.min(rows, Math.floor(sight.top / height) - MARGIN));
+  const to = Math.min(rows, Math.ceil((sight.top + sight.room) / height) + MARGIN);
+  return { from, to, height, reveal };
+}

@@ -1,0 +1,90 @@
+/** States as a word and a shape, never as a colour alone; ids in fixed width, cut where they are long. */
+
+import type { VNode } from "preact";
+import { cut, visible } from "../model/text.ts";
+
+type Tone = "good" | "busy" | "warn" | "bad" | "quiet";
+
+const SHAPES: Readonly<Record<Tone, string>> = { good: "✓", busy: "●", warn: "▲", bad: "✕", quiet: "◌" };
+
+const TONES: Readonly<Record<string, Tone>> = {
+  healthy: "good",
+  degraded: "warn",
+  unhealthy: "bad",
+  "not ready": "bad",
+  open: "warn",
+  replaying: "busy",
+  resolved: "good",
+  discarded: "quiet",
+  running: "busy",
+  succeeded: "good",
+  failed: "bad",
+  aborted: "quiet",
+  replayed: "good",
+  still_failed: "bad",
+  skipped: "quiet",
+  CREATED: "quiet",
+  UPLOADED: "quiet",
+  QUEUED: "busy",
+  TRANSCRIBING: "busy",
+  DRAFTING: "busy",
+  AWAITING_APPROVAL: "warn",
+  RENDERING: "busy",
+  READY: "good",
+  DONE: "good",
+  FAILED: "bad",
+  CANCELLED: "quiet",
+  ok: "good",
+  warning: "warn",
+  critical: "bad",
+  active: "warn",
+  suppressed: "quiet",
+  acknowledged: "quiet",
+  quiet: "quiet",
+  idle: "quiet",
+  stale: "warn",
+  stopped: "quiet",
+  completed: "good",
+  error: "bad",
+  accepted: "good",
+  duplicate: "quiet",
+  refused: "bad",
+  VALID: "good",
+  WARN: "warn",
+  INVALID: "bad",
+  anomaly: "warn",
+};
+
+/** A state as it is called, or as it is said to people where the contract says so. */
+const SAID: Readonly<Record<string, string>> = { still_failed: "again refused" };
+
+export function State({ of: state }: { of: string | null | undefined }): VNode {
+  if (!state) return <span>–</span>;
+  const tone = TONES[state] ?? "quiet";
+  return (
+    <span class={`state ${tone}`}>
+      <span aria-hidden="true">{SHAPES[tone]}</span> {visible(SAID[state] ?? state)}
+    </span>
+  );
+}
+
+/** A text of others in one line. */
+export function Text({ of: text, most = 200 }: { of: string | null | undefined; most?: number }): VNode {
+  if (text === null || text === undefined || text === "") return <span class="none">–</span>;
+  return <span title={text.length > most ? visible(text.slice(0, 2_000)) : undefined}>{visible(cut(text, most))}</span>;
+}
+
+export function Id({ of: id, short = false }: { of: string | null | undefined; short?: boolean }): VNode {
+  if (!id) return <span class="none">–</span>;
+  return (
+    <span class="mono" title={visible(id)}>
+      {short && id.length > 13 ? `${visible(id.slice(0, 13))}…` : visible(cut(id, 120))}
+    </span>
+  );
+}
+
+/** Any value, for looking at only. */
+export function Value({ of: value }: { of: unknown }): VNode {
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return <span class="mono">{visible(cut(text ?? "–", 400))}</span>;
+}

@@ -1,0 +1,1 @@
+export function Agents() { return <h1>Agents</h1>; }

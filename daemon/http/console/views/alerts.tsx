@@ -1,0 +1,1 @@
+export function Alerts() { return <h1>Alerts</h1>; }

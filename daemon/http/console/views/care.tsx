@@ -1,0 +1,1 @@
+export function Care() { return <h1>Care</h1>; }

@@ -1,0 +1,1 @@
+export function Cost() { return <h1>Cost</h1>; }

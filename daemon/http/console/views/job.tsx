@@ -1,0 +1,1 @@
+export function Job() { return <h1>Job</h1>; }

@@ -1,0 +1,1 @@
+export function Kpis() { return <h1>Kpis</h1>; }

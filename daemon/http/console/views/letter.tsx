@@ -1,0 +1,250 @@
+/** One dead letter: why, from where, what was tried; its body, and the editor for it. */
+
+import type { VNode } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import type { Letter as LetterView } from "../link/views.ts";
+import { formatted, scan, type Fault } from "../model/exact_json.ts";
+import { href } from "../model/route.ts";
+import { lineOf, placeOf } from "../model/schema_paths.ts";
+import { bytes, count, visible } from "../model/text.ts";
+import { hasEnded } from "../model/progress.ts";
+import { Act } from "../parts/act.tsx";
+import { useAnswer } from "../parts/answers.ts";
+import { BulkDialog } from "../parts/bulk_dialog.tsx";
+import { useKeys } from "../parts/keys.ts";
+import { BodyView, download, useBody, type Body } from "../parts/letter_body.tsx";
+import { Replays } from "../parts/replays.tsx";
+import { say } from "../parts/outcome.tsx";
+import { ProblemView } from "../parts/problem.tsx";
+import { go, route } from "../parts/router.ts";
+import { followRun } from "../parts/run_progress.tsx";
+import { Instant } from "../parts/time.tsx";
+import { Id, State, Text } from "../parts/words.tsx";
+import { letterOrder } from "./dead_letters.tsx";
+import { LetterEditor } from "./letter_editor.tsx";
+
+export function Letter(): VNode {
+  const [, id = "", mode] = route.value.path;
+  return <OneLetter key={id} id={id} editing={mode === "edit"} />;
+}
+
+function OneLetter({ id, editing }: { id: string; editing: boolean }): VNode {
+  const asked = useAnswer<LetterView, "dead-letters">("dead-letters", useMemo(() => ({ action: "show", dead_letter_id: id }), [id]));
+  const letter = asked.result;
+  const body = useBody(letter);
+  useOutcome(letter, asked.refresh);
+  return (
+    <>
+      <h1>Dead letter {letter ? visible(`${letter.kind} ${letter.message_id ?? ""}`) : ""}</h1>
+      {asked.problem && <ProblemView problem={asked.problem} />}
+      {letter && <Bar letter={letter} body={body} editing={editing} onChanged={asked.refresh} />}
+      {letter && (
+        <div class="two">
+          <section aria-label="About it">
+            <Why letter={letter} body={body} />
+            <Origin letter={letter} />
+            <Replays letter={letter} />
+          </section>
+          <section aria-label="Its body">
+            {body === null ? (
+              <p>…</p>
+            ) : editing && body.text !== null && canEdit(letter) ? (
+              <LetterEditor letter={letter} original={body.text} onSent={asked.refresh} />
+            ) : (
+              <Reading letter={letter} body={body} />
+            )}
+          </section>
+        </div>
+      )}
+    </>
+  );
+}
+
+const canEdit = (letter: LetterView): boolean => letter.state === "open" || letter.state === "replaying";
+
+/** Says what became of a letter that is on its way, and shows it as it is then. */
+function useOutcome(letter: LetterView | null, refresh: () => void): void {
+  const replay = letter?.state === "replaying" ? letter.replays.at(-1) : undefined;
+  useEffect(() => {
+    if (replay === undefined) return;
+    return followRun(replay.run_id, (run) => {
+      if (hasEnded(run.status)) refresh();
+    });
+  }, [replay?.run_id, letter?.replay_number]);
+  const [before, setBefore] = useState<string | null>(null);
+  useEffect(() => {
+    if (letter === null) return;
+    if (before === "replaying" && letter.state !== "replaying")
+      say(letter.state === "open" ? `Replay ${letter.replay_number} was refused: the letter is open again` : `Replay ${letter.replay_number}: ${letter.state}`);
+    setBefore(letter.state);
+  }, [letter]);
+}
+
+interface BarProps {
+  readonly letter: LetterView;
+  readonly body: Body | null;
+  readonly editing: boolean;
+  readonly onChanged: () => void;
+}
+
+function Bar({ letter, body, editing, onChanged }: BarProps): VNode {
+  const [verb, setVerb] = useState<"Replay" | "Discard" | null>(null);
+  const order = letterOrder.value;
+  const at = order.indexOf(letter.dead_letter_id);
+  const step = (by: number): void => {
+    const next = order[at + by];
+    if (at >= 0 && next !== undefined) go(editing ? ["dead", next, "edit"] : ["dead", next]);
+  };
+  const edit = (): void => go(["dead", letter.dead_letter_id, "edit"]);
+  const back = (): void => (editing ? go(["dead", letter.dead_letter_id]) : history.length > 1 ? history.back() : go(["dead"]));
+  const copy = (): void => void navigator.clipboard?.writeText(location.href).then(() => say("Link copied"));
+  const editable = canEdit(letter) && body?.text !== null;
+  useKeys([
+    { key: "r", help: "replay", run: () => setVerb("Replay") },
+    { key: "e", help: "edit", run: () => editable && edit() },
+    { key: "d", help: "discard", run: () => setVerb("Discard") },
+    { key: "[", help: "letter before", run: () => step(-1) },
+    { key: "]", help: "next letter", run: () => step(1) },
+    { key: "y", help: "copy the link", run: copy },
+    { key: "Escape", help: "back", run: back },
+  ]);
+  return (
+    <div class="bar">
+      {at >= 0 && (
+        <span>
+          <button aria-label="Letter before" disabled={at === 0} onClick={() => step(-1)}>
+            ‹
+          </button>{" "}
+          {count(at + 1)} of {count(order.length)}{" "}
+          <button aria-label="Next letter" disabled={at === order.length - 1} onClick={() => step(1)}>
+            ›
+          </button>
+        </span>
+      )}
+      <State of={letter.state} /> <span>{bytes(letter.bytes)}</span>
+      <Act onAct={() => setVerb("Replay")} scope="ops:write" disabled={letter.state !== "open"} why={`it is ${letter.state}`} hint="r">
+        Replay
+      </Act>
+      <Act onAct={edit} scope="ops:write" disabled={!editable || editing} why={editing ? "it is being edited" : "it cannot be edited"} hint="e">
+        Edit
+      </Act>
+      <Act onAct={() => setVerb("Discard")} scope="ops:write" disabled={!canEdit(letter)} why={`it is ${letter.state}`} hint="d">
+        Discard
+      </Act>
+      <a href={href(["story"], { id: letter.dead_letter_id })}>Story</a>
+      {body && <button onClick={() => void download(letter, body)}>Download</button>}
+      <button onClick={copy}>
+        Copy link <kbd>y</kbd>
+      </button>
+      {verb && (
+        <BulkDialog
+          verb={verb}
+          targets={[{ terms: [], ids: [letter.dead_letter_id], known: 1 }]}
+          onClose={(acted) => {
+            setVerb(null);
+            if (acted) onChanged();
+          }}
+        />
+      )}
+    </div>
+  );
+}
+
+/** Where the error's paths stand in the shown text. */
+function faultsIn(letter: LetterView, text: string | null): readonly Fault[] {
+  if (text === null) return [];
+  const scanned = scan(text);
+  return (letter.error.details ?? []).map(({ path, message }) => ({ path, message, offset: placeOf(path, scanned) }));
+}
+
+function Why({ letter, body }: { letter: LetterView; body: Body | null }): VNode {
+  const text = body?.text === null || body === null ? null : (formatted(body.text) ?? body.text);
+  const faults = useMemo(() => faultsIn(letter, text), [letter, text]);
+  return (
+    <>
+      <ProblemView problem={{ ...letter.error, details: [] }} live={false} />
+      <ul class="faults">
+        {faults.map((fault) => (
+          <li>
+            <code>{visible(fault.path)}</code> {visible(fault.message)}
+            {text !== null && fault.path !== "" && <span class="soft"> line {lineOf(text, fault.offset)}</span>}
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function Origin({ letter }: { letter: LetterView }): VNode {
+  const { origin } = letter;
+  const redacted = Object.values(origin.headers).filter((value) => value === "redacted").length;
+  return (
+    <>
+      <h2>Origin</h2>
+      <dl>
+        <dt>stream</dt>
+        <dd>
+          <Text of={origin.stream} /> #{origin.sequence}, delivered {count(origin.delivered)}
+        </dd>
+        <dt>subject</dt>
+        <dd>
+          <Text of={origin.subject} />
+        </dd>
+        <dt>arrived</dt>
+        <dd>
+          <Instant at={origin.received_at} />
+        </dd>
+        <dt>refused</dt>
+        <dd>
+          <Instant at={letter.received_at} />
+        </dd>
+        <dt>producer</dt>
+        <dd>
+          <Text of={letter.producer ?? "unknown"} />
+        </dd>
+        <dt>message</dt>
+        <dd>
+          <Id of={letter.message_id} />
+        </dd>
+        {letter.trace_id && (
+          <>
+            <dt>trace</dt>
+            <dd>
+              <a href={href(["story"], { id: letter.trace_id })}>
+                <Id of={letter.trace_id} />
+              </a>
+            </dd>
+          </>
+        )}
+        {Object.entries(origin.headers).map(([name, value]) => (
+          <>
+            <dt>
+              <Text of={name} />
+            </dt>
+            <dd>
+              <Text of={String(value)} />
+            </dd>
+          </>
+        ))}
+      </dl>
+      {redacted > 0 && <p class="soft">{count(redacted)} headers redacted</p>}
+    </>
+  );
+}
+
+function Reading({ letter, body }: { letter: LetterView; body: Body }): VNode {
+  const [raw, setRaw] = useState(false);
+  const text = body.text === null ? null : raw ? body.text : (formatted(body.text) ?? body.text);
+  return (
+    <>
+      {body.text !== null && (
+        <p class="bar">
+          <label>
+            <input type="checkbox" checked={raw} onChange={() => setRaw(!raw)} /> raw
+          </label>
+        </p>
+      )}
+      <BodyView letter={letter} body={body} raw={raw} faults={faultsIn(letter, text)} />
+    </>
+  );
+}

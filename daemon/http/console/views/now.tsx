@@ -1,0 +1,240 @@
+/** Now: is it well, what fails and why, what is being done about it. */
+
+import type { VNode } from "preact";
+import { useMemo } from "preact/hooks";
+import { alerting, common, daemons, figures, history as figureHistory, running, type Beat } from "../link/pulse.ts";
+import { about } from "../link/principal.ts";
+import type { Health, LetterGroup } from "../link/views.ts";
+import { letterQuery, narrowed } from "../model/filters.ts";
+import { progressOf } from "../model/progress.ts";
+import { href } from "../model/route.ts";
+import { count, plural, visible } from "../model/text.ts";
+import { duration, milliseconds } from "../model/time.ts";
+import { Act } from "../parts/act.tsx";
+import { useAnswer, useList, useTenSeconds } from "../parts/answers.ts";
+import { Meter, Sparkline } from "../parts/chart.tsx";
+import { Grid, type Column } from "../parts/grid.tsx";
+import { now } from "../parts/preferences.ts";
+import { ProblemView } from "../parts/problem.tsx";
+import { go } from "../parts/router.ts";
+import { Age } from "../parts/time.tsx";
+import { State, Text } from "../parts/words.tsx";
+
+export function Now(): VNode {
+  const health = useAnswer<Health, "health-check">("health-check", useMemo(() => ({}), []));
+  return (
+    <>
+      <h1>Now</h1>
+      <HealthLine health={health.result} onAsk={health.refresh} />
+      {health.problem && <ProblemView problem={health.problem} live={false} />}
+      <Rates />
+      <Causes />
+      <Doing />
+      <Consumers />
+    </>
+  );
+}
+
+function obstacles(beat: Beat): string {
+  return beat.obstacles.map((each) => (typeof each === "string" ? each : `${each.dependency ?? ""} ${each.detail ?? ""}`.trim())).join(", ");
+}
+
+function HealthLine({ health, onAsk }: { health: Health | null; onAsk: () => void }): VNode {
+  const alive = daemons.value;
+  const unready = alive.filter((beat) => !beat.ready);
+  const word = unready.length ? "not ready" : (health?.status ?? (alive.length ? "healthy" : null));
+  const started = about.value?.daemon.started_at;
+  return (
+    <div class="bar health">
+      <span class="big">{word ? <State of={word} /> : "no daemon is heard"}</span>
+      {alive.length > 0 && <span>{plural(alive.length, "daemon")}</span>}
+      {started && <span>up {duration((now.value - Date.parse(started)) / 1000)}</span>}
+      {Object.entries(health?.dependencies ?? {}).map(([name, found]) => (
+        <span title={visible(found.detail)} class={found.status === "healthy" ? "" : "warned"}>
+          {name} {found.status === "healthy" ? milliseconds(found.latency_ms) : <State of={found.status} />}
+        </span>
+      ))}
+      {unready.map((beat) => (
+        <span class="warned">{visible(obstacles(beat))}</span>
+      ))}
+      <Act onAct={onAsk}>Check health</Act>
+    </div>
+  );
+}
+
+function Rates(): VNode {
+  const figure = figures.value;
+  const shared = common.value;
+  const past = figureHistory.value;
+  if (figure === null)
+    return <p class="soft">No pulse is heard yet: rates and counts stand here once a daemon sends one (console.pulse_s).</p>;
+  const unread = Object.values(shared?.consumers ?? {}).reduce((sum, consumer) => sum + consumer.pending, 0);
+  return (
+    <div class="tiles">
+      <Tile name="Accepted" value={`${rate(figure.accepted)}/s`} values={past.map((each) => each.accepted)} />
+      <Tile name="Refused" value={`${rate(figure.refused)}/s`} values={past.map((each) => each.refused)} />
+      <Tile name="Duplicates" value={`${rate(figure.duplicate)}/s`} values={past.map((each) => each.duplicate)} />
+      <Tile name="Lag p99" value={milliseconds(figure.lag)} values={past.map((each) => each.lag ?? 0)} />
+      <Tile name="Outbox" value={plural(shared?.outbox?.rows ?? 0, "row")} note={`oldest ${duration(shared?.outbox?.oldest_s ?? 0)}, failed ${count(shared?.outbox?.failed ?? 0)}`} />
+      <Tile name="Unread" value={count(unread)} />
+      <Tile name="Dead letters open" value={count(shared?.dead_letters_open ?? 0)} link={href(["dead"])} />
+      {(shared?.work_not_taken ?? []).map((work) => (
+        <p class="warned">
+          <span aria-hidden="true">▲</span> nobody takes {visible(work)}
+        </p>
+      ))}
+    </div>
+  );
+}
+
+const rate = (value: number): string => (value >= 100 ? count(Math.round(value)) : value.toFixed(value < 10 && value > 0 ? 1 : 0));
+
+interface TileProps {
+  readonly name: string;
+  readonly value: string;
+  readonly values?: readonly number[];
+  readonly note?: string;
+  readonly link?: string;
+}
+
+function Tile({ name, value, values, note, link }: TileProps): VNode {
+  return (
+    <div class="tile">
+      <span class="soft">{name}</span>
+      <b>{link ? <a href={link}>{value}</a> : value}</b>
+      {note && <small>{note}</small>}
+      {values && <Sparkline values={values} label={`${name}, the last minutes`} />}
+    </div>
+  );
+}
+
+const CAUSE_COLUMNS: readonly Column<LetterGroup>[] = [
+  { name: "count", width: "6rem", numeric: true, cell: (group) => count(group.count) },
+  { name: "kind", width: "minmax(8rem, 1fr)", cell: (group) => <Text of={group.kind} /> },
+  { name: "code", width: "minmax(11rem, 1.4fr)", cell: (group) => <Text of={group.code} /> },
+  { name: "where", width: "minmax(8rem, 2fr)", cell: (group) => <Text of={group.paths.join(", ")} /> },
+  { name: "producer", width: "minmax(6rem, 1fr)", cell: (group) => <Text of={group.producer ?? "unknown"} /> },
+  { name: "last", width: "8rem", cell: (group) => <Age at={group.last_seen} /> },
+];
+
+function Causes(): VNode {
+  const groups = useList<LetterGroup, "dead-letters">("dead-letters", useMemo(() => ({ action: "groups", states: ["open"], limit: 10 }), []));
+  useTenSeconds(common.value?.dead_letters_open, groups.refresh);
+  const open = (group: LetterGroup): void => {
+    const query = letterQuery(new URLSearchParams(), narrowed([{ key: "state", value: "open" }], group));
+    query.set("view", "list");
+    go(["dead"], query);
+  };
+  return (
+    <section>
+      <h2>Why messages are refused now</h2>
+      {groups.problem && <ProblemView problem={groups.problem} live={false} />}
+      <Grid
+        main
+        name="Causes"
+        rows={groups.rows.slice(0, 10)}
+        columns={CAUSE_COLUMNS}
+        keyOf={(group) => JSON.stringify([group.kind, group.code, group.paths, group.producer])}
+        onOpen={open}
+        empty={groups.loading ? "…" : groups.problem ? "" : "Nothing is: no dead letter is open."}
+      />
+      {groups.first?.next_cursor && (
+        <p>
+          <a href={href(["dead"])}>all groups</a>
+        </p>
+      )}
+    </section>
+  );
+}
+
+function Doing(): VNode | null {
+  const runs = running.value;
+  const raised = alerting.value;
+  if (runs.length === 0 && raised.length === 0) return null;
+  return (
+    <section>
+      <h2>What is going on</h2>
+      <ul class="plainlist">
+        {runs.map((run) => {
+          const progress = progressOf([run]);
+          return (
+            <li>
+              <a href={href(["run", run.run_id])}>{visible(run.operation ?? "run")}</a> <State of={run.status} />{" "}
+              {progress.requested > 0 && (
+                <>
+                  <Meter value={progress.sent} most={progress.requested} label="Progress" /> {count(progress.sent)} of {count(progress.requested)}, again refused{" "}
+                  {count(progress.stillFailed)}
+                </>
+              )}
+            </li>
+          );
+        })}
+        {raised.map(([rule, severity]) => (
+          <li>
+            <State of={severity} /> <a href={href(["alert", rule])}>{visible(rule)}</a>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Consumers(): VNode | null {
+  const shared = common.value;
+  if (shared === null) return null;
+  const kinds = new Map<string, Record<string, number>>();
+  for (const beat of daemons.value)
+    for (const [kind, outcomes] of Object.entries(beat.messages ?? {})) {
+      const sums = kinds.get(kind) ?? {};
+      for (const [outcome, total] of Object.entries(outcomes)) sums[outcome] = (sums[outcome] ?? 0) + total;
+      kinds.set(kind, sums);
+    }
+  return (
+    <div class="two">
+      <section>
+        <h2>Messages since the start</h2>
+        <table>
+          <thead>
+            <tr>
+              <th>kind</th>
+              <th>outcomes</th>
+            </tr>
+          </thead>
+          <tbody>
+            {[...kinds].map(([kind, outcomes]) => (
+              <tr>
+                <td>{visible(kind)}</td>
+                <td>
+                  {Object.entries(outcomes)
+                    .map(([outcome, total]) => `${visible(outcome)} ${count(total)}`)
+                    .join(", ")}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+      <section>
+        <h2>Consumers</h2>
+        <table>
+          <thead>
+            <tr>
+              <th>consumer</th>
+              <th class="numeric">unread</th>
+              <th class="numeric">unacknowledged</th>
+            </tr>
+          </thead>
+          <tbody>
+            {Object.entries(shared.consumers ?? {}).map(([name, consumer]) => (
+              <tr>
+                <td>{visible(name)}</td>
+                <td class="numeric">{count(consumer.pending)}</td>
+                <td class="numeric">{count(consumer.unacknowledged)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+    </div>
+  );
+}

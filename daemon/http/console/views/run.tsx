@@ -1,0 +1,153 @@
+/** One run: who asked for what, how it gets on, what became of each item. */
+
+import type { VNode } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { ask } from "../link/ask.ts";
+import type { Page, Run as RunView, RunItem } from "../link/views.ts";
+import { hasEnded, type RunStatus } from "../model/progress.ts";
+import { href } from "../model/route.ts";
+import { visible } from "../model/text.ts";
+import { Act } from "../parts/act.tsx";
+import { useAnswer, useList, useTenSeconds } from "../parts/answers.ts";
+import { Grid, type Column } from "../parts/grid.tsx";
+import { useKeys } from "../parts/keys.ts";
+import { say, sayProblem } from "../parts/outcome.tsx";
+import { ProblemView } from "../parts/problem.tsx";
+import { go, route } from "../parts/router.ts";
+import { RunProgress, useRuns } from "../parts/run_progress.tsx";
+import { Tabs } from "../parts/tabs.tsx";
+import { Instant } from "../parts/time.tsx";
+import { Id, State, Text, Value } from "../parts/words.tsx";
+import { parametersText } from "./runs.tsx";
+
+/** Operations that have items and can be aborted. */
+const HAS_ITEMS = new Set(["replay-failed", "dead-letters"]);
+
+export function Run(): VNode {
+  const id = route.value.path[1] ?? "";
+  return <OneRun key={id} id={id} />;
+}
+
+function OneRun({ id }: { id: string }): VNode {
+  const asked = useAnswer<Page<RunView>, "runs">("runs", useMemo(() => ({ run_id: id, limit: 1 }), [id]));
+  const run = asked.result?.items[0] ?? null;
+  const ids = useMemo(() => [id], [id]);
+  const [live] = useRuns(ids);
+  const status = live?.status ?? run?.status ?? null;
+  useEffect(() => {
+    if (live && hasEnded(live.status)) asked.refresh();
+  }, [live?.status]);
+  useKeys([{ key: "Escape", help: "back", run: () => (history.length > 1 ? history.back() : go(["runs"])) }]);
+  const abort = (): void =>
+    void ask("replay-abort", { run_id: id }, { onSlow: say }).then((answer) =>
+      answer.ok ? say("Aborted: nothing more is sent") : sayProblem(answer.problem),
+    );
+  const isReplay = run !== null && HAS_ITEMS.has(run.operation);
+  return (
+    <>
+      <h1>Run {visible(id)}</h1>
+      {asked.problem && <ProblemView problem={asked.problem} />}
+      {asked.result && run === null && <p>There is no such run, or its row is not kept.</p>}
+      {live && live.requested !== undefined ? <RunProgress runs={[live]} /> : <State of={status} />}
+      {isReplay && (
+        <p class="bar">
+          <Act onAct={abort} scope="ops:write" kind="danger" disabled={hasEnded(status)} why="it has ended">
+            Abort
+          </Act>
+        </p>
+      )}
+      {run && <Facts run={run} />}
+      {isReplay && <Items id={id} live={live} />}
+    </>
+  );
+}
+
+function Facts({ run }: { run: RunView }): VNode {
+  return (
+    <>
+      {run.error && <ProblemView problem={run.error} live={false} />}
+      <dl>
+        <dt>operation</dt>
+        <dd>
+          <Text of={run.operation} />
+        </dd>
+        <dt>by</dt>
+        <dd>
+          <Text of={run.principal} />
+        </dd>
+        <dt>asked for</dt>
+        <dd>
+          <Text of={parametersText(run)} most={1_000} />
+        </dd>
+        <dt>started</dt>
+        <dd>
+          <Instant at={run.started_at} />
+        </dd>
+        <dt>ended</dt>
+        <dd>
+          <Instant at={run.ended_at} />
+        </dd>
+        <dt>trace</dt>
+        <dd>
+          {run.trace_id ? (
+            <a href={href(["story"], { id: run.trace_id })}>
+              <Id of={run.trace_id} />
+            </a>
+          ) : (
+            "–"
+          )}
+        </dd>
+        <dt>daemon</dt>
+        <dd>
+          <Id of={run.daemon} />
+        </dd>
+        {run.result !== null && (
+          <>
+            <dt>result</dt>
+            <dd>
+              <Value of={run.result} />
+            </dd>
+          </>
+        )}
+      </dl>
+      <p>
+        <a href={href(["story"], { id: run.run_id })}>Story</a>
+      </p>
+    </>
+  );
+}
+
+const OUTCOMES: Readonly<Record<string, string>> = { all: "", "again refused": "still_failed", skipped: "skipped", replayed: "replayed", discarded: "discarded" };
+
+const COLUMNS: readonly Column<RunItem>[] = [
+  { name: "item", width: "minmax(12rem, 2fr)", cell: (item) => <Id of={item.id} /> },
+  { name: "replay", width: "5rem", numeric: true, cell: (item) => item.replay_number ?? "–" },
+  { name: "outcome", width: "minmax(8rem, 1fr)", cell: (item) => (item.outcome ? <State of={item.outcome} /> : "waiting") },
+  { name: "reason", width: "minmax(8rem, 2fr)", cell: (item) => <Text of={item.reason} /> },
+];
+
+function Items({ id, live }: { id: string; live: RunStatus | undefined }): VNode {
+  const [wanted, setWanted] = useState("all");
+  const items = useList<RunItem, "replay-status">("replay-status", useMemo(() => ({ run_id: id, limit: 500 }), [id]));
+  useTenSeconds(live?.version, items.refresh);
+  const outcome = OUTCOMES[wanted];
+  const rows = items.rows.filter((item) => !outcome || item.outcome === outcome);
+  return (
+    <>
+      <h2>Items</h2>
+      <Tabs label="Items by outcome" names={Object.keys(OUTCOMES)} chosen={wanted} onChoose={setWanted} />
+      {items.problem && <ProblemView problem={items.problem} live={false} />}
+      <Grid
+        main
+        name="Items"
+        rows={rows}
+        columns={COLUMNS}
+        keyOf={(item) => item.id}
+        onOpen={(item) => go(["dead", item.id])}
+        onEnd={items.more}
+        complete={items.complete}
+        empty={items.loading ? "…" : "No items."}
+      />
+    </>
+  );
+}

@@ -1,0 +1,1 @@
+export function Session() { return <h1>Session</h1>; }

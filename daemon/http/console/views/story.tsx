@@ -1,0 +1,1 @@
+export function Story() { return <h1>Story</h1>; }
