@@ -20,6 +20,7 @@ from daemon.settings.pipeline import (
 )
 from daemon.settings.process import (
     AuditSettings,
+    ConsoleSettings,
     ContractsSettings,
     DaemonSettings,
     HttpSettings,
@@ -58,6 +59,7 @@ class Settings(Section):
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     pricing: PricingSettings = Field(default_factory=PricingSettings)
 

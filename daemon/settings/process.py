@@ -20,6 +20,7 @@ from daemon.settings.values import (
     Section,
     StorageUrl,
     SubjectToken,
+    WebsocketUrl,
     nats_hosts,
 )
 from domain.access import AuditedReads
@@ -128,6 +129,21 @@ class HttpSettings(Section):
     port: Port = 0
     public_url: HttpUrl = ""
     """What signed links begin with, where a proxy stands in front; empty: ``http://host:port``."""
+
+
+class ConsoleSettings(Section):
+    """``[console]``"""
+
+    enabled: bool = True
+    """The page under ``/console/``, its user at the embedded server, and the pulse."""
+    pulse_s: Annotated[float, Field(ge=0.2, le=60, allow_inf_nan=False)] = 2.0
+    """How often the daemon tells its figures on ``pulse.<daemon_id>``."""
+    public_url: HttpUrl = ""
+    """The page's address where a proxy stands in front; links in notifications begin with it."""
+    ws_url: WebsocketUrl = ""
+    """Where the page finds NATS: needed with an external server, and where the page is not on loopback."""
+    ws_port: Port = 0
+    """Embedded mode: the server's WebSocket port."""
 
 
 class LogSettings(Section):

@@ -164,6 +164,7 @@ StorageUrl = Annotated[str, BeforeValidator(_no_nul), AfterValidator(_storage_ur
 NatsUrl = Annotated[str, AfterValidator(_nats_url), Field(repr=False), _masked]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 SecretHttpUrl = Annotated[SecretStr, AfterValidator(_secret_http_url)]
+WebsocketUrl = Annotated[str, AfterValidator(_websocket_url)]
 SubjectToken = Annotated[str, AfterValidator(_subject_token)]
 SubjectPrefix = Annotated[str, AfterValidator(_literal_subject)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]

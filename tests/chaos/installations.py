@@ -190,7 +190,7 @@ url = "sqlite:///{self._database}"
     def url(self) -> str:
         (supervisor,) = self.daemons
         token = (supervisor.daemon.state_dir / "nats-token").read_text(encoding="ascii").strip()
-        return f"nats://{token}@127.0.0.1:{self._port}"
+        return f"nats://headgate:{token}@127.0.0.1:{self._port}"
 
     @property
     def database_url(self) -> str:

@@ -14,23 +14,21 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import structlog
 
 from adapters.errors import EmbeddedServerError, PortTakenError, ServerFailedError, StoreUnusableError
+from adapters.nats.server.server_configuration import LOOPBACK, OWNER, ServerConfiguration, Sync, WebsocketUser
 from adapters.nats.server.server_process import ServerProcess, failure, server_binary
 from adapters.nats.server.store_lock import StoreLock
 
-Sync = Literal["always", "interval"]
 Restarted = Callable[[], Awaitable[None]]
 
-LOOPBACK: Final = "127.0.0.1"
 MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
-# JetStream refuses a stream whose max_bytes it could not reserve. What protects the disk is max_bytes itself and
-# the probe, so the server's own ceiling is out of the way.
-MAX_FILE_STORE_BYTES: Final = 1 << 50
+_WEBSOCKET_PORT: Final = "nats-websocket-port"
+_HIGHEST_PORT: Final = 65_535
 _POLL_S = 0.01
 _MONITORING_TIMEOUT_S = 2.0
 _PORT_PATIENCE_S = 5.0
@@ -40,9 +38,9 @@ log = structlog.get_logger(__name__)
 
 
 class EmbeddedServer:
-    """A nats-server with JetStream in ``store_dir``; its configuration, token and log live in ``state_dir``.
+    """A nats-server with JetStream in ``store_dir``; its configuration, secrets and log live in ``state_dir``.
 
-    ``port`` 0 takes any free port. Raises :class:`EmbeddedServerError` (one line) where it cannot be had.
+    ``port`` 0 takes any free port; ``websocket`` is the user for pages, where there is one. Raises :class:`EmbeddedServerError` (one line) where it cannot be had.
     """
 
     def __init__(
@@ -55,6 +53,7 @@ class EmbeddedServer:
         start_timeout_s: float = 30.0,
         stop_timeout_s: float = 10.0,
         max_payload: int = MAX_PAYLOAD_BYTES,
+        websocket: WebsocketUser | None = None,
     ) -> None:
         self._store_dir = store_dir.absolute()
         self._state_dir = state_dir.absolute()
@@ -66,7 +65,10 @@ class EmbeddedServer:
         self._binary = server_binary()
         self._lock = StoreLock(self._store_dir, self._binary.name)
         self._process: ServerProcess | None = None
-        self._token = ""
+        self._secret = ""
+        self._websocket = websocket
+        self._websocket_secret = ""
+        self._websocket_port = websocket.port if websocket is not None else 0
         self._monitoring_port = 0
         self._stopping = False
         self._change = asyncio.Lock()  # one launch or stop at a time
@@ -74,10 +76,20 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """Where clients connect, token included. It stays the same over restarts."""
-        if not self._token or not self._port:
+        """Where clients connect, user and password included. It stays the same over restarts."""
+        if not self._secret or not self._port:
             raise EmbeddedServerError("the embedded server has not been started")
-        return f"nats://{self._token}@{LOOPBACK}:{self._port}"
+        return f"nats://{OWNER}:{self._secret}@{LOOPBACK}:{self._port}"
+
+    @property
+    def websocket_url(self) -> str:
+        """Where pages connect; empty where there is no user for them, or no server yet."""
+        return f"ws://{LOOPBACK}:{self._websocket_port}" if self._websocket is not None and self._port else ""
+
+    @property
+    def websocket_secret(self) -> str:
+        """The password of the user for pages."""
+        return self._websocket_secret
 
     @property
     def port(self) -> int:
@@ -102,7 +114,10 @@ class EmbeddedServer:
         self._stopping = False
         _make_folder(self._state_dir)
         _make_folder(self._store_dir)
-        self._token = _token(self._state_dir / "nats-token")
+        self._secret = _secret(self._state_dir / "nats-token")
+        if self._websocket is not None:
+            self._websocket_secret = _secret(self._state_dir / f"nats-{self._websocket.name}-password")
+            self._websocket_port = self._websocket_port or _last_port(self._state_dir / _WEBSOCKET_PORT)
         ended = await self._lock.acquire()
         for pid in ended:
             log.warning("left_over_nats_server_ended", pid=pid, store_dir=str(self._store_dir))
@@ -179,8 +194,8 @@ class EmbeddedServer:
             await self._process.end(self._stop_timeout_s)
 
     async def _launch(self) -> None:
-        if self._port:
-            await _wait_until_free(self._port)
+        for port in filter(None, (self._port, self._websocket_port)):
+            await _wait_until_free(port)
         for stale in self._state_dir.glob("nats-server_*.ports"):
             stale.unlink(missing_ok=True)
         config = self._state_dir / "nats-server.conf"
@@ -189,37 +204,33 @@ class EmbeddedServer:
         deadline = time.monotonic() + self._start_timeout_s
         command = [str(self._binary), "-c", str(config)]
         self._process = ServerProcess.spawn(command, inherit=self._lock.fd, output=output)
-        nats_port, monitoring_port = await self._ports(self._process, deadline)
-        await self._healthy(self._process, monitoring_port, deadline)
-        self._port, self._monitoring_port = nats_port, monitoring_port
+        ports = await self._ports(self._process, deadline)
+        await self._healthy(self._process, ports.monitoring, deadline)
+        self._port, self._monitoring_port = ports.nats, ports.monitoring
+        if ports.websocket:
+            # Pages that are open find the server again after the daemon was started anew.
+            self._websocket_port = ports.websocket
+            _write_private(self._state_dir / _WEBSOCKET_PORT, str(ports.websocket))
 
     def _configuration(self) -> str:
-        sync = "\n  sync_interval: always" if self._sync == "always" else ""
-        return f"""\
-host: "{LOOPBACK}"
-port: {self._port or -1}
-http: "{LOOPBACK}:-1"
-ports_file_dir: {json.dumps(str(self._state_dir))}
-log_file: {json.dumps(str(self.log_file))}
-logfile_size_limit: 10MB
-logfile_max_num: 3
-max_payload: {self._max_payload}
-max_pending: 64MB
-lame_duck_duration: "30s"
-lame_duck_grace_period: "1s"
-authorization {{ token: {json.dumps(self._token)} }}
-jetstream {{
-  store_dir: {json.dumps(str(self._store_dir))}
-  max_memory_store: 64MB
-  max_file_store: {MAX_FILE_STORE_BYTES}{sync}
-}}
-"""
+        return ServerConfiguration(
+            state_dir=self._state_dir,
+            store_dir=self._store_dir,
+            log_file=self.log_file,
+            port=self._port,
+            sync=self._sync,
+            max_payload=self._max_payload,
+            secret=self._secret,
+            websocket=self._websocket,
+            websocket_port=self._websocket_port,
+            websocket_secret=self._websocket_secret,
+        ).text()
 
-    async def _ports(self, process: ServerProcess, deadline: float) -> tuple[int, int]:
-        """The client port and the monitoring port, from the file that the server writes when it listens."""
+    async def _ports(self, process: ServerProcess, deadline: float) -> "_Ports":
+        """The ports, from the file that the server writes when it listens."""
         path = self._state_dir / f"{self._binary.name}_{process.pid}.ports"
         while True:
-            listed = _read_ports(path)
+            listed = _read_ports(path, websocket=self._websocket is not None)
             if listed is not None:
                 return listed
             await self._still_starting(process, deadline)
@@ -239,6 +250,12 @@ jetstream {{
         await asyncio.sleep(_POLL_S)
 
 
+class _Ports(NamedTuple):
+    nats: int
+    monitoring: int
+    websocket: int
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -252,8 +269,8 @@ def _make_folder(folder: Path) -> None:
         raise StoreUnusableError(f"cannot write in {folder}: {error.strerror}") from error
 
 
-def _token(path: Path) -> str:
-    """The clients' token: made once and kept, so that a restart does not lock workers out."""
+def _secret(path: Path) -> str:
+    """A user's password: made once and kept, so that a restart does not lock workers out."""
     try:
         kept = path.read_text(encoding="ascii").strip() if path.exists() else ""
         if kept:
@@ -262,7 +279,7 @@ def _token(path: Path) -> str:
         made = secrets.token_hex(32)
         _write_private(path, made)
     except (OSError, UnicodeDecodeError) as error:
-        raise StoreUnusableError(f"cannot keep the server's token in {path}: {error}") from error
+        raise StoreUnusableError(f"cannot keep the server's secret in {path}: {error}") from error
     return made
 
 
@@ -298,10 +315,20 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _read_ports(path: Path) -> tuple[int, int] | None:
+def _last_port(path: Path) -> int:
+    """The port that pages know from the last start; 0 where there was none or something else has it now."""
+    try:
+        port = int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
+    return port if 0 < port <= _HIGHEST_PORT and _is_free(port) else 0
+
+
+def _read_ports(path: Path, *, websocket: bool) -> _Ports | None:
     try:
         listed = json.loads(path.read_bytes())
-        return _port_of(listed["nats"][0]), _port_of(listed["monitoring"][0])
+        pages = _port_of(listed["websocket"][0]) if websocket else 0
+        return _Ports(_port_of(listed["nats"][0]), _port_of(listed["monitoring"][0]), pages)
     except (OSError, ValueError, KeyError, IndexError):
         return None  # not written yet, or half written
 
