@@ -13,14 +13,22 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,\
 	$(shell command -v $(name) >/dev/null 2>&1 && $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 
-.PHONY: help install install-dev run test lint format check bench chaos
+.PHONY: help console install install-dev run test lint format check bench chaos
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
 
-install: $(VENV)/.installed ## make .venv and install what the daemon needs
+install: $(VENV)/.installed console-if-possible ## make .venv and install what the daemon needs
 
-install-dev: $(VENV)/.installed-dev ## the same, and what tests, lint and benchmarks need
+install-dev: $(VENV)/.installed-dev console-if-possible ## the same, and what tests, lint and benchmarks need
+
+console: | $(BIN)/python ## build the console's page, with the Node on the PATH or a throwaway one
+	$(BIN)/python daemon/http/console_build.py
+
+# Without npm's registry the daemon is installed all the same; /console/ says then what is missing.
+.PHONY: console-if-possible
+console-if-possible: | $(BIN)/python
+	@$(BIN)/python daemon/http/console_build.py --if-changed || echo "headgate: the console's page was not built; the daemon works without it (later: make console)" >&2
 
 run: install ## start the daemon (embedded server, SQLite) with config.toml; another file: make run CONFIG=...
 	exec $(BIN)/headgate serve --config $(CONFIG)

@@ -19,6 +19,7 @@ PRODUCER: Final = "headgate"
 RECEIPT_KIND: Final = "receipt"
 REPLY_KIND: Final = "reply"
 DEAD_LETTER_KIND: Final = "dead_letter"
+PULSE_KIND: Final = "pulse"
 REDACTED: Final = "redacted"
 
 _SCHEMA_VERSION: Final = "1.0"

@@ -14,7 +14,7 @@ from pydantic import create_model
 from contracts.envelope import Proven1, Proven2
 from contracts.errors import JsonObject, JsonValue
 from contracts.gate.session_quick import QuickEnvelope, prove_usage
-from contracts.outgoing import DEAD_LETTER_KIND, RECEIPT_KIND, REPLY_KIND
+from contracts.outgoing import DEAD_LETTER_KIND, PULSE_KIND, RECEIPT_KIND, REPLY_KIND
 from contracts.payloads import (
     analytics,
     callbacks,
@@ -26,6 +26,7 @@ from contracts.payloads import (
     operations,
     ops,
     outgoing,
+    pulse,
     schedule,
     session,
     work,
@@ -297,8 +298,10 @@ REGISTRY: Final = Registry(
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _LEDGER_COMMANDS.items()),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _CONTENT_COMMANDS.items()),
         contract(Family.OPS, "health-check", Schema("1.0", ops.HealthCheck)),
+        contract(Family.OPS, "console-link", Schema("1.0", ops.ConsoleLink)),
         contract(Family.OPS, "self-heal", Schema("1.0", ops.SelfHeal)),
         *(contract(Family.OPS, name, Schema("1.0", model)) for name, model in _OPERATIONS.items()),
+        contract(Family.PULSE, PULSE_KIND, Schema("1.0", pulse.Pulse), address="pulse.{daemon_id}"),
         contract(Family.DEAD, DEAD_LETTER_KIND, Schema("1.0", outgoing.DeadLetter), address="dead.{subject}"),
         answer(RECEIPT_KIND, Schema("1.0", outgoing.Receipt)),
         answer(REPLY_KIND, Schema("1.0", outgoing.Reply)),

@@ -22,6 +22,7 @@ class Family(StrEnum):
     COMMAND = "cmd"
     OPS = "ops"
     CONTROL = "control"
+    PULSE = "pulse"
 
 
 _FAMILIES: Final = {str(family): family for family in Family}

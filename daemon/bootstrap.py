@@ -32,6 +32,7 @@ from daemon.commands.routes import endpoints, routes
 from daemon.errors import StartError
 from daemon.foundation import Foundation, gate_rules, load_prices, work_terms
 from daemon.http.app import build_app, serving
+from daemon.http.console import USER, Access, Console
 from daemon.intake.assembly import given_up_messages, intake_of, pull_of
 from daemon.intake.in_hand import in_hand_of
 from daemon.intake.predecessor import give_back_held
@@ -48,6 +49,7 @@ from daemon.observability.gauges import Gauges
 from daemon.observability.health import HealthCheck, disk_check
 from daemon.observability.logs import adopt_library_loggers, configure_logs
 from daemon.observability.metrics import Metrics
+from daemon.observability.pulse import PulsePublisher, PulseSources
 from daemon.observability.readiness import Readiness
 from daemon.operations.audit import OpsAudit
 from daemon.operations.context import OperationContext
@@ -57,6 +59,7 @@ from daemon.operations.table import serve_operations
 from daemon.outbox.relay import Relay, RelayLimits
 from daemon.outbox.work_lane import WorkLane
 from daemon.process.connections import (
+    Nats,
     close_broker,
     migrated_database,
     provision_streams,
@@ -111,13 +114,16 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
     readiness = Readiness(metrics.ready.set)
     health = HealthCheck()
     subjects = Subjects(settings.nats.prefix)
+    console = Console(settings, version=_VERSION, clock=now_micros)
     http_app = build_app(
         readiness=readiness,
         measure=partial(_dependencies, health),
         registry=metrics.registry,
         contract=partial(asyncapi, REGISTRY, subjects),
+        console=console,
     )
     http_url = await stack.enter_async_context(serving(http_app, host=settings.http.host, port=settings.http.port))
+    console.listens_at(http_url)
     prices = load_prices(settings)
     database, revision = await migrated_database(settings, stack)
     versions = [PricingVersion(version, source, now_micros()) for version, source in prices.sources]
@@ -127,7 +133,9 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
         stack,
         on_error=lambda _name: metrics.nats_errors.inc(),
         on_change=lambda there: _connection_changed(readiness, there),
+        websocket=console.websocket_user(),
     )
+    console.reaches_nats_by(partial(_console_access, settings, nats))
     stack.push_async_callback(close_broker, nats.broker, nats.watch)
     http_app.add_broker(nats.broker)
     adopt_library_loggers()
@@ -144,6 +152,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
         readiness=readiness,
         health=health,
         http_url=http_url,
+        console=console,
         work=work_terms(settings),
     )
     parts = _assemble(base)
@@ -159,6 +168,7 @@ def _assemble(base: Foundation) -> Parts:
         daemon_id=base.daemon_id,
         nats=base.nats,
         http_url=base.http_url,
+        console=base.console,
         readiness=base.readiness,
         supervisor=supervisor,
     )
@@ -247,6 +257,7 @@ def _loops(
         Loop("nats-probe", PROBE_S, probe_loop.step),
         Loop("database-gauges", 1.0, gauges.read_database),
         Loop("consumer-gauges", 5.0, gauges.read_consumers),
+        *([] if base.console.off else [Loop("pulse", base.settings.console.pulse_s, _pulse(base, runs).step)]),
     ]
 
 
@@ -297,6 +308,11 @@ def _make_work_watch(base: Foundation, relay: Relay) -> WorkWatch:
     )
 
 
+def _pulse(base: Foundation, runs: Runs) -> PulsePublisher:
+    sources = PulseSources(base.daemon_id, _VERSION, base.metrics, base.readiness, runs.in_work)
+    return PulsePublisher(sources, base.nats.client, base.subjects, new_id=new_id, clock=now_micros)
+
+
 def _operation_context(
     base: Foundation, relay: Relay, audit: OpsAudit, runs: Runs, healing: SelfHeal
 ) -> OperationContext:
@@ -315,6 +331,7 @@ def _operation_context(
         runs=runs,
         health=base.health,
         healing=healing,
+        console=base.console,
     )
 
 
@@ -340,6 +357,14 @@ def _make_endpoint(
 
 async def _dependencies(health: HealthCheck) -> JsonObject:
     return dict((await health.recent()).dependencies)
+
+
+def _console_access(settings: Settings, nats: Nats) -> Access | None:
+    """How the console reaches NATS: the embedded server's user for pages, or what the person brings along."""
+    server, ws_url = nats.server, settings.console.ws_url
+    if server is None:
+        return Access(ws_url)
+    return Access(ws_url or server.websocket_url, USER, server.websocket_secret) if server.websocket_url else None
 
 
 def _connection_changed(readiness: Readiness, there: bool) -> None:

@@ -11,6 +11,7 @@ from contracts.subjects import Subjects
 from contracts.values.work import WorkType
 from daemon.clock import new_id, now_micros
 from daemon.errors import StartError
+from daemon.http.console import Console
 from daemon.observability.health import HealthCheck
 from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Readiness
@@ -37,6 +38,7 @@ class Foundation:
     readiness: Readiness
     health: HealthCheck
     http_url: str
+    console: Console
     work: WorkTerms
 
     def context(self) -> Context:

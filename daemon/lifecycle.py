@@ -20,6 +20,7 @@ from contracts.values.times import format_micros
 from daemon.clock import now_micros
 from daemon.commands.command_server import CommandServer
 from daemon.intake.in_hand import InHand
+from daemon.http.console import Console
 from daemon.intake.intake import Intake
 from daemon.maintenance.lease_heartbeat import LeaseHeartbeat
 from daemon.maintenance.loop import Loop, LoopRunner, Service
@@ -45,6 +46,7 @@ class Announcement:
         daemon_id: str,
         nats: Nats,
         http_url: str,
+        console: Console,
         readiness: Readiness,
         supervisor: Supervisor,
     ) -> None:
@@ -52,6 +54,7 @@ class Announcement:
         self._daemon_id = daemon_id
         self._nats = nats
         self._http_url = http_url
+        self._console = console
         self._readiness = readiness
         self._supervisor = supervisor
 
@@ -59,7 +62,9 @@ class Announcement:
         self._readiness.enter(Phase.RUNNING)
         self.write_runtime()
         self._supervisor.ready("ready")
-        log.info("ready", pid=os.getpid(), http_url=self._http_url, daemon=self._daemon_id)
+        log.info("ready", pid=os.getpid(), http_url=self._http_url, console=self._console.url, daemon=self._daemon_id)
+        if self._console.off:
+            log.info("no_console", reason=self._console.off)
 
     def write_runtime(self) -> None:
         """Say where the daemon is reached; again after its server was started anew."""

@@ -28,7 +28,7 @@ _OPS_READ: Final = (
     *("ledger.list", "ledger.get", "analytics.usage", "analytics.performance", "alert.list", "alert.get"),
     *("item.get", "item.list", "idea.get", "idea.list", "script.get", "script.list"),
     *("publication.get", "publication.list"),
-    *("health-check", "replay-status", "dead-letters", "explain", "kpi-report", "runs", "alerts"),
+    *("health-check", "console-link", "replay-status", "dead-letters", "explain", "kpi-report", "runs", "alerts"),
     *("system-status", "logs"),
 )
 _OPS_WRITE: Final = (

@@ -8,6 +8,10 @@ class HealthCheck(Payload):
     """health-check 1.0: every dependency, measured now."""
 
 
+class ConsoleLink(Payload):
+    """console-link 1.0: a one-time link that signs in to the console."""
+
+
 class SelfHeal(Payload):
     """self-heal 1.0: one round now; ``dry_run`` only tells what it would find."""
 

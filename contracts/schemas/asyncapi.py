@@ -36,6 +36,7 @@ _ABOUT: Final = {
     Family.EVENT: "What happened to an aggregate.",
     Family.DEAD: "Refused messages, byte for byte, with the reason.",
     Family.COMMAND: "A command, answered on the request's reply subject.",
+    Family.PULSE: "What each daemon tells of itself every few seconds; no stream keeps it.",
     Family.OPS: "An operator's command, answered on the request's reply subject.",
 }
 

@@ -9,6 +9,7 @@ import typer
 from daemon.cli.ask import ask
 from daemon.cli.bridge import bridge
 from daemon.cli.check_config import check_config
+from daemon.cli.console import console
 from daemon.cli.contracts import contracts
 from daemon.cli.dead_letters import dead_letters
 from daemon.cli.migrate import migrate
@@ -61,6 +62,7 @@ def bench(context: typer.Context) -> None:
 
 
 app.command("check-config")(check_config)
+app.command()(console)
 app.command(context_settings={"ignore_unknown_options": True})(migrate)  # so that -1 is a revision, not an option
 app.command()(publish)
 app.command()(ops)

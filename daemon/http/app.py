@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, make_asgi_app
 from contracts.errors import JsonObject
 from daemon.errors import StartError
 from daemon.http.asyncapi_page import render
+from daemon.http.console import Console
 from daemon.observability.readiness import Readiness
 
 Measure: TypeAlias = Callable[[], Awaitable[JsonObject]]
@@ -24,7 +25,12 @@ _OK, _UNAVAILABLE = 200, 503
 
 
 def build_app(
-    *, readiness: Readiness, measure: Measure, registry: CollectorRegistry, contract: Callable[[], JsonObject]
+    *,
+    readiness: Readiness,
+    measure: Measure,
+    registry: CollectorRegistry,
+    contract: Callable[[], JsonObject],
+    console: Console | None = None,
 ) -> AsgiFastStream:
     """The ASGI app. The broker joins it later (``add_broker``), when its server is known."""
 
@@ -70,6 +76,7 @@ def build_app(
             ("/metrics", make_asgi_app(registry)),
             ("/asyncapi", asyncapi),
             ("/asyncapi.json", asyncapi_json),
+            *(console.routes() if console is not None else ()),
         ],
         logger=None,
     )

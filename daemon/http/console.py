@@ -25,8 +25,10 @@ INBOX_PREFIX: Final = "_INBOX.console"
 PATH: Final = "/console/"
 STATIC: Final = Path(__file__).parent / "console" / "static"
 
-Asgi: TypeAlias = Callable[[Mapping[str, object], Callable[[], Awaitable[Mapping[str, object]]], "Send"], Awaitable[None]]
+Scope: TypeAlias = Mapping[str, object]
+Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, object]]]
 Send: TypeAlias = Callable[[Mapping[str, object]], Awaitable[None]]
+Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 _LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -133,7 +135,7 @@ class Console:
             (f"{PATH}session", self._session),
         ]
         if not index.is_file():
-            missing = "The console's page is not built: run `make console` (it needs Node 18 or newer, and npm's registry)."
+            missing = "The console's page is not built: run `make console`, where npm can reach its registry."
             return [*routes, (PATH, self._says(503, missing))]
         routes.append((PATH, self._file(index)))
         routes += [
@@ -155,7 +157,7 @@ class Console:
             "cache-control": "public, max-age=31536000, immutable" if is_hashed else "no-cache",
         }
 
-        async def answer(scope: Mapping[str, object], _receive: object, send: Send) -> None:
+        async def answer(scope: Scope, _receive: object, send: Send) -> None:
             if not _reads(scope):
                 return await self._send(scope, send, 405, b"", {"allow": "GET, HEAD"})
             known = [each.strip() for each in _headers(scope).get("if-none-match", "").split(",")]
@@ -172,15 +174,16 @@ class Console:
             f"<h1>headgate: console</h1><p>{html.escape(sentence)}</p></html>"
         ).encode()
 
-        async def answer(scope: Mapping[str, object], _receive: object, send: Send) -> None:
-            await self._send(scope, send, status, body, {"content-type": _MEDIA_TYPES[".html"], "cache-control": "no-store"})
+        async def answer(scope: Scope, _receive: object, send: Send) -> None:
+            headers = {"content-type": _MEDIA_TYPES[".html"], "cache-control": "no-store"}
+            await self._send(scope, send, status, body, headers)
 
         return answer
 
-    async def _moved(self, scope: Mapping[str, object], _receive: object, send: Send) -> None:
+    async def _moved(self, scope: Scope, _receive: object, send: Send) -> None:
         await self._send(scope, send, 308, b"", {"location": PATH})
 
-    async def _config(self, scope: Mapping[str, object], _receive: object, send: Send) -> None:
+    async def _config(self, scope: Scope, _receive: object, send: Send) -> None:
         access = self._access()
         if not _reads(scope):
             return await self._send(scope, send, 405, b"", {"allow": "GET, HEAD"})
@@ -200,9 +203,7 @@ class Console:
             },
         )
 
-    async def _session(
-        self, scope: Mapping[str, object], receive: Callable[[], Awaitable[Mapping[str, object]]], send: Send
-    ) -> None:
+    async def _session(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A code for the credentials of the console's user."""
         headers, now = _headers(scope), self._clock()
         if scope["method"] != "POST":
@@ -229,13 +230,11 @@ class Console:
         hosts = {urlsplit(each).netloc for each in origins}
         return headers.get("host", "").lower() in hosts and (origin is None or origin.lower() in origins)
 
-    async def _json(self, scope: Mapping[str, object], send: Send, status: int, body: JsonObject) -> None:
+    async def _json(self, scope: Scope, send: Send, status: int, body: JsonObject) -> None:
         headers = {"content-type": "application/json", "cache-control": "no-store"}
         await self._send(scope, send, status, orjson.dumps(body), headers)
 
-    async def _send(
-        self, scope: Mapping[str, object], send: Send, status: int, body: bytes, headers: Mapping[str, str]
-    ) -> None:
+    async def _send(self, scope: Scope, send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         access = self._access()
         every = {**headers, **security_headers(access.ws_url if access is not None else "")}
         if status not in {204, 304}:
@@ -267,18 +266,18 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
-def _reads(scope: Mapping[str, object]) -> bool:
+def _reads(scope: Scope) -> bool:
     return scope["method"] in {"GET", "HEAD"}
 
 
-def _headers(scope: Mapping[str, object]) -> Mapping[str, str]:
+def _headers(scope: Scope) -> Mapping[str, str]:
     found = scope["headers"]
     if not isinstance(found, (list, tuple)):
         return {}
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in found}
 
 
-async def _body(receive: Callable[[], Awaitable[Mapping[str, object]]]) -> bytes:
+async def _body(receive: Receive) -> bytes:
     """The body of a request; what is longer than a code could be is cut off."""
     body = b""
     while len(body) <= _MOST_BODY:

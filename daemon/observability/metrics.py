@@ -11,6 +11,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from contracts.gate.delivery import Accepted, Judged
+from daemon.observability.recent_intake import RecentIntake
 from handlers.effects import BatchOutcome, Fact
 
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -42,6 +43,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.recent = RecentIntake()
         self._producer = BoundedLabel()
         self._model = BoundedLabel()
         self._intake()
@@ -218,7 +220,9 @@ class Metrics:
             self.redelivered.inc(again)
         self.batch_size.observe(len(batch))
         self.stage_seconds.labels("commit").observe(seconds)
-        self.lag_seconds.observe(max(0.0, (now - min(judged.delivery.stored_at for judged in batch)) / _MICROS))
+        lag_s = max(0.0, (now - min(judged.delivery.stored_at for judged in batch)) / _MICROS)
+        self.lag_seconds.observe(lag_s)
+        self.recent.note(now, lag_s * 1_000, Tally(str(outcome.verdict) for outcome in settled.outcomes))
         self.facts(settled.facts)
 
     def count_adapted(self, message: Accepted) -> None:

@@ -1,8 +1,8 @@
-"""``console-link``: a one-time link to the console. The code stands in the answer alone: not in the audit, nor in a log."""
+"""``console-link``: a one-time link to the console; its code stands in the answer alone, in no audit and no log."""
 
 from collections.abc import Callable
 
-from contracts.errors import ErrorCode, problem
+from contracts.errors import ErrorCode, JsonObject, problem
 from contracts.values.times import format_micros
 from daemon.http.console import Console
 from daemon.operations.audit import OpsAudit
@@ -26,9 +26,9 @@ class ConsoleLinkOperation:
             await self._audit.record(run, error=refused.as_json())
             return refuse(refused)
         url, expires_at = link
-        told = {"expires_at": format_micros(expires_at)}
-        await self._audit.record(run, result=told)
-        return ok({"url": url, **told})
+        told: JsonObject = {"expires_at": format_micros(expires_at)}
+        written = await self._audit.record(run, result=told)
+        return ok({"run_id": run.run_id if written else None, "url": url, **told})
 
 
 def make(context: OperationContext) -> ServedOperation:

@@ -9,6 +9,7 @@ from nats.aio.client import Client
 from contracts.gate.rules import GateRules
 from contracts.subjects import Subjects
 from daemon.commands.command_endpoint import Operation
+from daemon.http.console import Console
 from daemon.maintenance.self_heal import SelfHeal
 from daemon.observability.health import HealthCheck
 from daemon.operations.audit import OpsAudit
@@ -41,6 +42,7 @@ class OperationContext:
     runs: Runs
     health: HealthCheck
     healing: SelfHeal
+    console: Console
 
     def audited(self, operate: Operate) -> Operation:
         """*operate* with its record, carried out once however often the same request comes."""

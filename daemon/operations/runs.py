@@ -71,6 +71,11 @@ class Runs:
         self._clock = clock
         self._workers: dict[str, RunWorker] = {}
         self._begun: asyncio.Queue[str] = asyncio.Queue()
+        self._in_work: dict[str, str] = {}
+
+    def in_work(self) -> Mapping[str, str]:
+        """The runs that are being worked on here, with their operations."""
+        return dict(self._in_work)
 
     def assign(self, workers: Mapping[str, RunWorker]) -> None:
         """Who works on which operation's runs."""
@@ -91,6 +96,7 @@ class Runs:
         if run is None:
             return
         log.info("run_begins", operation=run.operation, run_id=run_id)
+        self._in_work[run_id] = run.operation
         try:
             await self._workers[run.operation].work(run)
         except RunLost:
@@ -101,6 +107,8 @@ class Runs:
         except Exception:  # a run that breaks ends as failed, and no other with it
             log.exception("run_broke", operation=run.operation, run_id=run_id)
             await self._fail(run, _BROKE)
+        finally:
+            del self._in_work[run_id]
 
     async def _fail(self, run: Run, why: Problem, result: JsonObject | None = None) -> None:
         error = why.traced(run.trace_id).as_json()

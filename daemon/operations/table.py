@@ -7,6 +7,7 @@ from typing import Final
 from daemon.commands.command_endpoint import Operation
 from daemon.operations import (
     backup,
+    console_link,
     dead_letters,
     health_check,
     import_legacy,
@@ -26,6 +27,7 @@ def _query(query: Query) -> OperationFactory:
 OPERATIONS: Final[Mapping[str, OperationFactory]] = MappingProxyType(
     {
         "health-check": health_check.make,
+        "console-link": console_link.make,
         "replay-failed": replay_failed.make,
         "replay-status": _query(replay_status),
         "replay-abort": replay_failed.make_abort,

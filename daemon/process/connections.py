@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from adapters.nats.connection import ConnectionWatch, connect, make_broker
 from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.server.server_configuration import WebsocketUser
 from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.topology import Limits, topology
 from contracts.subjects import Family, Subjects
@@ -60,14 +61,21 @@ class Nats:
 
 
 async def start_nats(
-    settings: Settings, stack: AsyncExitStack, *, on_error: Callable[[str], None], on_change: Callable[[bool], None]
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    on_error: Callable[[str], None],
+    on_change: Callable[[bool], None],
+    websocket: WebsocketUser | None = None,
 ) -> Nats:
     """Start the embedded server where the settings say so, and connect. The server is stopped last."""
     nats = settings.nats
     server: EmbeddedServer | None = None
     url = nats.url
     if nats.mode == "embedded":
-        server = EmbeddedServer(nats.store_dir, settings.daemon.state_dir, port=nats.port, sync=nats.sync)
+        server = EmbeddedServer(
+            nats.store_dir, settings.daemon.state_dir, port=nats.port, sync=nats.sync, websocket=websocket
+        )
         await server.start()
         stack.push_async_callback(server.stop)
         url = server.url

@@ -110,6 +110,14 @@ def _secret_http_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _websocket_url(url: str) -> str:
+    if url and (_split(url).scheme not in {"ws", "wss"} or not _split(url).hostname):
+        raise ValueError("must be a URL that begins with ws:// or wss://")
+    if any(mark in url for mark in " ;,'\""):
+        raise ValueError("must be a URL without blanks, quotes, commas and semicolons")
+    return url
+
+
 def _subject_token(token: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", token):
         raise ValueError("must be 1 to 32 letters, digits, dashes or underscores")

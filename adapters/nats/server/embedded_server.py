@@ -40,7 +40,8 @@ log = structlog.get_logger(__name__)
 class EmbeddedServer:
     """A nats-server with JetStream in ``store_dir``; its configuration, secrets and log live in ``state_dir``.
 
-    ``port`` 0 takes any free port; ``websocket`` is the user for pages, where there is one. Raises :class:`EmbeddedServerError` (one line) where it cannot be had.
+    ``port`` 0 takes any free port; ``websocket`` is the user for pages, where there is one.
+    Raises :class:`EmbeddedServerError` (one line) where it cannot be had.
     """
 
     def __init__(

@@ -74,10 +74,10 @@ jetstream {{
         users = [f'  {{ user: "{OWNER}", password: {_quoted(self.secret)}, allowed_connection_types: ["STANDARD"] }}']
         page = self.websocket
         if page is not None:
+            rights = f"publish: {{ allow: {_listed(page.publish)} }}, subscribe: {{ allow: {_listed(page.subscribe)} }}"
             users.append(
                 f"  {{ user: {_quoted(page.name)}, password: {_quoted(self.websocket_secret)}, "
-                'allowed_connection_types: ["WEBSOCKET"], permissions: { '
-                f"publish: {{ allow: {_listed(page.publish)} }}, subscribe: {{ allow: {_listed(page.subscribe)} }} }} }}"
+                f'allowed_connection_types: ["WEBSOCKET"], permissions: {{ {rights} }} }}'
             )
         return "\n".join(users)
 

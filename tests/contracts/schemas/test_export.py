@@ -153,7 +153,7 @@ def test_asyncapi_has_a_channel_for_every_subject(asyncapi: Json) -> None:
         "hg.control.{agent}",
     }
     tokens = {address.split(".")[1] for address in addresses if address}
-    assert tokens == {"ingest", "callback", "replay", "work", "event", "dead", "cmd", "ops", "control"}
+    assert tokens == {"ingest", "callback", "replay", "work", "event", "dead", "cmd", "ops", "control", "pulse"}
 
 
 def test_asyncapi_says_what_is_received_what_is_sent_and_where_answers_go(asyncapi: Json) -> None:

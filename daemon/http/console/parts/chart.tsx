@@ -8,7 +8,7 @@ export function Sparkline({ values, label }: { values: readonly number[]; label:
   const most = Math.max(...values, 1e-9);
   const points = values.map((value, at) => `${((at / (values.length - 1)) * 80).toFixed(1)},${(18 - (value / most) * 16).toFixed(1)}`);
   return (
-    <svg class="spark" viewBox="0 0 80 20" role="img" aria-label={label}>
+    <svg class="spark" viewBox="0 0 80 20" preserveAspectRatio="none" role="img" aria-label={label}>
       <polyline points={points.join(" ")} />
     </svg>
   );
