@@ -19,8 +19,8 @@ from contracts.subjects import Family
 from contracts.values.times import format_micros
 from daemon.clock import now_micros
 from daemon.commands.command_server import CommandServer
-from daemon.intake.in_hand import InHand
 from daemon.http.console import Console
+from daemon.intake.in_hand import InHand
 from daemon.intake.intake import Intake
 from daemon.maintenance.lease_heartbeat import LeaseHeartbeat
 from daemon.maintenance.loop import Loop, LoopRunner, Service
