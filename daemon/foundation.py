@@ -17,6 +17,7 @@ from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Readiness
 from daemon.process.connections import Nats, provision_streams
 from daemon.settings.model import Settings
+from daemon.transactions import chance
 from handlers.effects import Context, WorkTerms
 from storage.engine.database import Database
 
@@ -51,6 +52,7 @@ class Foundation:
             prices=self.prices,
             max_message_bytes=self.nats.client.max_payload,
             work=self.work,
+            chance=chance,
         )
 
     async def provision(self) -> None:

@@ -1,5 +1,6 @@
 """How long to wait before trying again. Chance is an argument."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -15,14 +16,15 @@ def delay_s(attempt: int, *, first_s: float, most_s: float, chance: float) -> fl
 
 @dataclass(slots=True)
 class Backoff:
-    """Counts the failures in a row of one thing that is tried again and again."""
+    """Counts the failures in a row of one thing that is tried again and again; *chance* answers a number in [0, 1)."""
 
     first_s: float
     most_s: float
+    chance: Callable[[], float]
     failures: int = field(default=0, init=False)
 
-    def next_delay_s(self, chance: float) -> float:
-        wait = delay_s(self.failures, first_s=self.first_s, most_s=self.most_s, chance=chance)
+    def next_delay_s(self) -> float:
+        wait = delay_s(self.failures, first_s=self.first_s, most_s=self.most_s, chance=self.chance())
         self.failures += 1
         return wait
 

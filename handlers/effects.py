@@ -41,6 +41,8 @@ class Context:
     max_message_bytes: int
     work: WorkTerms = field(default_factory=WorkTerms)
     older_outstanding: bool = True
+    chance: Callable[[], float] = lambda: 0.5
+    """The source of jitter: a number in [0, 1)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,14 +176,14 @@ class Execution:
 
     async def _insist(self, action: Callable[[], Awaitable[T]]) -> T:
         """Repeat what NATS did not answer: it comes back, and the work is worth nothing without it."""
-        unanswered = Backoff(_NATS_FIRST_WAIT_S, _NATS_LONGEST_WAIT_S)
+        unanswered = Backoff(_NATS_FIRST_WAIT_S, _NATS_LONGEST_WAIT_S, _chance)
         while True:
             try:
                 return await action()
             except NatsError as error:
                 self._tools.metrics.error("nats")
                 log.warning("nats_unanswered", work_id=self.work.work_id, reason=f"{type(error).__name__}: {error}")
-            await self._pause(unanswered.next_delay_s(_chance()))
+            await self._pause(unanswered.next_delay_s())
 
     # --- the prediction
 

@@ -6,24 +6,23 @@ until the broken command stands alone.
 """
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
-from domain.backoff import Backoff
+from daemon.transactions import ANSWERED, Done, Poison, committed, isolated
 from handlers.commands.command import Command, Reply
 from handlers.commands.command_batch import Changes, ExecutedBatch, execute_commands
 from handlers.effects import Context, Fact
 from storage.engine.database import Database
-from storage.engine.failures import StorageAway, StorageConflict
+from storage.engine.failures import StorageAway
+from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
 MOST_TOGETHER: Final = 500
-_MOST_REPEATS: Final = 20
 
 
 class Call(Protocol):
@@ -90,38 +89,29 @@ class ChangeQueue(Generic[C]):
         await self._idle.wait()
 
     async def _carry_out(self, group: Sequence[C]) -> None:
+        async for outcome in isolated(group, self._committed):
+            match outcome:
+                case Poison(call, cause):
+                    await self._answer(call, self._broken(call.command, cause))
+                case Done(calls, None):
+                    await self._answer_all(calls, [self._unavailable] * len(calls))
+                case Done(calls, ExecutedBatch() as done):
+                    self._wake(done.lanes)
+                    self._count(done.facts)
+                    await self._answer_all(calls, done.replies)
+
+    async def _committed(self, calls: Sequence[C]) -> ExecutedBatch | None:
+        """One transaction, repeated after a conflict between daemons; None where storage is away."""
+        commands = [call.command for call in calls]
+
+        def execute(uow: UnitOfWork) -> ExecutedBatch:
+            return execute_commands(commands, uow, self._context(), self._changes)
+
         try:
-            done = await self._committed([call.command for call in group])
+            return await committed(self._database, execute, repeats=ANSWERED)
         except StorageAway as error:
-            log.warning("commands_unavailable", commands=len(group), reason=str(error))
-            await self._answer_all(group, [self._unavailable] * len(group))
-        except Exception as error:  # noqa: BLE001 - a reply always comes; the cause is logged
-            await self._isolate(group, error)
-        else:
-            self._wake(done.lanes)
-            self._count(done.facts)
-            await self._answer_all(group, done.replies)
-
-    async def _isolate(self, group: Sequence[C], error: Exception) -> None:
-        if len(group) == 1:
-            await self._answer(group[0], self._broken(group[0].command, error))
-            return
-        middle = len(group) // 2
-        await self._carry_out(group[:middle])
-        await self._carry_out(group[middle:])
-
-    async def _committed(self, commands: Sequence[Command]) -> ExecutedBatch:
-        """One transaction, repeated after a conflict between daemons. Raises what is not a conflict."""
-        backoff = Backoff(first_s=0.005, most_s=0.2)
-        for _ in range(_MOST_REPEATS):
-            try:
-                return await self._database.write(
-                    lambda uow: execute_commands(commands, uow, self._context(), self._changes)
-                )
-            except StorageConflict as error:
-                log.info("commands_repeated", commands=len(commands), reason=str(error))
-                await asyncio.sleep(backoff.next_delay_s(random.random()))  # noqa: S311 - jitter, not a secret
-        raise StorageAway("other daemons kept changing the same things")
+            log.warning("commands_unavailable", commands=len(calls), reason=str(error))
+            return None
 
     async def _answer_all(self, group: Sequence[C], replies: Sequence[Reply]) -> None:
         for call, reply in zip(group, replies, strict=True):

@@ -12,11 +12,10 @@ What was in hand when a process died is worked on apart, while nothing else is (
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import anyio
 import structlog
@@ -26,12 +25,12 @@ from daemon.intake.in_hand import InHand, nothing_noted
 from daemon.intake.judging import Judging, unjudged
 from daemon.intake.ports import BatchWork, Gatekeeper, IntakeLimits, Observer, Older, Source
 from daemon.intake.reordering import WaitingRoom
-from domain.backoff import Backoff
+from daemon.transactions import Done, Poison, committed, isolated
 from domain.intake.suspects import groups
 from handlers.batch import INTERNAL, dead_letter_alone, decide_batch
 from handlers.effects import BatchOutcome, Context, Families, MessageOutcome, Verdict
 from storage.engine.database import Database
-from storage.engine.failures import StorageAway, StorageConflict
+from storage.engine.failures import StorageAway
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -69,7 +68,6 @@ class Intake:
         self._early = WaitingRoom(touch_every_s=limits.ack_wait_s / 3)
         self._judging = Judging(source, gate, self._in_hand, limits)
         self._stopping = asyncio.Event()
-        self._backoff = Backoff(first_s=0.1, most_s=5.0)
 
     async def run(self) -> None:
         """Work until :meth:`stop`; then finish the batch in hand and return. Raises what the source raises.
@@ -135,86 +133,84 @@ class Intake:
 
         *as_it_stands*: nothing older is outstanding, so that nothing is held for it.
         """
-        started = asyncio.get_running_loop().time()
-        work: BatchWork = partial(decide_batch, batch, families=self._families)
-        try:
-            settled = await self._committed(partial(_finally, work) if as_it_stands else work, batch)
-        except Exception as cause:  # noqa: BLE001 - whatever the data or our own code raises must not stop intake
-            await self._isolate(batch, cause)
-        else:
-            await self._conclude(batch, settled, started)
+        commit = partial(self._decided, as_it_stands=as_it_stands)
+        async for outcome in isolated(batch, commit):
+            match outcome:
+                case Done(part, (settled, seconds)):
+                    await self._conclude(part, settled, seconds)
+                case Poison(judged, cause):
+                    log.error(
+                        "poison message",
+                        subject=judged.delivery.subject,
+                        sequence=judged.delivery.sequence,
+                        kind=judged.kind,
+                        message_id=judged.message_id,
+                        exc_info=cause,
+                    )
+                    await self._bury(judged)
 
-    async def _isolate(self, batch: Sequence[Judged], cause: Exception) -> None:
-        if len(batch) > 1:
-            middle = len(batch) // 2
-            await self._work_on(batch[:middle])
-            await self._work_on(batch[middle:])
-        else:
-            log.error(
-                "poison message",
-                subject=batch[0].delivery.subject,
-                sequence=batch[0].delivery.sequence,
-                kind=batch[0].kind,
-                message_id=batch[0].message_id,
-                exc_info=cause,
-            )
-            await self._bury(batch[0])
+    async def _decided(self, batch: Sequence[Judged], *, as_it_stands: bool) -> "_Committed":
+        work: BatchWork = partial(decide_batch, batch, families=self._families)
+        return await self._committed(partial(_finally, work) if as_it_stands else work, batch)
 
     async def _bury(self, poison: Judged) -> None:
         """Dead-letter the one message that cannot be taken, whatever it is that fails."""
-        started = asyncio.get_running_loop().time()
         try:
-            settled = await self._committed(partial(dead_letter_alone, poison, INTERNAL), [poison])
+            settled, seconds = await self._committed(partial(dead_letter_alone, poison, INTERNAL), [poison])
         except Exception:  # it stays in its stream, and the others go on
             log.exception("poison_not_buried", sequence=poison.delivery.sequence)
             await self._source.give_back(poison.delivery, _UNBURIABLE_AGAIN_S)
             self._in_hand.done([poison.delivery])
         else:
-            await self._conclude([poison], settled, started)
+            await self._conclude([poison], settled, seconds)
 
-    async def _committed(self, work: BatchWork, batch: Sequence[Judged]) -> BatchOutcome | None:
+    async def _committed(self, work: BatchWork, batch: Sequence[Judged]) -> "_Committed":
         """One transaction; repeated after a conflict between daemons, and for as long as storage is away.
 
-        None where storage is away and the daemon stops. Raises what is not storage's. A death while *batch* waits for
-        storage is not its fault.
+        No outcome where storage is away and the daemon stops. Raises what is not storage's. A death while *batch* waits
+        for storage is not its fault.
         """
+        started = asyncio.get_running_loop().time()
+        waiting = [judged.delivery for judged in batch]
         paused = False
-        settled: BatchOutcome | None = None
-        while settled is None:
-            try:
-                settled = await self._database.write(lambda uow: work(uow=uow, context=self._context()))
-            except StorageConflict as error:
-                log.warning("storage_conflict", reason=str(error))
-                await asyncio.sleep(self._backoff.next_delay_s(random.random()))  # noqa: S311 - jitter, not a secret
-            except StorageAway as error:
-                if self._stopping.is_set():
-                    return None
-                if not paused:
-                    await self._source.pause()
-                    paused = True
-                self._observer.storage_away(error)
-                await self._wait_for_storage([judged.delivery for judged in batch])
-        self._backoff.reset()
+
+        async def while_away(error: StorageAway, delay_s: float) -> bool:
+            nonlocal paused
+            if self._stopping.is_set():
+                return False
+            if not paused:
+                await self._source.pause()
+                paused = True
+            self._observer.storage_away(error)
+            await self._wait_for_storage(waiting, delay_s)
+            return True
+
+        def decide(uow: UnitOfWork) -> BatchOutcome:
+            return work(uow=uow, context=self._context())
+
+        try:
+            settled = await committed(self._database, decide, while_away=while_away)
+        except StorageAway:
+            return _Committed(None, 0.0)
         if paused:
             await self._source.resume()
             self._observer.storage_back()
-        return settled
+        return _Committed(settled, asyncio.get_running_loop().time() - started)
 
-    async def _wait_for_storage(self, waiting: Sequence[Delivery]) -> None:
+    async def _wait_for_storage(self, waiting: Sequence[Delivery], delay_s: float) -> None:
         self._in_hand.waits(waiting)
-        with anyio.move_on_after(self._backoff.next_delay_s(random.random())):  # noqa: S311 - jitter, not a secret
+        with anyio.move_on_after(delay_s):
             await self._stopping.wait()
         if self._has_turn:
             self._in_hand.note(waiting)
         else:
             await self._in_hand.resume(waiting)
 
-    async def _conclude(self, batch: Sequence[Judged], settled: BatchOutcome | None, started: float) -> None:
+    async def _conclude(self, batch: Sequence[Judged], settled: BatchOutcome | None, seconds: float) -> None:
         """Tell of the commit, then answer: what is durable is acknowledged, whatever telling of it comes to."""
         if settled is None:
             await self._give_back([(judged, 0.0) for judged in batch])
             return
-        seconds = asyncio.get_running_loop().time() - started
         done: list[tuple[Judged, MessageOutcome]] = []
         held: list[tuple[Judged, MessageOutcome]] = []
         for judged, outcome in zip(batch, settled.outcomes, strict=True):
@@ -276,6 +272,13 @@ class Intake:
             self._early.let_go(judged)
             await self._source.give_back(judged.delivery, delay_s)
             self._in_hand.done([judged.delivery])
+
+
+class _Committed(NamedTuple):
+    """What a transaction came to, None where storage was away at the stop, and how long it took."""
+
+    outcome: BatchOutcome | None
+    seconds: float
 
 
 def _finally(work: BatchWork, *, uow: UnitOfWork, context: Context) -> BatchOutcome:

@@ -4,7 +4,6 @@ What is none (forged, repeated, superseded) is acknowledged without effect and c
 """
 
 import asyncio
-import random
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -13,6 +12,7 @@ import structlog
 from contracts.gate.delivery import Delivery, Judged
 from daemon.intake.ports import Gatekeeper, Source
 from daemon.observability.metrics import Metrics
+from daemon.transactions import chance
 from domain.backoff import Backoff
 from handlers.dead_letters.dead_letters import IMPORT_STREAM
 from handlers.replays.replays import as_first_arrived, claimed_by
@@ -33,7 +33,7 @@ class ReplaySource:
         self._pull = pull
         self._database = database
         self._metrics = metrics
-        self._backoff = Backoff(first_s=0.1, most_s=5.0)
+        self._backoff = Backoff(0.1, 5.0, chance)
 
     async def take(self, limit: int) -> Sequence[Delivery]:
         """Wait for at least one replay; empty only once the pull is stopped. Raises what the pull raises."""
@@ -67,7 +67,7 @@ class ReplaySource:
                 found = await self._database.read(lambda uow: uow.replays.originals(keys))
             except StorageError as error:
                 log.warning("replays_wait", reason=str(error))
-                await asyncio.sleep(self._backoff.next_delay_s(random.random()))  # noqa: S311 - jitter, not a secret
+                await asyncio.sleep(self._backoff.next_delay_s())
             else:
                 self._backoff.reset()
                 return dict(found)

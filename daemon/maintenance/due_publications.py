@@ -4,17 +4,17 @@ Every daemon runs it: a publication that another daemon is handing out is locked
 longer scheduled. So nobody waits for the lease of a daemon that died, and what is due is never late by that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
 
 from daemon.outbox.relay import Relay
+from daemon.transactions import Done, Poison, isolated
 from handlers.content.publications import send_due
 from handlers.effects import Context
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageConflict
-from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -50,33 +50,31 @@ class DuePublications:
         now = self._context().now
         self._broken = {post_id: until for post_id, until in self._broken.items() if until > now}
         try:
-            return await self._hand_out(_AT_ONCE)
+            return await self._hand_out()
         except (StorageAway, StorageConflict):
             raise
         except Exception:  # whatever one publication causes must not stop the others
             log.exception("publication_not_dispatched")
-        return await self._hand_out_one_by_one(now)
+        return await self._hand_out_apart(now)
 
-    async def _hand_out_one_by_one(self, now: int) -> int:
-        def due(uow: UnitOfWork) -> list[str]:
-            rows = uow.publications.lock_due(now=now, limit=_AT_ONCE, without=list(self._broken))
-            return [row.post_id for row in rows]
-
-        sent = 0
-        for post_id in await self._database.write(due):
-            try:
-                sent += await self._hand_out(1, only=post_id)
-            except (StorageAway, StorageConflict):
-                raise
-            except Exception:
-                log.exception("publication_not_dispatched", post_id=post_id)
-                self._broken[post_id] = now + _BROKEN_S * _MICROS
+    async def _hand_out_apart(self, now: int) -> int:
+        """What is due, apart from what cannot go out."""
+        limit = _AT_ONCE + len(self._broken)
+        due = await self._database.read(lambda uow: uow.publications.due_since(now, limit=limit))
+        sent, due = 0, [post_id for post_id in due if post_id not in self._broken]
+        async for outcome in isolated(due, self._hand_out, passing=(StorageAway, StorageConflict)):
+            match outcome:
+                case Done(_, count):
+                    sent += count
+                case Poison(post_id, cause):
+                    log.error("publication_not_dispatched", post_id=post_id, exc_info=cause)
+                    self._broken[post_id] = now + _BROKEN_S * _MICROS
         return sent
 
-    async def _hand_out(self, limit: int, *, only: str | None = None) -> int:
+    async def _hand_out(self, only: Sequence[str] | None = None) -> int:
         context, without = self._context(), list(self._broken)
         messages = await self._database.write(
-            lambda uow: send_due(uow, context, limit=limit, without=without, only=only)
+            lambda uow: send_due(uow, context, limit=_AT_ONCE, without=without, only=only)
         )
         self._relay.wake({message.lane for message in messages})
         if messages:

@@ -72,7 +72,7 @@ class LoopRunner:
 
     async def run(self, loop: Loop) -> None:
         """Run one loop until cancelled. Raises what its step raises where a failure stops the daemon."""
-        backoff = Backoff(first_s=max(loop.interval_s, 0.1), most_s=max(loop.interval_s, _LONGEST_BACKOFF_S))
+        backoff = Backoff(max(loop.interval_s, 0.1), max(loop.interval_s, _LONGEST_BACKOFF_S), self.chance)
         while True:
             started = time.perf_counter()
             try:
@@ -89,7 +89,7 @@ class LoopRunner:
                     raise
                 log.exception("loop_step_broke", loop=loop.name)
                 self.metrics.loop_failures.labels(loop.name).inc()
-                wait_s = backoff.next_delay_s(self.chance())
+                wait_s = backoff.next_delay_s()
             else:
                 backoff.reset()
                 self.metrics.loop_seconds.labels(loop.name).observe(time.perf_counter() - started)

@@ -4,7 +4,6 @@ The server tells of each such message once, by an advisory that a stream of ours
 While one lies there, no stream is trimmed: the message would go with the others.
 """
 
-import random
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
@@ -19,7 +18,7 @@ from contracts.gate.delivery import Delivery
 from contracts.subjects import Family, Subjects
 from daemon.intake.ports import Gatekeeper
 from daemon.observability.metrics import Metrics
-from daemon.transactions import patiently
+from daemon.transactions import chance, committed
 from domain.backoff import Backoff
 from handlers.dead_letters.max_deliveries import keep_given_up, open_given_up
 from handlers.effects import Context
@@ -68,7 +67,7 @@ class GivenUpMessages:
         self._context = context
         self._wake = wake
         self._metrics = metrics
-        self._backoff = Backoff(first_s=0.5, most_s=30.0)
+        self._backoff = Backoff(first_s=0.5, most_s=30.0, chance=chance)
 
     async def run(self) -> None:
         """Work until cancelled. Raises what the pull raises."""
@@ -93,7 +92,7 @@ class GivenUpMessages:
             message = await message_at(self._nc, given_up.stream, given_up.sequence)
         except AdapterError as error:
             log.warning("given_up_message_not_fetched", stream=given_up.stream, reason=str(error))
-            await self._advisories.give_back(advisory, self._backoff.next_delay_s(random.random()))  # noqa: S311 - jitter, not a secret
+            await self._advisories.give_back(advisory, self._backoff.next_delay_s())
             return
         self._backoff.reset()
         if message is None:
@@ -115,11 +114,11 @@ class GivenUpMessages:
             "",
         )
         if given_up.stream == self._subjects.stream(Family.REPLAY):
-            await patiently(self._database, lambda uow: self._open_again(delivery, uow))
+            await committed(self._database, lambda uow: self._open_again(delivery, uow))
             messages: list[OutboxMessage] = []
         else:
             judged = self._gate.judge(delivery) if look else None
-            messages = await patiently(
+            messages = await committed(
                 self._database, lambda uow: keep_given_up(delivery, judged, uow, self._context())
             )
             self._wake({message.lane for message in messages})

@@ -5,7 +5,7 @@ small, so that intake never waits for more than one of them, and a thing that ca
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypeVar
@@ -20,10 +20,11 @@ from daemon.maintenance.work_watch import WorkWatch
 from daemon.observability.metrics import Metrics
 from daemon.outbox.relay import Relay
 from daemon.settings.pipeline import SelfHealSettings
+from daemon.transactions import ANSWERED, Done, Poison, committed, isolated
 from handlers.effects import Context
 from handlers.work.healing import HEALERS, Healed, Healer, HealTerms
 from storage.engine.database import Database
-from storage.engine.failures import StorageAway, StorageConflict, StorageError
+from storage.engine.failures import StorageAway, StorageError
 from storage.journal.leases import Lease
 from storage.journal.ops_runs import FAILED, SUCCEEDED, NewRun
 from storage.unit_of_work import UnitOfWork
@@ -39,7 +40,6 @@ _LEASE_S: Final = 60.0
 _AT_ONCE: Final = 20
 """Things healed in one transaction: a few milliseconds of the writer."""
 _LOOK_S: Final = 5.0
-_TRIES: Final = 5
 _LAST_WORDS_S: Final = 5.0
 _MICROS: Final = 1_000_000
 
@@ -207,30 +207,31 @@ class SelfHeal:
             done.errors += 1
             return None
 
-    async def _heal(self, healer: Healer, ids: list[str], lease: Lease, done: Round) -> None:
+    async def _heal(self, healer: Healer, ids: Sequence[str], lease: Lease, done: Round) -> None:
         for start in range(0, len(ids), _AT_ONCE):
             await self._heal_some(healer, ids[start : start + _AT_ONCE], lease, done)
 
     async def _heal_some(self, healer: Healer, ids: Sequence[str], lease: Lease, done: Round) -> None:
-        """Heal *ids* together; where that fails, each by itself, so that one stops no other."""
+        """Heal *ids* together, apart from what makes that fail, so that one stops no other."""
+
+        def heal(part: Sequence[str]) -> Coroutine[object, object, Healed]:
+            return self._write(lambda uow: self._under_lease(healer, part, lease, uow))
+
+        tally = done.tallies[healer.what]
         try:
-            healed = await self._write(lambda uow: self._under_lease(healer, ids, lease, uow))
+            async for outcome in isolated(ids, heal, passing=(LeaseLost, StorageAway)):
+                match outcome:
+                    case Done(_, healed):
+                        tally.republished += healed.republished
+                        tally.given_up += healed.given_up
+                        self._metrics.facts(healed.facts)
+                        self._relay.wake_all()
+                    case Poison(one, cause):
+                        done.errors += 1
+                        log.error("self_heal_failed", what=healer.what, id=one, exc_info=cause)
         except (LeaseLost, StorageAway):
             done.errors += 1
             raise
-        except Exception:
-            if len(ids) > 1:
-                for each in ids:
-                    await self._heal_some(healer, [each], lease, done)
-                return
-            done.errors += 1
-            log.exception("self_heal_failed", what=healer.what, id=ids[0])
-            return
-        tally = done.tallies[healer.what]
-        tally.republished += healed.republished
-        tally.given_up += healed.given_up
-        self._metrics.facts(healed.facts)
-        self._relay.wake_all()
 
     def _under_lease(self, healer: Healer, ids: Sequence[str], lease: Lease, uow: UnitOfWork) -> Healed:
         if not uow.leases.still_held(lease):
@@ -268,12 +269,7 @@ class SelfHeal:
 
     async def _write(self, work: Callable[[UnitOfWork], T]) -> T:
         """One transaction, repeated where two daemons met."""
-        for _ in range(_TRIES - 1):
-            try:
-                return await self._database.write(work)
-            except StorageConflict:
-                continue
-        return await self._database.write(work)
+        return await committed(self._database, work, repeats=ANSWERED)
 
 
 def _start(run: NewRun, uow: UnitOfWork) -> None:

@@ -16,7 +16,7 @@ from contracts.values.times import MICROS_PER_SECOND
 from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
 from daemon.operations.runs import RunFailed, Runs, RunWorker, hold
-from daemon.transactions import patiently
+from daemon.transactions import committed
 from handlers.commands.command import Command, Reply, refuse
 from storage.engine.backup import PG_DUMP, backup_name, copy_database, keep_newest
 from storage.engine.database import Database
@@ -99,7 +99,7 @@ class Backups:
         except (StorageAway, StorageUnusable, OSError) as error:
             raise RunFailed(problem(ErrorCode.UNAVAILABLE, f"the copy failed: {error}")) from error
         result: JsonObject = {"run_id": run.run_id, "path": str(path), "bytes": size, "removed": len(gone)}
-        await patiently(self._database, lambda uow: self._finish(uow, run.run_id, result))
+        await committed(self._database, lambda uow: self._finish(uow, run.run_id, result))
         log.info("backup_made", run_id=run.run_id, path=str(path), bytes=size, removed=len(gone))
         return {"path": str(path), "bytes": size}
 

@@ -18,7 +18,7 @@ from daemon.operations.discarding import DISCARDED, Discarding
 from daemon.operations.replaying import Replaying
 from daemon.operations.runs import Runs, RunWorker
 from daemon.operations.selecting import Selecting
-from daemon.transactions import patiently
+from daemon.transactions import committed
 from domain.dead_letters.dead_letters import edit_conflict, refused_discard, refused_edit
 from handlers.commands.command import NOT_FOUND, Command, Query, Reply, answer, ok, payload_of, refuse
 from handlers.dead_letters.dead_letter_queries import count_over_time, list_groups, list_letters, show_letter
@@ -108,7 +108,7 @@ class DeadLettersOperation:
         body = (wanted.body or "").encode()
         if len(body) > self._most_bytes:
             return refuse(_BODY_TOO_LARGE)
-        reply = await patiently(self._database, partial(self._begin_edit, wanted=wanted, body=body, run=run))
+        reply = await committed(self._database, partial(self._begin_edit, wanted=wanted, body=body, run=run))
         if reply.problem is None:
             self._wake({message.lane for message in reply.outbox})
             self._runs.begin(run.run_id)

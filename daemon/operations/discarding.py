@@ -10,7 +10,7 @@ from contracts.payloads.operations import DeadLetters
 from contracts.values.states import LetterState
 from daemon.operations.runs import hold
 from daemon.operations.selecting import Selecting
-from daemon.transactions import patiently
+from daemon.transactions import committed
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, skipped_because
 from handlers.effects import Context
 from handlers.replays.replay_targets import AT_ONCE, DeadLetterTarget
@@ -40,9 +40,9 @@ class Discarding:
         """Discard what is selected, some in each transaction; then end the run."""
         wanted = DeadLetters.model_validate(orjson.loads(run.parameters))
         await self._selecting.select(run.run_id, wanted, DISCARDED, frozen_at=run.started_at)
-        while await patiently(self._database, lambda uow: self._discard_some(uow, run, wanted.reason)):
+        while await committed(self._database, lambda uow: self._discard_some(uow, run, wanted.reason)):
             pass
-        await patiently(self._database, lambda uow: self._finish(uow, run.run_id))
+        await committed(self._database, lambda uow: self._finish(uow, run.run_id))
 
     def _discard_some(self, uow: UnitOfWork, run: Run, reason: str | None) -> int:
         """How many items were decided on; 0 where none waits any more."""

@@ -25,7 +25,7 @@ from daemon.intake.ports import Gatekeeper
 from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
 from daemon.operations.runs import RunFailed, RunLost, Runs, RunWorker, hold
-from daemon.transactions import patiently
+from daemon.transactions import Done, Poison, committed, isolated
 from handlers.batch import INTERNAL
 from handlers.commands.command import Command, Reply, payload_of, refuse
 from handlers.dead_letters.imports import ImportReport, Taken, record_delivery, report_of, take_poison, take_records
@@ -135,7 +135,7 @@ class Importer:
                 raise RunFailed(CHANGED, report.as_json())
             passing = _Passage(self, run, wanted, looks, report)
             await passing.through(file, skip=report.read)
-        await patiently(self._database, lambda uow: self._finish(uow, run.run_id, passing.report))
+        await committed(self._database, lambda uow: self._finish(uow, run.run_id, passing.report))
         log.info("imported", run_id=run.run_id, kind=wanted.kind, **_counts(passing.report))
 
     @asynccontextmanager
@@ -166,22 +166,25 @@ class Importer:
         self, run: Run, looks: JsonObject, lines: Sequence[int], batch: Sequence[Judged], report: ImportReport
     ) -> ImportReport:
         """Settle a batch together with how far the import has come; the report after it."""
-        try:
-            return await self._commit(run, looks, lines, report, partial(self._settle, batch))
-        except (RunLost, asyncio.CancelledError):
-            raise
-        except Exception as cause:  # whatever one record causes must not end the import
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                report = await self.take(run, looks, lines[:middle], batch[:middle], report)
-                return await self.take(run, looks, lines[middle:], batch[middle:], report)
-            log.exception("poison_record", run_id=run.run_id, line=lines[0], cause=type(cause).__name__)
-            return await self._commit(run, looks, lines, report, partial(self._bury, batch[0]))
+        records = list(zip(lines, batch, strict=True))
 
-    def _settle(self, batch: Sequence[Judged], uow: UnitOfWork, context: Context) -> Taken:
+        async def commit(part: Sequence[tuple[int, Judged]]) -> ImportReport:
+            taken = partial(self._take_all, [judged for _, judged in part])
+            return await self._commit(run, looks, [line for line, _ in part], report, taken)
+
+        async for outcome in isolated(records, commit, passing=(RunLost,)):
+            match outcome:
+                case Done(_, after):
+                    report = after
+                case Poison((line, judged), cause):
+                    log.error("poison_record", run_id=run.run_id, line=line, exc_info=cause)
+                    report = await self._commit(run, looks, [line], report, partial(self._take_poison, judged))
+        return report
+
+    def _take_all(self, batch: Sequence[Judged], uow: UnitOfWork, context: Context) -> Taken:
         return take_records(batch, uow, context, self._families)
 
-    def _bury(self, judged: Judged, uow: UnitOfWork, context: Context) -> Taken:
+    def _take_poison(self, judged: Judged, uow: UnitOfWork, context: Context) -> Taken:
         return take_poison(judged, INTERNAL, uow, context)
 
     async def _commit(
@@ -200,7 +203,7 @@ class Importer:
             uow.ops_runs.note(run.run_id, after.as_json() | {"source": looks})
             return taken, after
 
-        taken, after = await patiently(self._database, write)
+        taken, after = await committed(self._database, write)
         self._wake(taken.lanes)
         self._count(taken.facts)
         return after

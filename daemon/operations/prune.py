@@ -13,7 +13,7 @@ from contracts.values.times import MICROS_PER_DAY
 from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
 from daemon.operations.runs import Runs, RunWorker, hold
-from daemon.transactions import patiently
+from daemon.transactions import committed
 from handlers.commands.command import Command, Reply
 from storage.engine.database import Database
 from storage.journal.ops_runs import SUCCEEDED, NewRun, Run
@@ -74,7 +74,7 @@ class Pruner:
             if days > 0:
                 before = run.started_at - days * MICROS_PER_DAY
                 removed[str(retention.table.name)] = await self._prune(retention, before, run.run_id)
-        await patiently(self._database, lambda uow: self._finish(uow, run.run_id, removed))
+        await committed(self._database, lambda uow: self._finish(uow, run.run_id, removed))
         log.info("pruned", run_id=run.run_id, **removed)
 
     async def _prune(self, retention: Retention, before: int, run_id: str) -> int:
@@ -82,9 +82,9 @@ class Pruner:
         start: Key | None = None
         removed = 0
         while True:
-            window = await patiently(self._database, partial(self._look, retention, start, before), reading=True)
+            window = await committed(self._database, partial(self._look, retention, start, before), reading=True)
             if window.old:
-                removed += await patiently(self._database, partial(self._remove, retention, window, before, run_id))
+                removed += await committed(self._database, partial(self._remove, retention, window, before, run_id))
                 await asyncio.sleep(_PAUSE_S)
             if window.end is None:
                 return removed

@@ -19,7 +19,7 @@ import structlog
 from contracts.payloads.operations import ReplayFailed
 from daemon.operations.runs import hold, look
 from daemon.operations.selecting import Selecting, targets_of
-from daemon.transactions import patiently
+from daemon.transactions import committed
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, portion, too_many_failed
 from handlers.effects import Context
 from handlers.replays.replay_targets import AT_ONCE, BY_NAME, Holder
@@ -78,10 +78,10 @@ class Replaying:
             if rate is not None:
                 await self._pause(run.run_id, until=started + sent.items / rate)
             round_number += sent.items >= most
-        await patiently(self._database, lambda uow: self._finish(uow, run.run_id))
+        await committed(self._database, lambda uow: self._finish(uow, run.run_id))
 
     async def _send(self, holder: Holder, most: int) -> _Portion:
-        return await patiently(self._database, lambda uow: self._send_some(uow, holder, most))
+        return await committed(self._database, lambda uow: self._send_some(uow, holder, most))
 
     def _send_some(self, uow: UnitOfWork, holder: Holder, most: int) -> _Portion:
         self._hold(uow, holder.run_id)
@@ -112,7 +112,7 @@ class Replaying:
             self._look(uow, run_id)
             return uow.replay_runs.is_in_flight(run_id)
 
-        while await patiently(self._database, is_in_flight, reading=True):
+        while await committed(self._database, is_in_flight, reading=True):
             await asyncio.sleep(look_s)
             look_s = min(_LONGEST_LOOK_S, look_s * 1.5)
 
@@ -120,7 +120,7 @@ class Replaying:
         """Keep to the rate; over at once where the run is stopped, or ours no longer."""
         while (left_s := until - time.monotonic()) > 0:
             await asyncio.sleep(min(left_s, _LONGEST_LOOK_S))
-            if left_s > _LONGEST_LOOK_S and await patiently(
+            if left_s > _LONGEST_LOOK_S and await committed(
                 self._database, partial(self._is_stopped, run_id=run_id), reading=True
             ):
                 return
@@ -143,7 +143,7 @@ class Replaying:
                 uow.replay_runs.stop(run_id, Skipped.FAILURE_RATIO)
             return stops
 
-        if await patiently(self._database, judge):
+        if await committed(self._database, judge):
             log.warning("replay_stopped", run_id=run_id, reason=str(Skipped.FAILURE_RATIO))
 
     def _finish(self, uow: UnitOfWork, run_id: str) -> None:

@@ -15,7 +15,7 @@ import structlog
 
 from contracts.errors import ErrorCode, JsonObject, Problem, problem
 from daemon.maintenance.lease_heartbeat import LEASE_PREFIX
-from daemon.transactions import patiently
+from daemon.transactions import committed
 from storage.engine.database import Database
 from storage.journal.ops_runs import FAILED, RUNNING, Run
 from storage.unit_of_work import UnitOfWork
@@ -92,7 +92,7 @@ class Runs:
                 tasks.start_soon(self._work_on, await self._begun.get())
 
     async def _work_on(self, run_id: str) -> None:
-        run = await patiently(self._database, lambda uow: uow.ops_runs.get(run_id))
+        run = await committed(self._database, lambda uow: uow.ops_runs.get(run_id))
         if run is None:
             return
         log.info("run_begins", operation=run.operation, run_id=run_id)
@@ -117,7 +117,7 @@ class Runs:
             if uow.ops_runs.is_held(run.run_id, daemon=self._daemon_id):
                 uow.ops_runs.finish(run.run_id, status=FAILED, ended_at=self._clock(), result=result, error=error)
 
-        await patiently(self._database, end)
+        await committed(self._database, end)
 
     # -- the runs of others
 

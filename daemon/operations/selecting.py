@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from contracts.payloads.operations import LetterSelection, ReplayFailed
 from daemon.operations.runs import hold
-from daemon.transactions import patiently
+from daemon.transactions import committed
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped
 from handlers.effects import Context
 from handlers.replays.replay_targets import AT_ONCE, TARGETS, ReplayTarget, Selected
@@ -57,10 +57,10 @@ class Selecting:
     ) -> int:
         """Freeze what is meant of what failed by *frozen_at*; how many items. Goes on where it was interrupted."""
         selection = _Selection(run_id, wanted, targets, frozen_at, limit)
-        if await patiently(self._database, partial(self._open, selection=selection)):
+        if await committed(self._database, partial(self._open, selection=selection)):
             for target in targets:
                 await self._select_from(target, selection)
-            await patiently(self._database, partial(self._close, selection=selection))
+            await committed(self._database, partial(self._close, selection=selection))
         found = await self._database.read(lambda uow: uow.replay_runs.get(run_id))
         return 0 if found is None else found.requested
 
@@ -95,7 +95,7 @@ class Selecting:
         after: Mark | None = None
         while True:
             some = partial(self._select_some, target=target, selection=selection, after=after)
-            after = (await patiently(self._database, some)).after
+            after = (await committed(self._database, some)).after
             if after is None:
                 return
 

@@ -7,7 +7,6 @@ its duplicate window; a row older than half of that window is looked up in the s
 """
 
 import asyncio
-import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +20,10 @@ from adapters.errors import AdapterError
 from adapters.nats.outgoing import Outgoing, Published, PublishStatus
 from adapters.nats.status_bucket import Publisher
 from daemon.observability.metrics import Metrics
+from daemon.transactions import chance, committed
 from domain.backoff import Backoff
 from storage.engine.database import Database
-from storage.engine.failures import StorageAway, StorageConflict, StorageError
+from storage.engine.failures import StorageError
 from storage.journal.outbox import OutboxMessage, OutboxRow
 from storage.unit_of_work import UnitOfWork
 
@@ -145,7 +145,7 @@ class Relay:
             await idle.wait()
 
     async def _run_lane(self, lane: str) -> None:
-        wake, backoff = self._wakes[lane], Backoff(first_s=0.2, most_s=self._limits.longest_backoff_s)
+        wake, backoff = self._wakes[lane], Backoff(0.2, self._limits.longest_backoff_s, chance)
         while True:
             wake.clear()
             try:
@@ -156,7 +156,7 @@ class Relay:
                 backoff.reset()
                 await self._wait(lane)
             else:
-                wait_s = backoff.next_delay_s(random.random())  # noqa: S311 - jitter, not a secret
+                wait_s = backoff.next_delay_s()
                 log.warning("outbox_lane_waits", lane=lane, reason=obstacle, wait_s=round(wait_s, 2))
                 await asyncio.sleep(wait_s)
 
@@ -231,15 +231,7 @@ class Relay:
             if keeper is not None and done.sent:
                 keeper.settle(done.sent, uow)
 
-        backoff = Backoff(first_s=0.1, most_s=5.0)
-        while True:
-            try:
-                await self._database.write(write)
-            except (StorageAway, StorageConflict) as error:
-                log.warning("outbox_not_recorded", lane=lane, rows=len(done.sent), reason=str(error))
-                await asyncio.sleep(backoff.next_delay_s(random.random()))  # noqa: S311 - jitter, not a secret
-            else:
-                return
+        await committed(self._database, write)
 
     def _count(self, lane: str, done: _Round) -> None:
         published = self._metrics.outbox_published

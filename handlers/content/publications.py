@@ -1,6 +1,5 @@
 """Publications: scheduled, handed out when due, and then whatever the publisher reports."""
 
-import random
 from collections.abc import Mapping, Sequence
 
 import orjson
@@ -55,16 +54,16 @@ def take_publish_results(group: Sequence[Accepted], uow: UnitOfWork, context: Co
 
 
 def send_due(
-    uow: UnitOfWork, context: Context, *, limit: int, without: Sequence[str] = (), only: str | None = None
+    uow: UnitOfWork, context: Context, *, limit: int, without: Sequence[str] = (), only: Sequence[str] | None = None
 ) -> list[OutboxMessage]:
     """Hand out what is due by now, *limit* at most, and put the messages in line; answers them, one for each.
 
-    With *only*, that one, if it is due.
+    With *only*, those of them that are due.
     """
     if only is None:
         rows = uow.publications.lock_due(now=context.now, limit=limit, without=without)
     else:
-        rows = list(uow.publications.lock([only]).values())
+        rows = list(uow.publications.lock(only).values())
     recorder = PublicationRecorder(rows, uow, context)
     for row in rows:
         recorder.dispatch(row.post_id)
@@ -131,7 +130,7 @@ class PublicationRecorder:
             max_attempts=terms.max_attempts,
             first_s=terms.retry_first_s,
             most_s=terms.retry_most_s,
-            chance=random.random(),  # noqa: S311 - jitter, not a secret
+            chance=self._context.chance(),
         )
 
     def dispatch(self, post_id: str) -> bool:
