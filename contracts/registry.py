@@ -27,6 +27,7 @@ from contracts.payloads import (
     ops,
     outgoing,
     pulse,
+    questions,
     schedule,
     session,
     work,
@@ -246,6 +247,10 @@ _OPERATIONS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
         "import-legacy": operations.ImportLegacy,
         "prune": operations.Prune,
         "backup": operations.Backup,
+        "explain": questions.Explain,
+        "find": questions.Find,
+        "about": questions.About,
+        "jobs": questions.Jobs,
     }
 )
 _JOB_EVENTS: Final[Mapping[str, type[Payload]]] = MappingProxyType(

@@ -29,12 +29,15 @@ _OPS_READ: Final = (
     *("item.get", "item.list", "idea.get", "idea.list", "script.get", "script.list"),
     *("publication.get", "publication.list"),
     *("health-check", "console-link", "replay-status", "dead-letters", "explain", "kpi-report", "runs", "alerts"),
-    *("system-status", "logs"),
+    *("system-status", "logs", "find", "jobs"),
 )
 _OPS_WRITE: Final = (
     "publication.cancel",
     *("replay-failed", "replay-abort", "self-heal", "import-legacy", "control", "prune", "backup"),
 )
+
+FREE: Final = frozenset({"about"})
+"""What every caller may ask who is one."""
 
 SCOPE_OF_COMMAND: Final[Mapping[str, Scope]] = MappingProxyType(
     {
@@ -66,7 +69,7 @@ class AuditedReads(StrEnum):
 
 def is_look(command: str, action: object = None) -> bool:
     """Whether an operation changes nothing and only answers."""
-    return (command, action) in _LOOKS_FOR_WRITERS or required_scope(command, action) is Scope.OPS_READ
+    return (command, action) in _LOOKS_FOR_WRITERS or required_scope(command, action) in (None, Scope.OPS_READ)
 
 
 def leaves_row(command: str, action: object, reads: AuditedReads) -> bool:
@@ -81,20 +84,20 @@ _LOOKS_FOR_WRITERS: Final = frozenset({("dead-letters", "check")})
 _HAND_OUT_BODIES: Final = frozenset({("dead-letters", "show")})
 
 
-def required_scope(command: str, action: object = None) -> Scope:
-    """The scope for a command; ``action`` is what its payload says, not yet proven.
+def required_scope(command: str, action: object = None) -> Scope | None:
+    """The scope for a command, None where it needs none; ``action`` is what its payload says, not yet proven.
 
     An action that nobody knows counts as reading: the check of the payload refuses it. Raises ``KeyError`` for a
     command that the table lacks.
     """
     if isinstance(action, str) and action in WRITING_ACTIONS.get(command, ()):
         return Scope.OPS_WRITE
-    return SCOPE_OF_COMMAND[command]
+    return None if command in FREE else SCOPE_OF_COMMAND[command]
 
 
-def may(principal: Principal, scope: Scope) -> Problem | None:
-    """None where the principal has the scope."""
-    return None if scope in principal.scopes else FORBIDDEN
+def may(principal: Principal, scope: Scope | None) -> Problem | None:
+    """None where the principal has the scope, or none is needed."""
+    return None if scope is None or scope in principal.scopes else FORBIDDEN
 
 
 def may_ingest(principal: Principal, producer: str) -> Problem | None:

@@ -42,6 +42,9 @@ from storage.ledger.ports import (
 )
 from storage.ledger.pricing_versions import PricingVersions
 from storage.ledger.usage import SqlUsageRepository
+from storage.questions.all_jobs import AllJobsRepository, SqlAllJobsRepository
+from storage.questions.ids import IdRepository, SqlIdRepository
+from storage.questions.story_facts import SqlStoryRepository, StoryRepository
 from storage.tables import metadata
 from storage.work.tasks import SqlTaskRepository
 from storage.work.work import WorkRepository
@@ -184,6 +187,18 @@ class UnitOfWork:
     @property
     def signal_counts(self) -> SignalCountRepository:
         return SqlSignalCountRepository(self.connection)
+
+    @property
+    def stories(self) -> StoryRepository:
+        return SqlStoryRepository(self.connection)
+
+    @property
+    def ids(self) -> IdRepository:
+        return SqlIdRepository(self.connection)
+
+    @property
+    def all_jobs(self) -> AllJobsRepository:
+        return SqlAllJobsRepository(self.connection)
 
     def schema_revision(self) -> str | None:
         """The migration that the database is at."""

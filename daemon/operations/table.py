@@ -6,6 +6,7 @@ from typing import Final
 
 from daemon.commands.command_endpoint import Operation
 from daemon.operations import (
+    about,
     backup,
     console_link,
     dead_letters,
@@ -17,6 +18,9 @@ from daemon.operations import (
 )
 from daemon.operations.context import OperationContext, OperationFactory, ServedOperation
 from handlers.commands.command import Query
+from handlers.questions.explain import explain
+from handlers.questions.find import find_id
+from handlers.questions.jobs import list_all_jobs
 from handlers.replays.run_queries import list_runs, replay_status
 
 
@@ -33,6 +37,10 @@ OPERATIONS: Final[Mapping[str, OperationFactory]] = MappingProxyType(
         "replay-abort": replay_failed.make_abort,
         "dead-letters": dead_letters.make,
         "runs": _query(list_runs),
+        "explain": _query(explain),
+        "find": _query(find_id),
+        "about": about.make,
+        "jobs": _query(list_all_jobs),
         "self-heal": self_heal.make,
         "import-legacy": import_legacy.make,
         "prune": prune.make,

@@ -43,24 +43,24 @@ class SqlJobRepository:
             return {}
         found = answer.rows(self._connection, as_parameter(wanted))
         work = WorkRepository(self._connection).of([row.work_id for row in found if row.work_id is not None])
-        return {row.job_id: _job(row, work.get(row.work_id)) for row in found}
+        return {row.job_id: job_of_row(row, work.get(row.work_id)) for row in found}
 
     def retries_of(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
         if not job_ids:
             return {}
         rows = _retries(self._dialect).rows(self._connection, as_parameter([(job_id,) for job_id in job_ids]))
-        return {row.retry_of: _job(row, None) for row in rows}
+        return {row.retry_of: job_of_row(row, None) for row in rows}
 
     def get(self, job_id: str, *, owner: str) -> Job | None:
         row = self._connection.execute(_GET, {"job_id": job_id, "owner": owner}).one_or_none()
-        return None if row is None else _job(row, None)
+        return None if row is None else job_of_row(row, None)
 
     def page(
         self, project_id: str, *, owner: str, status: JobState | None, before: str | None, limit: int
     ) -> Sequence[Job]:
         wanted = {"project_id": project_id, "owner": owner, "status": status, "before": before, "limit": limit}
         rows = self._connection.execute(_page(status is not None, before is not None), wanted)
-        return [_job(row, None) for row in rows]
+        return [job_of_row(row, None) for row in rows]
 
     def add(self, jobs: Sequence[Job]) -> None:
         if jobs:
@@ -94,8 +94,8 @@ _CHANGING: Final = (
 _EVENT_COLUMNS: Final = (
     "job_id", "version", "actor", "what", "at", "from_state", "to_state", "details", "trace_id",
 )  # fmt: skip
-_ALL: Final = tuple(jobs.c[name] for name in (*_NEVER_CHANGING, *_CHANGING))
-_GET: Final = select(*_ALL).where(jobs.c.job_id == bindparam("job_id"), jobs.c.owner == bindparam("owner"))
+JOB_COLUMNS: Final = tuple(jobs.c[name] for name in (*_NEVER_CHANGING, *_CHANGING))
+_GET: Final = select(*JOB_COLUMNS).where(jobs.c.job_id == bindparam("job_id"), jobs.c.owner == bindparam("owner"))
 
 
 def _as_row(job: Job) -> tuple[Scalar, ...]:
@@ -118,7 +118,8 @@ def _changing(job: Job) -> tuple[Scalar, ...]:
     )  # fmt: skip
 
 
-def _job(row: AnswerRow, work: WorkRow | None) -> Job:
+def job_of_row(row: AnswerRow, work: WorkRow | None = None) -> Job:
+    """The job of a row with :data:`JOB_COLUMNS`, and with the work in hand where that was asked for."""
     approval = None
     if row.approved_version is not None:
         approval = Approval(row.approved_by, row.approved_at, row.approved_version, row.approval_note)
@@ -184,7 +185,7 @@ def _event(row: Row[*tuple[Any, ...]]) -> AuditEvent:
 def _locking(dialect: str, *names: str) -> Answer:
     """Jobs by *names*, locked in the order of their ids, so that two daemons do not wait for each other in a circle."""
     batch = BatchRows(dialect, jobs, names)
-    found = select(*_ALL).select_from(batch.source.join(jobs, batch.same)).order_by(jobs.c.job_id)
+    found = select(*JOB_COLUMNS).select_from(batch.source.join(jobs, batch.same)).order_by(jobs.c.job_id)
     return Answer(dialect, found.with_for_update(of=jobs))
 
 
@@ -201,12 +202,14 @@ def _by_id(dialect: str) -> Answer:
 @cache
 def _retries(dialect: str) -> Answer:
     batch = BatchRows(dialect, jobs, ("retry_of",))
-    return Answer(dialect, select(*_ALL).select_from(batch.source.join(jobs, batch.same)))
+    return Answer(dialect, select(*JOB_COLUMNS).select_from(batch.source.join(jobs, batch.same)))
 
 
 @cache
 def _page(has_status: bool, has_before: bool) -> Select[*tuple[Any, ...]]:
-    statement = select(*_ALL).where(jobs.c.project_id == bindparam("project_id"), jobs.c.owner == bindparam("owner"))
+    statement = select(*JOB_COLUMNS).where(
+        jobs.c.project_id == bindparam("project_id"), jobs.c.owner == bindparam("owner")
+    )
     if has_status:
         statement = statement.where(jobs.c.status == bindparam("status"))
     if has_before:

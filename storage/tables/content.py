@@ -33,6 +33,8 @@ feed_items: Final = Table(
     integer("version", default="1"),
     Index("ix_feed_items_published_at", "published_at", "item_id"),
     Index("ix_feed_items_status_published_at", "status", "published_at"),
+    Index("ix_feed_items_message_id", "message_id"),
+    Index("ix_feed_items_trace_id", "trace_id"),
     sqlite_strict=True,
 )
 
@@ -51,6 +53,8 @@ ideas: Final = Table(
     integer("received_at"),
     integer("updated_at"),
     Index("ix_ideas_created_at", "created_at", "idea_id"),
+    Index("ix_ideas_message_id", "message_id"),
+    Index("ix_ideas_trace_id", "trace_id"),
     sqlite_strict=True,
 )
 
@@ -72,6 +76,8 @@ scripts: Final = Table(
     integer("updated_at"),
     Index("ix_scripts_created_at", "created_at", "script_id"),
     Index("ix_scripts_idea_id", "idea_id", "created_at", "script_id"),
+    Index("ix_scripts_message_id", "message_id"),
+    Index("ix_scripts_trace_id", "trace_id"),
     sqlite_strict=True,
 )
 
@@ -107,5 +113,7 @@ publications: Final = Table(
     Index("ix_publications_due_at", "due_at", sqlite_where=_SCHEDULED, postgresql_where=_SCHEDULED),
     Index("ix_publications_publish_at", "publish_at", "post_id"),
     Index("ix_publications_status_publish_at", "status", "publish_at"),
+    Index("ix_publications_message_id", "message_id"),
+    Index("ix_publications_trace_id", "trace_id"),
     sqlite_strict=True,
 )

@@ -79,6 +79,7 @@ job_events: Final = Table(
     text("to_state"),
     text("details"),
     text("trace_id"),
+    Index("ix_job_events_trace_id", "trace_id"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
@@ -165,5 +166,6 @@ tasks: Final = Table(
         postgresql_where=_IS_KEYED,
     ),
     Index("ix_tasks_status", "status", "updated_at"),
+    Index("ix_tasks_trace_id", "trace_id"),
     sqlite_strict=True,
 )

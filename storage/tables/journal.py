@@ -76,6 +76,9 @@ dead_letters: Final = Table(
     # Pages, newest first; and groups, each of which the index also lists by itself.
     Index("ix_dead_letters_page", "received_at", "dead_letter_id"),
     Index("ix_dead_letters_group", "state", "kind", "code", "paths", "producer", "received_at"),
+    Index("ix_dead_letters_message_id", "message_id"),
+    Index("ix_dead_letters_trace_id", "trace_id"),
+    Index("ix_dead_letters_subject", "subject"),
     sqlite_strict=True,
 )
 
@@ -111,6 +114,7 @@ ops_runs: Final = Table(
     Index("ix_ops_runs_operation_started_at", "operation", "started_at"),
     # A handful at any time: each daemon looks for those whose daemon died.
     Index("ix_ops_runs_running", "started_at", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
+    Index("ix_ops_runs_trace_id", "trace_id"),
     sqlite_strict=True,
 )
 

@@ -37,6 +37,7 @@ replay_items: Final = Table(
     Index("ix_replay_items_in_flight", "run_id", sqlite_where=_IN_FLIGHT, postgresql_where=_IN_FLIGHT),
     Index("ix_replay_items_outcome", "run_id", "outcome"),
     Index("ix_replay_items_waiting", "run_id", "target", "item_id", sqlite_where=_WAITING, postgresql_where=_WAITING),
+    Index("ix_replay_items_item_id", "item_id"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
@@ -57,6 +58,7 @@ dead_letter_replays: Final = Table(
     # Why an operator edited it.
     text("reason", nullable=True),
     Index("ix_dead_letter_replays_undecided", "requested_at", sqlite_where=_UNDECIDED, postgresql_where=_UNDECIDED),
+    Index("ix_dead_letter_replays_run_id", "run_id"),
     sqlite_strict=True,
 )
 

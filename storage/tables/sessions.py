@@ -56,5 +56,6 @@ session_events: Final = Table(
     integer("created_at"),
     Index("ix_session_events_session_id_at", "session_id", "at"),
     Index("ix_session_events_trace_id", "trace_id"),
+    Index("ix_session_events_message_id", "message_id"),
     sqlite_strict=True,
 )

@@ -37,7 +37,8 @@ session_usage: Final = Table(
     text("producer"),
     integer("created_at"),
     Index("ix_session_usage_at", "at"),
-    Index("ix_session_usage_session_id", "session_id"),
+    Index("ix_session_usage_session_id_at", "session_id", "at"),
+    Index("ix_session_usage_message_id", "message_id"),
     sqlite_strict=True,
 )
 

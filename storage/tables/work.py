@@ -34,6 +34,7 @@ work: Final = Table(
     UniqueConstraint("message_id"),
     Index("ix_work_deadline_at", "deadline_at", sqlite_where=_DISPATCHED, postgresql_where=_DISPATCHED),
     Index("ix_work_counted_from", "type", "counted_from", sqlite_where=_DISPATCHED, postgresql_where=_DISPATCHED),
+    Index("ix_work_subject_id", "subject_id"),
     sqlite_strict=True,
 )
 
@@ -80,6 +81,7 @@ callback_events: Final = Table(
     integer("sequence", nullable=True),
     text("trace_id"),
     integer("received_at"),
+    Index("ix_callback_events_subject_id", "subject_id"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

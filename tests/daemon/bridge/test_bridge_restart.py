@@ -23,7 +23,7 @@ PROGRAM = """
 import asyncio, sys
 from pathlib import Path
 from daemon.bridge import process
-from daemon.settings import load_settings
+from daemon.settings.loading import load_settings
 tuning = process.Tuning(ack_wait_s=1.0, first_wait_s=0.02, check_s=0.2)
 sys.exit(asyncio.run(process._until_signal(load_settings(Path(sys.argv[1]), {}), tuning)))
 """

@@ -1,0 +1,61 @@
+"""``about``: who the caller is and may do, and what the daemon is."""
+
+import hashlib
+from functools import cache
+from importlib.metadata import version
+
+import orjson
+
+from contracts.payloads.jobs import MAX_LIMIT
+from contracts.registry import REGISTRY
+from contracts.schemas.asyncapi import asyncapi
+from contracts.subjects import Subjects
+from contracts.values.times import format_micros
+from daemon.maintenance.lease_heartbeat import LEASE_PREFIX
+from daemon.operations.context import OperationContext, ServedOperation
+from handlers.commands.command import Command, Reply, ok
+
+
+class AboutOperation:
+    """Answers from memory, and which daemons live from the leases."""
+
+    def __init__(self, given: OperationContext) -> None:
+        self._given = given
+        self._started_at = given.clock()
+
+    async def __call__(self, command: Command) -> Reply:
+        given = self._given
+        now = given.context().now
+        leases = await given.database.read(lambda uow: uow.leases.holders(LEASE_PREFIX))
+        daemons = sorted(name.removeprefix(LEASE_PREFIX) for name, in_force in leases.items() if in_force)
+        principal = command.principal
+        return ok(
+            {
+                "principal": principal.owner,
+                "scopes": [*sorted(str(scope) for scope in principal.scopes)],
+                "auth": given.settings.auth.mode,
+                "now": format_micros(now),
+                "version": version("headgate"),
+                "prefix": given.subjects.prefix,
+                "daemon": {"id": given.daemon_id, "started_at": format_micros(self._started_at)},
+                "daemons": [*daemons],
+                "limits": {
+                    "max_bytes": given.rules.max_bytes,
+                    "max_payload": given.nc.max_payload,
+                    "page": MAX_LIMIT,
+                },
+                "contracts_digest": _digest(given.subjects),
+            }
+        )
+
+
+@cache
+def _digest(subjects: Subjects) -> str:
+    """The SHA-256 of the AsyncAPI document: it changes with every contract."""
+    document = orjson.dumps(asyncapi(REGISTRY, subjects), option=orjson.OPT_SORT_KEYS)
+    return "sha256:" + hashlib.sha256(document).hexdigest()
+
+
+def make(context: OperationContext) -> ServedOperation:
+    """The operation. It only looks, so it leaves no record."""
+    return ServedOperation(AboutOperation(context))
