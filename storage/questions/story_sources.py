@@ -5,15 +5,15 @@
 
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, case, cast, literal, select
+from sqlalchemy import ColumnElement, Select, Table, and_, case, cast, func, literal, select
 
 from storage.tables.alerts import alert_notifications, alert_transitions
-from storage.tables.base import Str
+from storage.tables.base import Int, Str
 from storage.tables.content import feed_items, ideas, publications, scripts
 from storage.tables.documents import exports
 from storage.tables.jobs import instruction_versions, instructions, job_events, jobs, tasks
 from storage.tables.journal import dead_letters, inbox, ops_runs
-from storage.tables.replays import dead_letter_replays, replay_items
+from storage.tables.replays import dead_letter_discards, dead_letter_replays, replay_items
 from storage.tables.sessions import session_events, session_ledger
 from storage.tables.usage import session_usage
 from storage.tables.work import callback_events, work
@@ -49,6 +49,7 @@ def _source(
     to: ColumnElement[Any] | None = None,
     where: ColumnElement[bool] | None = None,
     join: tuple[Table, ColumnElement[bool]] | None = None,
+    taken: tuple[str, ColumnElement[str]] | None = None,
     **details: ColumnElement[Any],
 ) -> StorySource:
     as_text = place if place.type is Str else cast(place, Str)
@@ -70,11 +71,14 @@ def _source(
         statement = statement.where(where)
     if join is not None:
         statement = statement.join(*join)
+    if taken is not None:
+        statement = statement.join(inbox, and_(inbox.c.kind == taken[0], inbox.c.message_id == taken[1]), isouter=True)
     return StorySource(rank, key, at, as_text, statement, kind)
 
 
 _LETTER = dead_letters.c
 _REPLAY = dead_letter_replays.c
+_DISCARD = dead_letter_discards.c
 _FIRST: Final = _LETTER.replay_number == 0
 """A later refusal takes the place of the first reason: then the row no longer tells that."""
 
@@ -97,8 +101,9 @@ def _letters(name: str, key: ColumnElement[str], kind: ColumnElement[str] | None
             state=_LETTER.state,
         ),
         f"{name}.discarded": _source(
-            _DISCARDED, "discarded", key=key, kind=kind, at=_LETTER.updated_at, place=place, id_=letter_id,
-            where=_LETTER.state == "discarded",
+            _DISCARDED, "discarded", key=key, kind=kind, at=_DISCARD.discarded_at, place=place, id_=letter_id,
+            by=_DISCARD.principal, join=(dead_letter_discards, _DISCARD.dead_letter_id == letter_id),
+            run_id=_DISCARD.run_id, reason=_DISCARD.reason,
         ),
     }  # fmt: skip
 
@@ -117,7 +122,7 @@ def _replays(
         f"{name}.requested": _source(
             _REPLAYED, case((_REPLAY.body.is_not(None), "edited"), else_="replayed"), key=key, kind=kind,
             at=_REPLAY.requested_at, place=place, id_=_REPLAY.dead_letter_id, by=_REPLAY.principal, join=join,
-            replay_number=number, run_id=_REPLAY.run_id,
+            replay_number=number, run_id=_REPLAY.run_id, reason=_REPLAY.reason,
         ),
         f"{name}.decided": _source(
             _JUDGED, outcome, key=key, kind=kind, at=_REPLAY.decided_at, place=place, id_=_REPLAY.dead_letter_id,
@@ -165,6 +170,27 @@ def _content(table: Table, thing_id: str, **details: ColumnElement[Any]) -> dict
     return sources
 
 
+def _session_rows(table: Table, kind: str, keys: tuple[str, ...], details: tuple[str, ...]) -> dict[str, StorySource]:
+    """What agents reported of a session: at the moment that the report names, in the story of the session; when it was
+    taken in, in the story of the message."""
+    c = table.c
+    taken_at = func.coalesce(inbox.c.received_at, c.created_at, type_=Int)
+    moments = [
+        *((key, "" if key == "session_id" else ".by_trace", c.at) for key in keys),
+        ("message_id", ".by_message", taken_at),
+    ]
+    sources: dict[str, StorySource] = {}
+    for key, suffix, at in moments:
+        row = _source(
+            _ROW, "row", key=c[key], at=at, place=c.message_id, id_=c.session_id, by=c.agent,
+            taken=(kind, c.message_id) if suffix == ".by_message" else None, table=literal(str(table.name)),
+            message_id=c.message_id,
+        )  # fmt: skip
+        more = [c[name].label(DETAIL + name) for name in details]
+        sources[f"{table.name}{suffix}"] = row._replace(statement=row.statement.add_columns(*more))
+    return sources
+
+
 _ALERT_ROW = alert_transitions.c
 _TOLD = alert_notifications.c
 
@@ -190,23 +216,8 @@ SOURCES: Final[dict[str, StorySource]] = {
         to=literal("cancelled"), reason=publications.c.cancel_reason,
     ),
     **_thing("session_ledger", session_ledger, "session_id", "started_at", "agent", key="session_id"),
-    **{
-        f"session_events{suffix}": _source(
-            _ROW, "row", key=session_events.c[key], at=session_events.c.at, place=session_events.c.message_id,
-            id_=session_events.c.session_id, by=session_events.c.agent, table=literal("session_events"),
-            type=session_events.c.type, message_id=session_events.c.message_id,
-        )
-        for suffix, key in (("", "session_id"), (".by_message", "message_id"), (".by_trace", "trace_id"))
-    },
-    **{
-        f"session_usage{suffix}": _source(
-            _ROW, "row", key=session_usage.c[key], at=session_usage.c.at, place=session_usage.c.message_id,
-            id_=session_usage.c.session_id, by=session_usage.c.agent, table=literal("session_usage"),
-            model=session_usage.c.model, status=session_usage.c.status, message_id=session_usage.c.message_id,
-            cost_usd_micros=session_usage.c.cost_usd_micros,
-        )
-        for suffix, key in (("", "session_id"), (".by_message", "message_id"))
-    },
+    **_session_rows(session_events, "session.event", ("session_id", "trace_id"), ("type",)),
+    **_session_rows(session_usage, "session.usage", ("session_id",), ("model", "status", "cost_usd_micros")),
     "jobs": _source(
         _ROW, "row", key=jobs.c.job_id, at=jobs.c.created_at, place=jobs.c.job_id, id_=jobs.c.job_id, by=jobs.c.owner,
         table=literal("jobs"), title=jobs.c.title, project_id=jobs.c.project_id, retry_of=jobs.c.retry_of,

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from contracts.errors import JsonObject, JsonValue
 from daemon.cli.output.tables import cell, grid
+from daemon.cli.output.timeline import timeline
 
 _WIDEST_CELL: Final = 80
 _STATUSES: Final = frozenset({"status", "severity", "state", "outcome"})
@@ -80,6 +81,8 @@ def _by_shape(command: str, result: JsonObject) -> Iterator[RenderableType]:
     pairs = [
         (name, value) for name, value in result.items() if not _is_list_of_objects(value) and name != "next_cursor"
     ]
+    if result.get("run_id", ...) is None:
+        pairs = [(name, value) for name, value in pairs if name != "run_id"]  # a look that left no row
     if pairs:
         yield grid(["", ""], [(cell(name, "bold"), _value(name, value)) for name, value in pairs], headings=False)
     for name, value in result.items():
@@ -174,7 +177,12 @@ def _runs(command: str, result: JsonObject) -> Iterator[RenderableType]:
         yield from render_error(error)
 
 
-_FORMS: Final[Mapping[str, Render]] = {"health-check": _health, "dead-letters": _letters, "runs": _runs}
+_FORMS: Final[Mapping[str, Render]] = {
+    "health-check": _health,
+    "dead-letters": _letters,
+    "runs": _runs,
+    "explain": timeline,
+}
 _CURSOR_OPTIONS: Final[Mapping[str, str]] = {"dead-letters": "--cursor="}
 """How the next page is asked for, where it is not a field of the payload."""
 # By the id that a row has; the runs of a replay's items and the like show all they have.
