@@ -37,6 +37,7 @@ _RULE_ONLY: Final = frozenset(
         "list_type",
         "literal_error",
         "missing",
+        "one_form",
         "path_or_object",
         "repeated",
         "script_or_prompt",
@@ -49,6 +50,7 @@ _RULE_ONLY: Final = frozenset(
         "too_long",
         "too_short",
         "uuid_parsing",
+        "whole_key",
     }
 )
 # Whether an object is read by a model or a dataclass is our own affair: one code and one sentence for both.
