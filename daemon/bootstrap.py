@@ -14,7 +14,6 @@ import structlog
 import uvloop
 
 from adapters.errors import AdapterError
-from adapters.nats.probe import probe
 from adapters.nats.publisher import StreamPublisher
 from adapters.nats.status_bucket import LanePublisher, StatusBucket
 from adapters.nats.streams.pull import ContinuousPull
@@ -122,7 +121,9 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
         contract=partial(asyncapi, REGISTRY, subjects),
         console=console,
     )
-    http_url = await stack.enter_async_context(serving(http_app, host=settings.http.host, port=settings.http.port))
+    http_url = await stack.enter_async_context(
+        serving(http_app, settings.http, port=settings.http.port, on_closed=metrics.http_closed)
+    )
     console.listens_at(http_url)
     prices = load_prices(settings)
     database, revision = await migrated_database(settings, stack)
@@ -191,10 +192,12 @@ def _assemble(base: Foundation) -> Parts:
     served = serve_operations(_operation_context(base, relay, audit, runs, healing))
     probe_loop = NatsProbe(
         base.nats,
-        base.subjects,
         readiness=base.readiness,
         metrics=base.metrics,
         on_restart=announcement.write_runtime,
+        probe=base.probe,
+        provision=base.provision,
+        on_made_again=relay.retry_now,
     )
     return Parts(
         settings=settings,
@@ -375,8 +378,8 @@ def _connection_changed(readiness: Readiness, there: bool) -> None:
 
 
 def _add_checks(base: Foundation, parts: Parts, revision: str) -> None:
-    health, database, nats = base.health, base.database, base.nats
-    health.add("nats", checks.nats_check(partial(probe, nats.client, base.subjects, server=nats.server)))
+    health, database = base.health, base.database
+    health.add("nats", checks.nats_check(base.probe))
     health.add("database", checks.database_check(database))
     health.add("migrations", checks.migrations_check(database, revision))
     health.add("repositories", checks.repositories_check(database))

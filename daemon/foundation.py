@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from adapters.nats.probe import Probe, probe
 from adapters.prices.price_lists import PriceListError
 from adapters.prices.prices import LayeredPrices, load_price_book
 from contracts.gate.rules import GateRules, Mode
@@ -15,7 +16,7 @@ from daemon.http.console import Console
 from daemon.observability.health import HealthCheck
 from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Readiness
-from daemon.process.connections import Nats, provision_streams
+from daemon.process.connections import Nats, provision_streams, wanted_topology
 from daemon.settings.model import Settings
 from daemon.transactions import chance
 from handlers.effects import Context, WorkTerms
@@ -54,6 +55,11 @@ class Foundation:
             work=self.work,
             chance=chance,
         )
+
+    async def probe(self) -> Probe:
+        """Whether the server has what the daemon needs there, and stores what is published."""
+        wanted = wanted_topology(self.settings, self.subjects)
+        return await probe(self.nats.client, self.subjects, wanted, server=self.nats.server)
 
     async def provision(self) -> None:
         """Bring streams, consumers and buckets to what the daemon needs."""

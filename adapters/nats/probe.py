@@ -13,8 +13,10 @@ import orjson
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from adapters.errors import JetStreamError
 from adapters.nats.server.embedded_server import EmbeddedServer
-from adapters.nats.streams.topology import probe_subject
+from adapters.nats.streams.missing import missing_objects
+from adapters.nats.streams.topology import Topology, probe_subject
 from contracts.subjects import Subjects
 
 # Large enough not to fit into the last free corner of a full disk.
@@ -23,29 +25,48 @@ _BODY: Final = bytes(16 * 1024)
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Whether a message was stored, in how many milliseconds, and why not."""
+    """Whether a message was stored, in how many milliseconds, and why not.
+
+    ``missing`` are objects of the daemon's own that are not there; ``is_refused`` where a server that is connected and
+    has all of them did not store the message.
+    """
 
     ok: bool
     latency_ms: float
     detail: str = ""
+    missing: tuple[str, ...] = ()
+    is_refused: bool = False
 
 
 async def probe(
-    nc: Client, subjects: Subjects, *, server: EmbeddedServer | None = None, timeout_s: float = 5.0
+    nc: Client,
+    subjects: Subjects,
+    wanted: Topology,
+    *,
+    server: EmbeddedServer | None = None,
+    timeout_s: float = 5.0,
 ) -> Probe:
-    """Publish to the probe stream, and ask ``server`` for trouble; never raises for what the server or the connection
-    does."""
+    """Look for the objects in *wanted*, publish to the probe stream, and ask ``server`` for trouble; never raises for
+    what the server or the connection does."""
     started = time.monotonic()
-    detail = ""
+
+    def failed(detail: str, *, missing: tuple[str, ...] = (), is_refused: bool = False) -> Probe:
+        return Probe(False, (time.monotonic() - started) * 1000, detail, missing, is_refused)
+
+    if not nc.is_connected:
+        return failed("not connected")
     try:
-        if not nc.is_connected:
-            detail = "not connected"
-        else:
-            answer = await nc.request(probe_subject(subjects), _BODY, timeout=timeout_s)
-            error = orjson.loads(answer.data).get("error")
-            detail = "" if error is None else f"{error.get('description', '')} (err_code {error.get('err_code', 0)})"
-    except NatsError as error:
-        detail = str(error)
-    if not detail and server is not None:
-        detail = await server.trouble()
-    return Probe(not detail, (time.monotonic() - started) * 1000, detail)
+        if missing := await missing_objects(nc, wanted):
+            return failed(f"missing: {', '.join(missing)}", missing=missing)
+        answer = await nc.request(probe_subject(subjects), _BODY, timeout=timeout_s)
+    except (NatsError, JetStreamError) as error:
+        # A connection that was lost meanwhile says nothing of the streams.
+        return failed(str(error) or type(error).__name__, is_refused=nc.is_connected)
+    except OSError as error:
+        return failed(str(error))
+    error_of = orjson.loads(answer.data).get("error")
+    if error_of is not None:
+        detail = f"{error_of.get('description', '')} (err_code {error_of.get('err_code', 0)})"
+        return failed(detail, is_refused=True)
+    trouble = "" if server is None else await server.trouble()
+    return failed(trouble, is_refused=True) if trouble else Probe(True, (time.monotonic() - started) * 1000)

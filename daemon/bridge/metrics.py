@@ -40,6 +40,16 @@ class BridgeMetrics:
         )
         self._running = Gauge("headgate_bridge_running", "Work in hand.", ["provider", "work"], registry=registry)
 
+        self._http_closed = Counter(
+            "headgate_http_connections_closed",
+            "HTTP connections that the bridge closed: one too many, or silent for too long.",
+            ["reason"],
+            registry=registry,
+        )
+
+    def http_closed(self, reason: str) -> None:
+        self._http_closed.labels(str(reason)).inc()
+
     def error(self, reason: str) -> None:
         self._errors.labels(self._provider, reason).inc()
 

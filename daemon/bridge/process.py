@@ -141,7 +141,7 @@ async def _working(
     readiness = Readiness(lambda ready: log.info("readiness", ready=ready))
     app = bridge_app(broker, client, readiness, running.metrics.registry)
     port = settings.bridge.replicate.http_port
-    async with serving(app, host=settings.http.host, port=port) as running.http_url:
+    async with serving(app, settings.http, port=port, on_closed=running.metrics.http_closed) as running.http_url:
         await broker.start()
         background = [
             asyncio.create_task(_sweep(worker), name="sweep"),

@@ -14,14 +14,17 @@ from prometheus_client import CollectorRegistry, make_asgi_app
 from contracts.errors import JsonObject
 from daemon.errors import StartError
 from daemon.http.asyncapi_page import render
+from daemon.http.connections import Closed, ConnectionLimits, bounded
 from daemon.http.console import Console
 from daemon.observability.readiness import Readiness
+from daemon.settings.process import HttpSettings
 
 Measure: TypeAlias = Callable[[], Awaitable[JsonObject]]
 """Measures every dependency: name -> status, latency, detail."""
 
 _JSON: Final = {"content-type": "application/json", "cache-control": "no-store"}
 _OK, _UNAVAILABLE = 200, 503
+_BACKLOG: Final = 128
 
 
 def build_app(
@@ -95,15 +98,30 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: AsgiFastStream, *, host: str, port: int) -> AsyncIterator[str]:
-    """Serve *app*; yields its URL. Port 0 takes any free one. Raises :class:`StartError` where it cannot listen."""
+async def serving(
+    app: AsgiFastStream, settings: HttpSettings, *, port: int, on_closed: Callable[[Closed], None]
+) -> AsyncIterator[str]:
+    """Serve *app*; yields its URL. Port 0 takes any free one. *on_closed* learns of each connection that broke a limit.
+    Raises :class:`StartError` where it cannot listen."""
+    host = settings.host
+    limits = ConnectionLimits(settings.max_connections, settings.headers_timeout_s, settings.idle_timeout_s, on_closed)
     config = uvicorn.Config(
-        app, host=host, port=port, lifespan="off", log_config=None, log_level="warning", access_log=False, loop="none"
+        app,
+        host=host,
+        port=port,
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        loop="none",
+        http=bounded(limits),  # type: ignore[arg-type]  # a class to the library, which only calls it
+        ws="none",
     )
     try:
         listener = config.bind_socket()
     except SystemExit:
         raise StartError(f"http: cannot listen on {host}:{port}") from None
+    listener.listen(_BACKLOG)  # at once: whoever knows the URL may connect
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     try:

@@ -163,6 +163,17 @@ class Metrics:
             "headgate_loop_failures", "Steps of a background loop that failed.", ["loop"], registry=registry
         )
 
+        self._http_closed = Counter(
+            "headgate_http_connections_closed",
+            "HTTP connections that the daemon closed: one too many, or silent for too long.",
+            ["reason"],
+            registry=self.registry,
+        )
+
+    def http_closed(self, reason: str) -> None:
+        """Count a connection that the daemon closed."""
+        self._http_closed.labels(str(reason)).inc()
+
     def _jobs(self) -> None:
         registry = self.registry
         self._failure_code = BoundedLabel()

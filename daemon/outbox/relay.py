@@ -121,6 +121,7 @@ class Relay:
         self._clock = clock
         self._wakes = {lane: asyncio.Event() for lane in lanes}
         self._idle = {lane: asyncio.Event() for lane in self._wakes}
+        self._retry = asyncio.Event()
 
     def wake(self, lanes: Iterable[str]) -> None:
         """Something was committed for *lanes*."""
@@ -131,6 +132,11 @@ class Relay:
     def wake_all(self) -> None:
         """Something was committed, for whichever lanes."""
         self.wake(self._wakes)
+
+    def retry_now(self) -> None:
+        """What lanes wait for may be there again: end their pauses."""
+        self._retry.set()
+        self._retry = asyncio.Event()
 
     async def run(self) -> None:
         """Relay until cancelled."""
@@ -158,7 +164,11 @@ class Relay:
             else:
                 wait_s = backoff.next_delay_s()
                 log.warning("outbox_lane_waits", lane=lane, reason=obstacle, wait_s=round(wait_s, 2))
-                await asyncio.sleep(wait_s)
+                await self._back_off(wait_s)
+
+    async def _back_off(self, wait_s: float) -> None:
+        with anyio.move_on_after(wait_s):
+            await self._retry.wait()
 
     async def _wait(self, lane: str) -> None:
         """Until the next commit; looking in by itself now and then, for rows adopted from another daemon."""

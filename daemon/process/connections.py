@@ -16,7 +16,7 @@ from adapters.nats.connection import ConnectionWatch, connect, make_broker
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.server.server_configuration import WebsocketUser
 from adapters.nats.streams.provisioning import provision
-from adapters.nats.streams.topology import Limits, topology
+from adapters.nats.streams.topology import Limits, Topology, topology
 from contracts.subjects import Family, Subjects
 from daemon.settings.model import Settings
 from storage.engine import migration
@@ -94,8 +94,8 @@ def ack_wait_s(settings: Settings, family: Family) -> float:
     return min(waits_s, max(_LEAST_ACK_WAIT_S, settings.callbacks.reorder_s / 3))
 
 
-async def provision_streams(settings: Settings, nats: Nats, subjects: Subjects) -> None:
-    """Bring streams, consumers and buckets to what the daemon needs."""
+def wanted_topology(settings: Settings, subjects: Subjects) -> Topology:
+    """The streams, consumers and buckets that the daemon needs."""
     limits = Limits(
         max_bytes=settings.nats.stream_max_bytes,
         max_age_s=settings.nats.stream_max_age_days * 86_400,
@@ -105,7 +105,12 @@ async def provision_streams(settings: Settings, nats: Nats, subjects: Subjects) 
         max_deliver=settings.intake.max_deliver,
         max_ack_pending=settings.intake.window * _WINDOWS_IN_FLIGHT,
     )
-    await provision(nats.client, topology(subjects, limits))
+    return topology(subjects, limits)
+
+
+async def provision_streams(settings: Settings, nats: Nats, subjects: Subjects) -> None:
+    """Bring streams, consumers and buckets to what the daemon needs."""
+    await provision(nats.client, wanted_topology(settings, subjects))
 
 
 async def close_broker(broker: NatsBroker, watch: ConnectionWatch) -> None:

@@ -127,6 +127,12 @@ class HttpSettings(Section):
 
     host: Annotated[str, Field(min_length=1, pattern=r"^[^\s/@]+$")] = "127.0.0.1"
     port: Port = 0
+    max_connections: Annotated[int, Field(ge=1, le=65_536)] = 256
+    """Connections at once; never more than a quarter of the descriptors that the process may open."""
+    headers_timeout_s: Seconds = 10.0
+    """How long the head of a request may take, from the first byte or the opening of the connection."""
+    idle_timeout_s: Seconds = 30.0
+    """How long a body may stand still, in either direction."""
     public_url: HttpUrl = ""
     """What signed links begin with, where a proxy stands in front; empty: ``http://host:port``."""
 

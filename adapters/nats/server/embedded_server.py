@@ -31,6 +31,7 @@ _WEBSOCKET_PORT: Final = "nats-websocket-port"
 _HIGHEST_PORT: Final = 65_535
 _POLL_S = 0.01
 _MONITORING_TIMEOUT_S = 2.0
+_OK, _NOT_ASKED = 200, 0
 _PORT_PATIENCE_S = 5.0
 _RESTART_DELAYS_S: Final = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 
@@ -142,13 +143,14 @@ class EmbeddedServer:
         await self._end_process()
 
     async def trouble(self) -> str:
-        """What the server says is wrong with it; empty where it is well.
+        """What the server says is wrong with it; empty where it is well, or where it could not be asked: it is not ill
+        because this process lacks a descriptor.
 
         After a failed write (a full disk) a stream answers no publish until the server is restarted, while other
         streams and every ping go on as if nothing were; only this tells.
         """
         status, answer = await _get(self._monitoring_port, "/healthz")
-        if status == 200:
+        if status in (_OK, _NOT_ASKED):
             return ""
         try:
             return str(json.loads(answer)["error"])
@@ -183,7 +185,8 @@ class EmbeddedServer:
                     await self._launch()
                 except PortTakenError:
                     raise
-                except EmbeddedServerError as error:
+                except (EmbeddedServerError, OSError, RuntimeError, MemoryError) as error:
+                    # A lack of descriptors, memory or threads passes like any other.
                     log.warning("nats_server_restart_failed", reason=str(error), attempt=attempt + 1)
                     await self._end_process()
                 else:
@@ -238,7 +241,7 @@ class EmbeddedServer:
 
     async def _healthy(self, process: ServerProcess, monitoring_port: int, deadline: float) -> None:
         # Only that JetStream is up: a stream that is in trouble must not keep the server from starting.
-        while (await _get(monitoring_port, "/healthz?js-enabled-only=true"))[0] != 200:
+        while (await _get(monitoring_port, "/healthz?js-enabled-only=true"))[0] != _OK:
             await self._still_starting(process, deadline)
 
     async def _still_starting(self, process: ServerProcess, deadline: float) -> None:
@@ -342,7 +345,7 @@ def _port_of(url: str) -> int:
 
 
 async def _get(monitoring_port: int, path: str) -> tuple[int, bytes]:
-    """Ask the monitoring port; status 0 where there is no answer."""
+    """Ask the monitoring port; status 0 where there is no answer, whosever fault that is."""
     try:
         async with asyncio.timeout(_MONITORING_TIMEOUT_S):
             reader, writer = await asyncio.open_connection(LOOPBACK, monitoring_port)
@@ -353,4 +356,4 @@ async def _get(monitoring_port: int, path: str) -> tuple[int, bytes]:
                 writer.close()
         return int(head.split(b" ", 2)[1]), body
     except (OSError, TimeoutError, IndexError, ValueError):
-        return 0, b""
+        return _NOT_ASKED, b""

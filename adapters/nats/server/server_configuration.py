@@ -1,9 +1,10 @@
 """What the embedded nats-server is told: its users, its listeners, its store."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+from adapters.nats.server.quoting import quoted
 
 Sync = Literal["always", "interval"]
 
@@ -46,14 +47,14 @@ class ServerConfiguration:
     websocket_secret: str
 
     def text(self) -> str:
-        """The configuration file. Values are plain ASCII or paths: the server does not know JSON's ``\\u`` escapes."""
+        """The configuration file."""
         sync = "\n  sync_interval: always" if self.sync == "always" else ""
         return f"""\
 host: "{LOOPBACK}"
 port: {self.port or -1}
 http: "{LOOPBACK}:-1"
-ports_file_dir: {_quoted(str(self.state_dir))}
-log_file: {_quoted(str(self.log_file))}
+ports_file_dir: {quoted(str(self.state_dir))}
+log_file: {quoted(str(self.log_file))}
 logfile_size_limit: 10MB
 logfile_max_num: 3
 max_payload: {self.max_payload}
@@ -64,19 +65,19 @@ authorization {{ users: [
 {self._users()}
 ] }}
 jetstream {{
-  store_dir: {_quoted(str(self.store_dir))}
+  store_dir: {quoted(str(self.store_dir))}
   max_memory_store: 64MB
   max_file_store: {MAX_FILE_STORE_BYTES}{sync}
 }}
 {self._websocket()}"""
 
     def _users(self) -> str:
-        users = [f'  {{ user: "{OWNER}", password: {_quoted(self.secret)}, allowed_connection_types: ["STANDARD"] }}']
+        users = [f'  {{ user: "{OWNER}", password: {quoted(self.secret)}, allowed_connection_types: ["STANDARD"] }}']
         page = self.websocket
         if page is not None:
             rights = f"publish: {{ allow: {_listed(page.publish)} }}, subscribe: {{ allow: {_listed(page.subscribe)} }}"
             users.append(
-                f"  {{ user: {_quoted(page.name)}, password: {_quoted(self.websocket_secret)}, "
+                f"  {{ user: {quoted(page.name)}, password: {quoted(self.websocket_secret)}, "
                 f'allowed_connection_types: ["WEBSOCKET"], permissions: {{ {rights} }} }}'
             )
         return "\n".join(users)
@@ -89,9 +90,5 @@ jetstream {{
         return f"websocket {{ {listens}, allowed_origins: {origins} }}\n"
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
 def _listed(words: tuple[str, ...]) -> str:
-    return f"[{', '.join(map(_quoted, words))}]"
+    return f"[{', '.join(map(quoted, words))}]"

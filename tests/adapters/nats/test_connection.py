@@ -14,7 +14,7 @@ from adapters.nats.publisher import StreamPublisher
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.topology import Limits, topology
-from contracts.subjects import Subjects
+from contracts.subjects import Family, Subjects
 from tests.adapters.nats.waiting import eventually
 
 REFUSED = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -133,9 +133,10 @@ async def test_a_refused_reconnect_is_tried_again(own_server: EmbeddedServer, tm
 
 async def test_a_probe_says_how_long_a_durable_publish_takes(nc: Client, prefix: str) -> None:
     subjects = Subjects(prefix)
-    await provision(nc, topology(subjects, Limits()))
+    wanted = topology(subjects, Limits())
+    await provision(nc, wanted)
 
-    first, second = await probe(nc, subjects), await probe(nc, subjects)
+    first, second = await probe(nc, subjects, wanted), await probe(nc, subjects, wanted)
 
     assert first.ok
     assert second.ok
@@ -144,11 +145,21 @@ async def test_a_probe_says_how_long_a_durable_publish_takes(nc: Client, prefix:
     assert (state.messages, state.last_seq) == (1, 2)
 
 
-async def test_a_probe_says_why_nothing_is_stored(nc: Client, prefix: str) -> None:
-    answered = await probe(nc, Subjects(prefix))
+async def test_a_probe_names_what_of_the_daemons_own_is_missing(nc: Client, prefix: str) -> None:
+    subjects = Subjects(prefix)
+    wanted = topology(subjects, Limits())
+    await provision(nc, wanted)
+    ingest = subjects.stream(Family.INGEST)
+    await nc.jetstream().delete_stream(subjects.named("PROBE"))
+    await nc.jetstream().delete_consumer(ingest, "headgate-ingest")
 
-    assert not answered.ok
-    assert "no responders" in answered.detail
+    found = await probe(nc, subjects, wanted)
+
+    assert (found.ok, found.is_refused) == (False, False), "a restart of the server would cure nothing"
+    assert found.missing == (subjects.named("PROBE"), f"{ingest}/headgate-ingest")
+    assert found.detail == f"missing: {subjects.named('PROBE')}, {ingest}/headgate-ingest"
+    await provision(nc, wanted)
+    assert (await probe(nc, subjects, wanted)).ok
 
 
 @pytest.mark.process
@@ -156,7 +167,7 @@ async def test_a_probe_of_a_server_that_is_away_fails_at_once(own_server: Embedd
     await own_server.stop()
     await eventually(lambda: not nc_own.is_connected)
 
-    assert (await probe(nc_own, Subjects())).detail == "not connected"
+    assert (await probe(nc_own, Subjects(), topology(Subjects(), Limits()))).detail == "not connected"
 
 
 @pytest.fixture
@@ -185,7 +196,8 @@ async def test_a_stream_left_unwritable_by_a_full_disk_is_noticed_and_cured_by_a
     watch = ConnectionWatch()
     broker = make_broker(server.url, watch=watch)
     nc = await connect(broker, server.url, watch, 5)
-    await provision(nc, topology(subjects, Limits()))
+    wanted = topology(subjects, Limits())
+    await provision(nc, wanted)
     publisher = StreamPublisher(nc, timeout_s=0.5)
 
     def messages(name: str, count: int) -> list[Outgoing]:
@@ -193,15 +205,15 @@ async def test_a_stream_left_unwritable_by_a_full_disk_is_noticed_and_cured_by_a
 
     filled = await publisher.publish("HG_INGEST", messages("fill", 400))
     assert filled[-1].outcome is PublishStatus.UNAVAILABLE
-    assert not (await probe(nc, subjects, server=server)).ok
+    assert not (await probe(nc, subjects, wanted, server=server)).ok
     grow = await asyncio.create_subprocess_exec("mount", "-o", "remount,size=100m", small_disk)
     assert await grow.wait() == 0
-    assert "no space left on device" in (await probe(nc, subjects, server=server)).detail
+    assert "no space left on device" in (await probe(nc, subjects, wanted, server=server)).detail
 
     await server.restart()
     await eventually(lambda: server.restarts == 1 and watch.reconnects)
 
-    assert (await probe(nc, subjects, server=server)).ok
+    assert (await probe(nc, subjects, wanted, server=server)).ok
     [stored] = await publisher.publish("HG_INGEST", messages("after", 1))
     assert stored.outcome is PublishStatus.STORED
     await broker.stop()

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -306,3 +307,40 @@ async def _nothing() -> None:
 
 async def _ignored(_: Exception) -> None:
     return None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "home jürgen",
+        "日本",
+        'it\'s "quoted"',
+        "back\\slash",
+        "$HOME {a} # b // c",
+        "a\ttab and\nlines",
+        "\u0007bell\u007f",
+        os.fsdecode(b"no utf-8 \xff\xe9"),
+    ],
+)
+async def test_folders_may_have_any_name(tmp_path: Path, name: str) -> None:
+    home = tmp_path / name
+    server = EmbeddedServer(home / "store", home / "state")
+    await server.start()
+    try:
+        assert (home / "store" / "jetstream").is_dir()
+        assert server.log_file.exists()
+        client = await nats.connect(server.url)
+        await client.close()
+    finally:
+        await server.stop()
+
+
+async def test_a_server_that_could_not_be_asked_is_not_ill(server: EmbeddedServer) -> None:
+    """A lack of descriptors in this process says nothing of the server's health."""
+    await server.start()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        assert await server.trouble() == ""
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
