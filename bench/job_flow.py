@@ -16,7 +16,6 @@ from typing import Final
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig
 
 from adapters.nats.outgoing import Outgoing
 from adapters.nats.publisher import StreamPublisher
@@ -26,13 +25,13 @@ from bench.daemon_process import Home, daemon
 from bench.server import connected
 from bench.streams import BenchError
 from contracts.gate.delivery import Delivery
-from contracts.subjects import Family, Subjects
+from contracts.subjects import Family, Subjects, work_consumer
 
 _NAMES: Final = Subjects()
 _STEPS: Final = ("TRANSCRIBING", "DRAFTING", "AWAITING_APPROVAL")
 _AT_ONCE: Final = 500
 _TIMEOUT_S: Final = 120.0
-_CONSUMER: Final = "bench-worker"
+_CONSUMER: Final = work_consumer("job.process")
 
 
 async def measure_job_flow(jobs: int, work_dir: Path) -> float:
@@ -86,10 +85,6 @@ async def _worker(url: str) -> AsyncIterator[None]:
     """A worker that has nothing to do but to report."""
     async with connected(url) as client:
         stream = _NAMES.stream(Family.WORK)
-        consumer = ConsumerConfig(
-            durable_name=_CONSUMER, filter_subject="hg.work.job.process", ack_policy=AckPolicy.EXPLICIT
-        )
-        await client.jetstream().add_consumer(stream, consumer)
         pull = ContinuousPull(client, stream=stream, consumer=_CONSUMER, prefix=_NAMES.prefix)
         await pull.start()
         working = asyncio.create_task(_work(pull, StreamPublisher(client)))

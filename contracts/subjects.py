@@ -74,6 +74,11 @@ def work(work_type: str) -> str:
     return f"{Family.WORK}.{work_type}"
 
 
+def work_consumer(work_type: str) -> str:
+    """The durable consumer that workers of a type bind to; the name of a consumer has no dots."""
+    return f"headgate-work-{work_type.replace('.', '-')}"
+
+
 def event(aggregate: str, aggregate_id: str, name: str) -> str:
     return f"{Family.EVENT}.{aggregate}.{aggregate_id}.{name}"
 

@@ -18,7 +18,7 @@ from adapters.nats.publisher import StreamPublisher
 from adapters.nats.status_bucket import LanePublisher, StatusBucket
 from adapters.nats.streams.pull import ContinuousPull
 from adapters.nats.streams.stored_messages import sequences_of_messages
-from adapters.nats.streams.topology import ADVISORY_CONSUMER
+from adapters.nats.streams.topology import ADVISORY_CONSUMER, work_consumers
 from contracts.errors import JsonObject
 from contracts.registry import REGISTRY
 from contracts.schemas.asyncapi import asyncapi
@@ -42,8 +42,11 @@ from daemon.maintenance.loop import Loop, LoopRunner, Service
 from daemon.maintenance.nats_probe import PROBE_S, NatsProbe
 from daemon.maintenance.self_heal import SelfHeal
 from daemon.maintenance.stream_trimmer import StreamTrimmer, Trimmed
+from daemon.maintenance.work_consumers import KEEP_S, WorkConsumers
 from daemon.maintenance.work_watch import WorkWatch
 from daemon.observability import dependency_checks as checks
+from daemon.observability.deployment_gauges import LOOK_S as LOOK_AT_DEPLOYMENT_S
+from daemon.observability.deployment_gauges import DeploymentGauges
 from daemon.observability.gauges import Gauges
 from daemon.observability.health import HealthCheck, disk_check
 from daemon.observability.logs import adopt_library_loggers, configure_logs
@@ -63,18 +66,19 @@ from daemon.process.connections import (
     migrated_database,
     provision_streams,
     start_nats,
+    stream_limits,
 )
 from daemon.process.interpreter import freeze_heap, stop_on_signals, tune_interpreter
 from daemon.process.state_lock import StateLock
 from daemon.process.systemd import Supervisor
 from daemon.settings.model import Settings
+from daemon.version import VERSION
 from handlers.registry import CHANGES
 from storage.engine.failures import StorageError
 from storage.ledger.pricing_versions import PricingVersion
 
 log = structlog.get_logger(__name__)
 
-_VERSION: Final = "1.0.0"
 _WATCH_S: Final = 5.0
 _RELAYED: Final = (Family.WORK, Family.EVENT, Family.DEAD, Family.REPLAY)
 
@@ -113,7 +117,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
     readiness = Readiness(metrics.ready.set)
     health = HealthCheck()
     subjects = Subjects(settings.nats.prefix)
-    console = Console(settings, version=_VERSION, clock=now_micros)
+    console = Console(settings, version=VERSION, clock=now_micros)
     http_app = build_app(
         readiness=readiness,
         measure=partial(_dependencies, health),
@@ -156,12 +160,13 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
         console=console,
         work=work_terms(settings),
     )
-    parts = _assemble(base)
-    _add_checks(base, parts, revision)
+    kept = WorkConsumers(nats.client, work_consumers(subjects, stream_limits(settings)))
+    parts = _assemble(base, kept)
+    _add_checks(base, parts, kept, revision)
     return Daemon(parts)
 
 
-def _assemble(base: Foundation) -> Parts:
+def _assemble(base: Foundation, kept: WorkConsumers) -> Parts:
     settings, database = base.settings, base.database
     supervisor = Supervisor.from_environment()
     announcement = Announcement(
@@ -214,11 +219,14 @@ def _assemble(base: Foundation) -> Parts:
         intakes=intakes,
         commands=CommandServer(
             base.nats.client,
-            version=_VERSION,
+            version=VERSION,
             endpoints=endpoints(base.subjects),
             make_endpoint=partial(_make_endpoint, base, relay, audit, served),
         ),
-        loops=_loops(base, relay, pulls, heartbeat, runs, watch, healing, probe_loop),
+        loops=[
+            *_loops(base, relay, pulls, heartbeat, runs, watch, healing, probe_loop),
+            Loop("work-consumers", KEEP_S, kept.step),
+        ],
         services=[
             Service("outbox-relay", relay.run),
             Service("runs", runs.run),
@@ -243,6 +251,9 @@ def _loops(
 ) -> Sequence[Loop]:
     """The background loops: name, interval in seconds, step. A failed step is tried again (:class:`OnFailure`)."""
     gauges = Gauges(base.database, base.nats.client, list(pulls.values()), base.metrics)
+    deployment = DeploymentGauges(
+        base.settings.daemon.state_dir, base.database, base.health, base.metrics, backups_wanted=False
+    )
     trimmer = StreamTrimmer(
         base.nats.client,
         _trimmed(base, pulls),
@@ -261,6 +272,7 @@ def _loops(
         Loop("database-gauges", 1.0, gauges.read_database),
         Loop("consumer-gauges", 5.0, gauges.read_consumers),
         *([] if base.console.off else [Loop("pulse", base.settings.console.pulse_s, _pulse(base, runs).step)]),
+        Loop("deployment-gauges", LOOK_AT_DEPLOYMENT_S, deployment.step),
     ]
 
 
@@ -312,7 +324,7 @@ def _make_work_watch(base: Foundation, relay: Relay) -> WorkWatch:
 
 
 def _pulse(base: Foundation, runs: Runs) -> PulsePublisher:
-    sources = PulseSources(base.daemon_id, _VERSION, base.metrics, base.readiness, runs.in_work)
+    sources = PulseSources(base.daemon_id, VERSION, base.metrics, base.readiness, runs.in_work)
     return PulsePublisher(sources, base.nats.client, base.subjects, new_id=new_id, clock=now_micros)
 
 
@@ -377,12 +389,12 @@ def _connection_changed(readiness: Readiness, there: bool) -> None:
         readiness.block("connection", "nats", "disconnected")
 
 
-def _add_checks(base: Foundation, parts: Parts, revision: str) -> None:
+def _add_checks(base: Foundation, parts: Parts, kept: WorkConsumers, revision: str) -> None:
     health, database = base.health, base.database
     health.add("nats", checks.nats_check(base.probe))
     health.add("database", checks.database_check(database))
     health.add("migrations", checks.migrations_check(database, revision))
     health.add("repositories", checks.repositories_check(database))
     health.add("outbox", checks.outbox_check(database, now_micros, oldest_s=60.0))
-    health.add("consumers", checks.consumers_check(parts.pulls))
+    health.add("consumers", checks.consumers_check(parts.pulls, lambda: kept.in_the_way))
     health.add("disk", disk_check(base.settings.daemon.state_dir, least_bytes=256 * 2**20, least_share=0.02))

@@ -21,7 +21,7 @@ from nats.js import JetStreamContext
 
 async def main(url: str, secret: str = "") -> None:
     js = (await nats.connect(url)).jetstream()
-    queue = await js.pull_subscribe("hg.work.job.process", durable="drafters", stream="HG_WORK")
+    queue = await js.pull_subscribe_bind("headgate-work-job-process", "HG_WORK")
     while True:
         with suppress(TimeoutError):  # nothing to do, or no answer: the work is delivered again
             (message,) = await queue.fetch(1, timeout=30)

@@ -80,7 +80,12 @@ class ConnectionWatch:
 
 
 def make_broker(
-    url: str, *, watch: ConnectionWatch, name: str = "headgate", credentials: Path | None = None
+    url: str,
+    *,
+    watch: ConnectionWatch,
+    name: str = "headgate",
+    credentials: Path | None = None,
+    inbox_prefix: str = "_INBOX.",
 ) -> NatsBroker:
     """The frame's broker for ``url`` (several servers separated by commas; credentials may stand in it), not connected.
 
@@ -90,6 +95,7 @@ def make_broker(
         broker = NatsBroker(
             [server.strip() for server in url.split(",")],
             name=name,
+            inbox_prefix=inbox_prefix.removesuffix("."),
             security=None if credentials is None else NatsCredentials(str(credentials)),
             error_cb=watch.error,
             disconnected_cb=watch.disconnected,

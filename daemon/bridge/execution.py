@@ -142,7 +142,8 @@ class Execution:
     def _fresh_entry(self) -> Entry:
         work = self.work
         inputs = fill(self._plan.inputs, work.payload)
-        return Entry(work.work_id, work.attempt, work.job_id, self._tools.owner, inputs, self._tools.clock())
+        owner, now = self._tools.owner, self._tools.clock()
+        return Entry(work.work_id, work.attempt, work.job_id, owner, inputs, now, delivery=work.delivery)
 
     async def _open(self) -> None:
         """Take the work over as the journal has it."""
@@ -154,7 +155,7 @@ class Execution:
                 self.interrupt(Interrupt.SUPERSEDED)
                 self._stop_if_interrupted()
             if known.entry.attempt == self.work.attempt:
-                entry = replace(known.entry, owner=self._tools.owner)
+                entry = replace(known.entry, owner=self._tools.owner, delivery=self.work.delivery)
                 self._creation_uncertain = entry.phase is Phase.CREATING
             else:
                 entry = await self._inherited(known)

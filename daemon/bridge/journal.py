@@ -71,6 +71,8 @@ class Entry:
     sequence: int = 0
     pending: tuple[Callback, ...] = ()
     """Made and perhaps not sent."""
+    delivery: str = ""
+    """Where the message in hand is answered: by it the next bridge gives back what a dead one held."""
     cost_usd_micros: int | None = None
     """Of all tries so far; None while no cost is known."""
 
@@ -112,6 +114,18 @@ class Journal:
                 return Stored(entry, found.revision)
             raise FencedError(entry.work_id) from None
 
+    async def beat(self, owner: str, now: int) -> None:
+        """Say that the bridge *owner* lives at *now*, in microseconds since the epoch."""
+        await self._bucket.put(self._owner_key(owner), str(now).encode())
+
+    async def lives(self, owner: str, *, since: int) -> bool:
+        """Whether the bridge *owner* said so after *since*."""
+        try:
+            found = await self._bucket.get(self._owner_key(owner))
+        except KeyNotFoundError:
+            return False
+        return int(found.value or b"0") > since
+
     async def claim(self, prediction_id: str, mark: str) -> bool:
         """Whether the prediction belongs to this try: claimed now, or by the same try before."""
         key = f"{self._provider}.prediction.{_escaped(prediction_id)}"
@@ -138,6 +152,9 @@ class Journal:
             entry = _read(found.value or b"")
             if entry.phase is not Phase.DONE:
                 yield Stored(entry, found.revision or 0)
+
+    def _owner_key(self, owner: str) -> str:
+        return f"{self._provider}.owner.{_escaped(owner)}"
 
     def _work_key(self, work_id: str) -> str:
         return f"{self._provider}.work.{_escaped(work_id)}"

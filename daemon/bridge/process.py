@@ -26,7 +26,7 @@ from daemon.bridge.job_views import FreshInputs, JobViews
 from daemon.bridge.journal import open_journal
 from daemon.bridge.metrics import BridgeMetrics
 from daemon.bridge.plans import daemon_url, nats_url, plans_of, provider_of
-from daemon.bridge.provisioning import ensure_consumer, wait_for_streams
+from daemon.bridge.provisioning import find_consumer, wait_for_consumer, wait_for_streams
 from daemon.bridge.tools import Pace, Patience, Plan, Tools
 from daemon.bridge.worker import CANCELLED_EVENT, BridgeWorker
 from daemon.clock import new_id, now_micros
@@ -108,7 +108,11 @@ async def bridge(settings: Settings, tuning: Tuning = DEFAULT_TUNING) -> AsyncIt
     metrics = BridgeMetrics(provider.name)
     try:
         broker = make_broker(
-            url, watch=watch, name=f"headgate-bridge-{provider.name}", credentials=settings.nats.credentials
+            url,
+            watch=watch,
+            name=f"headgate-bridge-{provider.name}",
+            credentials=settings.nats.credentials,
+            inbox_prefix=settings.limits.reply_prefixes[0],
         )
         client = await connect(broker, url, watch, settings.nats.connect_timeout_s)
         try:
@@ -137,7 +141,7 @@ async def _working(
     subjects = Subjects(settings.nats.prefix)
     tools = await _tools(settings, tuning, subjects, provider, client, running.metrics)
     worker = BridgeWorker(plans, tools, subjects, ack_wait_s=tuning.ack_wait_s, slots=tuning.slots)
-    await _subscribe(broker, worker, plans, subjects, tuning)
+    await _subscribe(broker, worker, plans, subjects, settings)
     readiness = Readiness(lambda ready: log.info("readiness", ready=ready))
     app = bridge_app(broker, client, readiness, running.metrics.registry)
     port = settings.bridge.replicate.http_port
@@ -146,6 +150,7 @@ async def _working(
         background = [
             asyncio.create_task(_sweep(worker), name="sweep"),
             asyncio.create_task(_take_care(settings, tuning, plans, client, readiness, running), name="care"),
+            asyncio.create_task(_live(worker, tuning), name="live"),
         ]
         for task in background:
             task.add_done_callback(running.ended)
@@ -221,24 +226,30 @@ async def _tools(
         pace=Pace(settings.bridge.replicate.poll_interval_s, tuning.heartbeat_s, tuning.first_wait_s),
         owner=new_id(),
         clock=now_micros,
+        give_back=lambda delivery: client.publish(delivery, b"-NAK"),
     )
 
 
 async def _subscribe(
-    broker: NatsBroker, worker: BridgeWorker, plans: Mapping[WorkType, Plan], subjects: Subjects, tuning: Tuning
+    broker: NatsBroker,
+    worker: BridgeWorker,
+    plans: Mapping[WorkType, Plan],
+    subjects: Subjects,
+    settings: Settings,
 ) -> None:
     js = broker.connection.jetstream()
     for work_type in plans:
-        consumer = await ensure_consumer(js, subjects, work_type, tuning.ack_wait_s)
+        consumer = await wait_for_consumer(js, subjects, work_type, settings.nats.connect_timeout_s)
 
         # One message at a time is fetched, and the next one only when there is room: what waits here is not kept alive.
         subscriber = broker.subscriber(
             subjects.full(subject_of.work(work_type)),
-            durable=consumer.name,
+            durable=consumer,
             stream=JStream(subjects.stream(Family.WORK), declare=False),
             pull_sub=PullSub(batch_size=1, timeout=_FETCH_S),
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
+            inbox_prefix=f"{settings.limits.reply_prefixes[0].removesuffix('.')}.".encode(),
         )
         subscriber(_taker(worker, work_type))
     cancelled = broker.subscriber(
@@ -263,6 +274,18 @@ async def _sweep(worker: BridgeWorker) -> None:
         log.warning("abandoned_work_not_looked_for", reason=type(error).__name__)
 
 
+async def _live(worker: BridgeWorker, tuning: Tuning) -> None:
+    """Tell other bridges that this one lives, and take over from those that died: their messages would come back only
+    when the consumer's ack_wait has run out, which is as long as the work's deadline."""
+    while True:
+        try:
+            await worker.beat()
+            await worker.give_back_orphans(tuning.ack_wait_s)
+        except NatsError as error:
+            log.warning("orphans_not_looked_for", reason=type(error).__name__)
+        await asyncio.sleep(tuning.ack_wait_s / 3)
+
+
 async def _take_care(
     settings: Settings,
     tuning: Tuning,
@@ -271,13 +294,14 @@ async def _take_care(
     readiness: Readiness,
     running: Running,
 ) -> None:
-    """A consumer that is deleted under a subscription leaves it silent for ever: it is made again."""
+    """A consumer that is deleted under a subscription leaves it silent until the daemon has made it again."""
     subjects, js = Subjects(settings.nats.prefix), client.jetstream()
     while True:
         await asyncio.sleep(tuning.check_s)
         try:
             for work_type in plans:
-                await ensure_consumer(js, subjects, work_type, tuning.ack_wait_s)
+                if await find_consumer(js, subjects, work_type) is None:
+                    raise StartError(f"no consumer takes {work_type}")
         except (NatsError, StartError) as error:
             log.warning("consumers_not_checked", reason=str(error) or type(error).__name__)
             readiness.block("bridge", "nats", type(error).__name__)

@@ -1,4 +1,4 @@
-"""What a bridge needs on the server: the daemon's streams, and one consumer for each type of work."""
+"""What a bridge needs on the server, all of it the daemon's: streams, and a consumer for each type of work."""
 
 import asyncio
 from typing import Final
@@ -6,8 +6,8 @@ from typing import Final
 import structlog
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo
-from nats.js.errors import APIError, NotFoundError
+from nats.js.api import AckPolicy
+from nats.js.errors import NotFoundError
 
 from contracts import subjects as subject_of
 from contracts.subjects import Family, Subjects
@@ -17,7 +17,6 @@ from daemon.errors import StartError
 log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN_S: Final = 0.25
-_MAX_ACK_PENDING: Final = 10_000
 
 
 async def wait_for_streams(js: JetStreamContext, subjects: Subjects, timeout_s: float) -> None:
@@ -43,39 +42,29 @@ async def _exists(js: JetStreamContext, stream: str) -> bool:
     return True
 
 
-async def ensure_consumer(
-    js: JetStreamContext, subjects: Subjects, work_type: WorkType, ack_wait_s: float
-) -> ConsumerInfo:
-    """The durable consumer of a type of work, made where it is missing.
+async def wait_for_consumer(js: JetStreamContext, subjects: Subjects, work_type: WorkType, timeout_s: float) -> str:
+    """The durable consumer of a type of work, which the daemon makes; raises :class:`StartError` where there is none
+    within the time.
 
-    A work queue allows one consumer for each subject: one that other workers have made already is shared with them.
-    Raises :class:`StartError` for one that cannot be shared, the client's errors where the server is away.
+    A work queue allows one consumer for each subject: one that other workers made before is shared with them.
     """
-    stream, subject = subjects.stream(Family.WORK), subjects.full(subject_of.work(work_type))
-    known = await _consumer_of(js, stream, subject)
-    if known is not None:
-        if known.config.ack_policy != AckPolicy.EXPLICIT or known.config.deliver_subject is not None:
-            raise StartError(f"bridge: the consumer {known.name} of {subject} is no pull consumer with explicit acks")
-        return known
-    config = ConsumerConfig(
-        durable_name=f"worker-{work_type.replace('.', '-')}",
-        filter_subject=subject,
-        ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=ack_wait_s,
-        max_deliver=-1,  # how often work is tried is for the daemon to say
-        max_ack_pending=_MAX_ACK_PENDING,
-    )
     try:
-        return await js.add_consumer(stream, config)
-    except APIError as error:
-        known = await _consumer_of(js, stream, subject)  # made by another worker at the same moment
-        if known is None:
-            raise StartError(f"bridge: {subject} can have no consumer: {error.description}") from None
-        return known
+        async with asyncio.timeout(timeout_s):
+            while (name := await find_consumer(js, subjects, work_type)) is None:  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(_LOOK_AGAIN_S)
+    except TimeoutError:
+        raise StartError(f"bridge: no consumer takes {work_type}: is the daemon running?") from None
+    return name
 
 
-async def _consumer_of(js: JetStreamContext, stream: str, subject: str) -> ConsumerInfo | None:
-    for info in await js.consumers_info(stream):
+async def find_consumer(js: JetStreamContext, subjects: Subjects, work_type: WorkType) -> str | None:
+    """The consumer that takes a type of work; raises :class:`StartError` for one that cannot be shared."""
+    subject = subjects.full(subject_of.work(work_type))
+    for info in await js.consumers_info(subjects.stream(Family.WORK)):
         if subject in {info.config.filter_subject, *(info.config.filter_subjects or ())}:
-            return info
+            if info.config.ack_policy != AckPolicy.EXPLICIT or info.config.deliver_subject is not None:
+                raise StartError(
+                    f"bridge: the consumer {info.name} of {subject} is no pull consumer with explicit acks"
+                )
+            return info.name
     return None

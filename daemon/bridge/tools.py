@@ -1,7 +1,7 @@
 """What every execution of a bridge works with, and what ends a prediction that nobody waits for."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -61,7 +61,8 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every execution of a bridge works with. ``owner`` names the process, ``clock`` gives microseconds."""
+    """What every execution of a bridge works with. ``owner`` names the process, ``clock`` gives microseconds,
+    ``give_back`` answers a delivery that is another's: it is delivered again."""
 
     provider: Provider
     journal: Journal
@@ -73,6 +74,7 @@ class Tools:
     pace: Pace
     owner: str
     clock: Callable[[], int]
+    give_back: Callable[[str], Awaitable[None]]
 
 
 async def withdraw(stored: Stored, tools: Tools) -> None:

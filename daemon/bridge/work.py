@@ -30,9 +30,11 @@ class BridgeWork:
     job_id: str
     trace_id: str | None
     payload: JsonObject
+    delivery: str = ""
+    """The subject on which the message is answered."""
 
 
-def read_work(body: bytes, work_type: WorkType, subjects: Subjects) -> BridgeWork:
+def read_work(body: bytes, work_type: WorkType, subjects: Subjects, delivery: str = "") -> BridgeWork:
     """Raises :class:`MalformedWorkError`."""
     try:
         envelope = json_strict.parse(body)
@@ -51,6 +53,7 @@ def read_work(body: bytes, work_type: WorkType, subjects: Subjects) -> BridgeWor
         job_id=_job_of(callback_subject, subjects),
         trace_id=trace_id if isinstance(trace_id, str) and _TRACE_ID.fullmatch(trace_id) else None,
         payload=payload,
+        delivery=delivery,
     )
 
 

@@ -55,6 +55,7 @@ class BridgeWorker:
         self._slots = slots
         self._held: dict[str, Held] = {}
         self._stopping = False
+        self._given_back: set[str] = set()
         self._room = asyncio.Condition()
 
     async def take(self, message: NatsMessage, work_type: WorkType) -> None:
@@ -63,7 +64,8 @@ class BridgeWorker:
             await message.nack(delay=_GIVE_BACK_DELAY_S)
             return
         try:
-            work = read_work(message.raw_message.data, work_type, self._subjects)
+            raw = message.raw_message
+            work = read_work(raw.data, work_type, self._subjects, delivery=raw.reply)
         except MalformedWorkError as error:
             self._tools.metrics.error("malformed_work")
             log.warning("malformed_work", work=str(work_type), reason=str(error))
@@ -111,6 +113,25 @@ class BridgeWorker:
                 continue
             log.info("abandoned_work_withdrawn", work_id=entry.work_id, job_id=entry.job_id)
             await withdraw(stored, self._tools)
+
+    async def beat(self) -> None:
+        """Tell other bridges that this one lives."""
+        await self._tools.journal.beat(self._tools.owner, self._tools.clock())
+
+    async def give_back_orphans(self, silence_s: float) -> None:
+        """Give back what bridges hold that said nothing for *silence_s*: it is delivered again, and the journal says
+        where to go on. Giving back twice does no harm."""
+        since = self._tools.clock() - round(silence_s * 1_000_000)
+        lives: dict[str, bool] = {self._tools.owner: True}
+        async for stored in self._tools.journal.open_entries():
+            entry = stored.entry
+            if entry.owner not in lives:
+                lives[entry.owner] = await self._tools.journal.lives(entry.owner, since=since)
+            if lives[entry.owner] or not entry.delivery or entry.delivery in self._given_back:
+                continue
+            log.info("orphaned_work_given_back", work_id=entry.work_id, job_id=entry.job_id)
+            await self._tools.give_back(entry.delivery)
+            self._given_back.add(entry.delivery)
 
     async def begin_stop(self) -> None:
         """Take no more work; what is in hand goes on."""

@@ -1,6 +1,6 @@
 """How each dependency is measured."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from adapters.nats.probe import Probe
@@ -56,8 +56,8 @@ def outbox_check(database: Database, clock: Callable[[], int], *, oldest_s: floa
     return check
 
 
-def consumers_check(pulls: Mapping[Family, ContinuousPull]) -> Check:
-    """Every consumer exists and answers its pull."""
+def consumers_check(pulls: Mapping[Family, ContinuousPull], in_the_way: Callable[[], Sequence[str]]) -> Check:
+    """Every consumer exists and answers its pull; those of workers are as they should be."""
 
     async def check() -> Finding:
         paused = sorted(pull.consumer for pull in pulls.values() if pull.paused)
@@ -66,6 +66,8 @@ def consumers_check(pulls: Mapping[Family, ContinuousPull]) -> Check:
             return Finding(Status.DEGRADED, f"no answer: {', '.join(silent)}")
         if paused:
             return Finding(Status.DEGRADED, f"paused: {', '.join(paused)}")
+        if others := in_the_way():
+            return Finding(Status.DEGRADED, "; ".join(others))
         return Finding(_HEALTHY, f"{len(pulls)} consumers are pulled")
 
     return check

@@ -4,6 +4,7 @@ Labels that come from messages are bounded: the first hundred producers are name
 those of the registry or ``unknown``.
 """
 
+import math
 from collections import Counter as Tally
 from collections.abc import Sequence
 from typing import Final
@@ -11,8 +12,12 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from contracts.gate.delivery import Accepted, Judged
+from contracts.payloads.session import Source
+from contracts.values.states import JobState
 from daemon.observability.recent_intake import RecentIntake
+from daemon.version import VERSION
 from handlers.effects import BatchOutcome, Fact
+from handlers.jobs.job_callbacks import COST_OF_WORKERS
 
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3600)
@@ -52,6 +57,7 @@ class Metrics:
         self._healing()
         self._jobs()
         self._loops()
+        self._deployment()
         self._facts: dict[str, Counter] = {
             "usage_unpriced": self.usage_unpriced,
             "cost_usd": self.cost_usd,
@@ -94,6 +100,11 @@ class Metrics:
             "headgate_usage_unpriced", "Usage records whose model no price list knows.", registry=registry
         )
         self.cost_usd = Counter("headgate_cost_usd", "Cost of stored usage in USD.", ["source"], registry=registry)
+        for source in (Source.PROVIDER_REPORTED, Source.DERIVED, COST_OF_WORKERS):
+            self.cost_usd.labels(str(source))
+        self.model_cost_usd = Counter(
+            "headgate_model_cost_usd", "Cost of sessions in USD, by model.", ["model"], registry=registry
+        )
 
     def _state(self) -> None:
         registry = self.registry
@@ -180,6 +191,8 @@ class Metrics:
         self.job_transitions = Counter(
             "headgate_job_transitions", "Jobs that moved, by the state they moved to.", ["to"], registry=registry
         )
+        for state in JobState:  # so that the first one counts: an increase over a series that is born at 1 is 0
+            self.job_transitions.labels(str(state))
         self.job_approvals = Counter("headgate_job_approvals", "Drafts that were approved.", registry=registry)
         self.jobs_created = Counter("headgate_jobs_created", "Jobs that were made.", registry=registry)
         self.job_seconds = Histogram(
@@ -192,6 +205,21 @@ class Metrics:
         self.job_failures = Counter(
             "headgate_job_failures", "Work for jobs that failed, by the worker's code.", ["code"], registry=registry
         )
+
+    def _deployment(self) -> None:
+        registry = self.registry
+        build = Gauge("headgate_build_info", "1, with the version that runs.", ["version"], registry=registry)
+        build.labels(VERSION).set(1)
+        self.dependency_up = Gauge(
+            "headgate_dependency_up", "1 while a dependency is healthy.", ["dependency"], registry=registry
+        )
+        self.disk_free = Gauge("headgate_disk_free_bytes", "Room where the daemon writes.", registry=registry)
+        self.backup_last_success = Gauge(
+            "headgate_backup_last_success_timestamp_seconds",
+            "When the newest copy of the database was made; 0 where one is wanted and none was made.",
+            registry=registry,
+        )
+        self.backup_last_success.set(math.nan)
 
     def _healing(self) -> None:
         registry = self.registry
@@ -245,6 +273,9 @@ class Metrics:
         for fact in facts:
             if fact.name == "job_duration_seconds":
                 self.job_seconds.labels(**fact.labels).observe(fact.value)
+                continue
+            if fact.name == "model_cost_usd":
+                self.model_cost_usd.labels(self._model(fact.labels["model"])).inc(fact.value)
                 continue
             if fact.name == "job_failures":
                 self.job_failures.labels(self._failure_code(fact.labels["code"])).inc(fact.value)

@@ -18,6 +18,7 @@ from adapters.nats.server.server_configuration import WebsocketUser
 from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.topology import Limits, Topology, topology
 from contracts.subjects import Family, Subjects
+from contracts.values.work import WorkType
 from daemon.settings.model import Settings
 from storage.engine import migration
 from storage.engine.database import Database
@@ -94,9 +95,10 @@ def ack_wait_s(settings: Settings, family: Family) -> float:
     return min(waits_s, max(_LEAST_ACK_WAIT_S, settings.callbacks.reorder_s / 3))
 
 
-def wanted_topology(settings: Settings, subjects: Subjects) -> Topology:
-    """The streams, consumers and buckets that the daemon needs."""
-    limits = Limits(
+def stream_limits(settings: Settings) -> Limits:
+    """What the settings say about streams and consumers."""
+    deadlines_s = settings.work.deadlines_s()
+    return Limits(
         max_bytes=settings.nats.stream_max_bytes,
         max_age_s=settings.nats.stream_max_age_days * 86_400,
         replicas=settings.nats.replicas,
@@ -104,8 +106,13 @@ def wanted_topology(settings: Settings, subjects: Subjects) -> Topology:
         callback_ack_wait_s=ack_wait_s(settings, Family.CALLBACK),
         max_deliver=settings.intake.max_deliver,
         max_ack_pending=settings.intake.window * _WINDOWS_IN_FLIGHT,
+        work_deadlines_s={work_type: deadlines_s[work_type] for work_type in WorkType},
     )
-    return topology(subjects, limits)
+
+
+def wanted_topology(settings: Settings, subjects: Subjects) -> Topology:
+    """The streams, consumers and buckets that the daemon needs."""
+    return topology(subjects, stream_limits(settings))
 
 
 async def provision_streams(settings: Settings, nats: Nats, subjects: Subjects) -> None:

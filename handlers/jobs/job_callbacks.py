@@ -19,7 +19,8 @@ from storage.journal.callback_events import CallbackEvent
 from storage.unit_of_work import UnitOfWork
 
 _MICROS: Final = 1_000_000
-_REPORTED_BY_WORKER: Final = "worker_reported"
+COST_OF_WORKERS: Final = "worker_reported"
+"""How a cost is known that a worker reports for a job."""
 
 
 def take_job_reports(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
@@ -127,4 +128,4 @@ class _Taking:
         effects.outbox += self._writer.write()
         effects.facts += self._writer.facts
         if self._cost:
-            effects.facts.append(Fact("cost_usd", self._cost / _MICROS, {"source": _REPORTED_BY_WORKER}))
+            effects.facts.append(Fact("cost_usd", self._cost / _MICROS, {"source": COST_OF_WORKERS}))

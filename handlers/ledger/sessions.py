@@ -64,13 +64,16 @@ def _event(accepted: Accepted, payload: EventPayload) -> SessionEvent:
 
 def _facts(records: Sequence[UsageRecord]) -> list[Fact]:
     costs: defaultdict[str, int] = defaultdict(int)
+    by_model: defaultdict[str, int] = defaultdict(int)
     unpriced = 0
     for record in records:
         if record.cost_usd_micros is not None:
             costs[record.cost_source] += record.cost_usd_micros
+            by_model[record.model] += record.cost_usd_micros
         elif record.price_unknown:
             unpriced += 1
     facts = [Fact("cost_usd", micros / _MICROS, {"source": str(source)}) for source, micros in costs.items()]
+    facts += [Fact("model_cost_usd", micros / _MICROS, {"model": model}) for model, micros in by_model.items()]
     if unpriced:
         facts.append(Fact("usage_unpriced", unpriced))
     return facts

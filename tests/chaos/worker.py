@@ -12,7 +12,6 @@ from typing import Final
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js.api import ConsumerConfig
 from nats.js.client import JetStreamContext
 
 from tests.chaos.journal import Journal, Work
@@ -22,13 +21,12 @@ from tests.chaos.producers import connected, publish
 _KEY: Final = b"a key of chaos with enough bytes"
 SECRET: Final = "whsec_" + base64.b64encode(_KEY).decode()
 
-DURABLE: Final = "chaos-worker"
+DURABLE: Final = "headgate-work-item-analyse"
 
 _KIND: Final = "item.result"
 _WORK: Final = "item.analyse"
 _RECEIPTS_AT: Final = "_INBOX.chaos.worker"
 _LABELS: Final = ("negative", "neutral", "positive")
-_ACK_WAIT_S: Final = 5.0
 _AGAIN_S: Final = 0.3
 
 
@@ -56,14 +54,11 @@ class Worker:
             await self._nc.close()
 
     async def _work(self, nc: Client) -> None:
-        config = ConsumerConfig(filter_subject=f"hg.work.{_WORK}", ack_wait=_ACK_WAIT_S)
         queue: JetStreamContext.PullSubscription | None = None
         while True:
             try:
                 if queue is None:
-                    queue = await nc.jetstream(timeout=2).pull_subscribe(
-                        f"hg.work.{_WORK}", durable=DURABLE, stream="HG_WORK", config=config
-                    )
+                    queue = await nc.jetstream(timeout=2).pull_subscribe_bind(DURABLE, "HG_WORK")
                 taken = await queue.fetch(20, timeout=1)
                 await asyncio.gather(*(self._do(nc, message) for message in taken))
             except (NatsError, OSError, TimeoutError):

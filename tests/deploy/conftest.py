@@ -14,7 +14,7 @@ from adapters.nats.server.server_process import server_binary
 from tests.support.daemons import eventually
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
-ROLES: Final = ("daemon", "producer", "worker", "bridge", "operator", "sys")
+ROLES: Final = ("daemon", "producer", "worker", "app", "listener", "bridge", "operator", "console", "sys")
 
 
 def password(role: str) -> str:
@@ -43,15 +43,25 @@ class Server:
 
 
 @pytest.fixture
-def accounts_server(tmp_path: Path) -> Iterator[Server]:
+def console_by_tcp(request: pytest.FixtureRequest) -> bool:
+    """Whether the console's user may come by TCP: a test's client speaks no WebSocket."""
+    return bool(getattr(request, "param", False))
+
+
+@pytest.fixture
+def accounts_server(tmp_path: Path, *, console_by_tcp: bool) -> Iterator[Server]:
     """A server of the test's own, with JetStream and deploy/nats/accounts.conf."""
     folder = tmp_path / "server"
     folder.mkdir()
-    (folder / "accounts.conf").symlink_to(DEPLOY / "nats" / "accounts.conf")
+    accounts = (DEPLOY / "nats" / "accounts.conf").read_text()
+    if console_by_tcp:
+        accounts = accounts.replace('allowed_connection_types: ["WEBSOCKET"]', "")
+    (folder / "accounts.conf").write_text(accounts)
     config, output = folder / "nats-server.conf", folder / "server.log"
     config.write_text(
         f'listen: "127.0.0.1:-1"\nports_file_dir: "{folder}"\nmax_payload: 8MB\n'
-        f'jetstream {{ store_dir: "{folder}" }}\ninclude "accounts.conf"\n'
+        f'jetstream {{ store_dir: "{folder}" }}\nwebsocket {{ listen: "127.0.0.1:-1", no_tls: true }}\n'
+        'include "accounts.conf"\n'
     )
     with output.open("wb") as log:
         command = [str(server_binary()), "-c", str(config)]

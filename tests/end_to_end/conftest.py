@@ -18,7 +18,6 @@ import pytest_asyncio
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js.api import ConsumerConfig
 from standardwebhooks.webhooks import Webhook
 
 from tests.support.daemons import DaemonProcess
@@ -118,11 +117,9 @@ class Pipeline:
         reply = await self.nc.request(f"hg.{family}.{name}", json.dumps(envelope).encode(), timeout=15)
         return _payload(reply)
 
-    async def take_work(self, work_type: str, *, timeout: float = 10.0, durable: str | None = None) -> tuple[Msg, Json]:
+    async def take_work(self, work_type: str, *, timeout: float = 10.0) -> tuple[Msg, Json]:
         """What a worker gets: the message, not acknowledged, and its payload."""
-        name = durable or work_type.replace(".", "-")
-        config = ConsumerConfig(durable_name=name, filter_subject=f"hg.work.{work_type}", ack_wait=30)
-        worker = await self.js.pull_subscribe(f"hg.work.{work_type}", durable=name, stream="HG_WORK", config=config)
+        worker = await self.js.pull_subscribe_bind(f"headgate-work-{work_type.replace('.', '-')}", "HG_WORK")
         (message,) = await worker.fetch(1, timeout=timeout)
         return message, _payload(message)
 

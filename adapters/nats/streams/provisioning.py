@@ -17,6 +17,7 @@ from contracts.errors import JsonValue
 
 _ATTEMPTS: Final = 5
 _NAME_IN_USE: Final = 10058
+_QUEUE_OVERLAPS: Final = 10100
 # The server lets some of these be changed, but a change would drop messages or redefine what a stream is.
 _STREAM_FIXED: Final = ("storage", "retention")
 _STREAM_FORBIDDEN: Final = ("mirror", "sources", "sealed", "no_ack", "subject_transform", "discard_new_per_subject")
@@ -44,7 +45,10 @@ async def provision(nc: Client, wanted: Topology) -> None:
     for stream in wanted.streams:
         await ensure_stream(nc, stream)
     for consumer in wanted.consumers:
-        await ensure_consumer(nc, consumer)
+        if not consumer.shares_queue:
+            await ensure_consumer(nc, consumer)
+        elif in_the_way := await ensure_work_consumer(nc, consumer):
+            log.warning("work_consumer_in_the_way", consumer=consumer.name, reason=in_the_way)
 
 
 async def ensure_stream(nc: Client, wanted: Stream) -> None:
@@ -68,7 +72,7 @@ async def ensure_stream(nc: Client, wanted: Stream) -> None:
 async def ensure_consumer(nc: Client, wanted: Consumer) -> None:
     """Create the consumer, or update what differs. The same request does both, so that daemons cannot collide."""
     existing = await _existing(nc, f"CONSUMER.INFO.{wanted.stream}.{wanted.name}") or {}
-    removed = [key for key in _CONSUMER_REMOVED if existing.get(key)]
+    removed = [key for key in _CONSUMER_REMOVED if existing.get(key) and key not in wanted.config]
     changed = _changed(existing, wanted.config) + removed
     if not changed:
         return
@@ -76,6 +80,20 @@ async def ensure_consumer(nc: Client, wanted: Consumer) -> None:
     body: Json = {"stream_name": wanted.stream, "config": {**kept, **wanted.config}}
     await api_request(nc, f"CONSUMER.CREATE.{wanted.stream}.{wanted.name}", body)
     log.info("consumer_provisioned", stream=wanted.stream, consumer=wanted.name, changed=changed)
+
+
+async def ensure_work_consumer(nc: Client, wanted: Consumer) -> str | None:
+    """:func:`ensure_consumer`, unless another consumer takes the same work: then what is in the way, as a sentence.
+
+    It may belong to workers that run, so it is theirs to remove; until then they take the work as before.
+    """
+    try:
+        await ensure_consumer(nc, wanted)
+    except JetStreamError as error:
+        if error.err_code != _QUEUE_OVERLAPS:
+            raise
+        return f"another consumer takes {wanted.config['filter_subject']}: bind its workers to {wanted.name}, remove it"
+    return None
 
 
 async def _stream_differences(nc: Client, wanted: Stream) -> list[str]:

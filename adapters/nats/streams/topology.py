@@ -4,18 +4,22 @@ Streams that producers fill (ingest, callback) refuse what does not fit, for not
 whose truth is in the database (events, dead letters, replays) drop their oldest. All allow atomic batches.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.nats.jetstream_api import Json
+from contracts import subjects as subject_of
 from contracts.errors import JsonValue
 from contracts.subjects import DURABLE, Family, Subjects
+from contracts.values.work import WorkType
 
 DUPLICATE_WINDOW_S: Final = 120.0
 ADVISORY_CONSUMER: Final = "headgate-advisory"
 _ADVISORY_BYTES: Final = 64 * 1024 * 1024
 _ADVISORY_WINDOW: Final = 1000
+_LEAST_WORK_ACK_WAIT_S: Final = 60.0
+_WORK_ACK_PENDING: Final = 10_000
 _NANO: Final = 1_000_000_000
 
 
@@ -32,6 +36,7 @@ class Limits:
     callback_ack_wait_s: float | None = None
     max_deliver: int = 50
     max_ack_pending: int = 40_000
+    work_deadlines_s: Mapping[WorkType, float] = field(default_factory=lambda: dict.fromkeys(WorkType, 3_600.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +54,12 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A durable pull consumer with explicit acknowledgement."""
+    """A durable pull consumer with explicit acknowledgement. ``shares_queue``: a work queue gives each subject to one
+    consumer, so that somebody else's may stand in its way."""
 
     stream: str
     config: Json
+    shares_queue: bool = False
 
     @property
     def name(self) -> str:
@@ -78,8 +85,14 @@ def topology(subjects: Subjects, limits: Limits) -> Topology:
         consumers=(
             *(_durable(family, subjects, limits) for family in DURABLE),
             _advisory_consumer(subjects, limits),
+            *work_consumers(subjects, limits),
         ),
     )
+
+
+def work_consumers(subjects: Subjects, limits: Limits) -> tuple[Consumer, ...]:
+    """What workers bind to, one for each type of work."""
+    return tuple(_work_consumer(work_type, subjects, limits) for work_type in WorkType)
 
 
 def advisory_subjects(subjects: Subjects) -> list[str]:
@@ -196,3 +209,20 @@ def _advisory_consumer(subjects: Subjects, limits: Limits) -> Consumer:
     consumer = _consumer(subjects.advisory_stream, ADVISORY_CONSUMER, limits)
     # Nobody would tell of an advisory that was given up on.
     return Consumer(consumer.stream, {**consumer.config, "max_deliver": -1, "max_ack_pending": _ADVISORY_WINDOW})
+
+
+def _work_consumer(work_type: WorkType, subjects: Subjects, limits: Limits) -> Consumer:
+    """What workers of a type bind to. Work that is being done is not handed out twice: the server waits as long for a
+    sign of life as the daemon does. How often work is tried is for the daemon to say."""
+    consumer = _consumer(
+        subjects.stream(Family.WORK),
+        subject_of.work_consumer(work_type),
+        limits,
+        ack_wait_s=max(_LEAST_WORK_ACK_WAIT_S, limits.work_deadlines_s[work_type]),
+    )
+    own: Json = {
+        "filter_subject": subjects.full(subject_of.work(work_type)),
+        "max_deliver": -1,
+        "max_ack_pending": _WORK_ACK_PENDING,
+    }
+    return Consumer(consumer.stream, {**consumer.config, **own}, shares_queue=True)

@@ -16,7 +16,7 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import KeyValueConfig, RetentionPolicy, StreamConfig
+from nats.js.api import AckPolicy, ConsumerConfig, KeyValueConfig, RetentionPolicy, StreamConfig
 from nats.js.errors import NotFoundError
 from standardwebhooks import Webhook
 
@@ -150,7 +150,7 @@ class Pipeline:
                 await asyncio.sleep(0.02)
 
     async def until_consumer(self, fact: Callable[[Any], bool], work_type: str = "job.render") -> None:
-        name = f"worker-{work_type.replace('.', '-')}"
+        name = f"headgate-work-{work_type.replace('.', '-')}"
         async with asyncio.timeout(WITHIN_S):
             while True:
                 try:
@@ -159,6 +159,15 @@ class Pipeline:
                 except NotFoundError:
                     pass
                 await asyncio.sleep(0.02)
+
+
+async def work_consumer(js: JetStreamContext, work_type: str = "job.render", ack_wait_s: float = 1.0) -> None:
+    """What a daemon makes for workers, with a lease that tests can wait for."""
+    name = f"headgate-work-{work_type.replace('.', '-')}"
+    config = ConsumerConfig(
+        durable_name=name, filter_subject=f"hg.work.{work_type}", ack_wait=ack_wait_s, ack_policy=AckPolicy.EXPLICIT
+    )
+    await js.add_consumer("HG_WORK", config)
 
 
 @asynccontextmanager
@@ -170,6 +179,8 @@ async def pipeline(folder: Path) -> AsyncIterator[Pipeline]:
         js = nc.jetstream()
         queue = RetentionPolicy.WORK_QUEUE
         await js.add_stream(StreamConfig("HG_WORK", subjects=["hg.work.>"], retention=queue))
+        for work_type in ("job.render", "job.process"):
+            await work_consumer(js, work_type)
         await js.add_stream(StreamConfig("HG_CALLBACK", subjects=["hg.callback.>"]))
         await js.add_stream(StreamConfig("HG_EVENT", subjects=["hg.event.>"]))
         await js.create_key_value(KeyValueConfig("HG_STATUS"))

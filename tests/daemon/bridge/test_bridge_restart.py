@@ -17,7 +17,7 @@ from daemon.process.runtime_file import Runtime, write_runtime
 from daemon.process.state_lock import StateLock
 from daemon.settings.loading import load_settings
 from tests.adapters.providers.replicate_server import PROCESSING, Fault, failed, processing, succeeded
-from tests.daemon.bridge.bridge_harness import SECRET, Pipeline, pipeline, until_metric
+from tests.daemon.bridge.bridge_harness import SECRET, Pipeline, pipeline, until_metric, work_consumer
 
 PROGRAM = """
 import asyncio, sys
@@ -104,6 +104,25 @@ async def test_a_killed_bridge_is_taken_over_where_it_stood(pipe: Pipeline) -> N
     assert len(pipe.replicate.of("create")) == 1
     payloads = await pipe.payloads()
     assert all(len(bodies) == 1 for bodies in by_event(payloads).values())
+
+
+@pytest.mark.process
+async def test_what_a_killed_bridge_held_is_given_back_long_before_its_lease_runs_out(pipe: Pipeline) -> None:
+    """The daemon's consumer waits as long as the work's deadline: an hour."""
+    await pipe.js.delete_consumer("HG_WORK", "headgate-work-job-render")
+    await work_consumer(pipe.js, ack_wait_s=3_600.0)
+    pipe.replicate.lives.append([PROCESSING])
+    pipe.configure()
+    async with bridge_process(pipe) as first:
+        await pipe.dispatch()
+        await pipe.replicate.until(lambda: len(pipe.replicate.of("get")) >= 3)
+        first.kill()
+        await first.wait()
+    pipe.replicate.set_life(pipe.replicate.predictions[0], succeeded())
+    async with bridge_process(pipe):
+        await pipe.last_payload("READY")
+        await pipe.until_acknowledged()
+    assert len(pipe.replicate.of("create")) == 1
 
 
 @pytest.mark.process

@@ -8,10 +8,12 @@ from nats.js.kv import KeyValue
 from adapters.errors import IncompatibleStreamsError, JetStreamError
 from adapters.nats.jetstream_api import Json, api_request, section
 from adapters.nats.server.embedded_server import EmbeddedServer
-from adapters.nats.streams.provisioning import provision
-from adapters.nats.streams.topology import Limits, topology
+from adapters.nats.streams.provisioning import ensure_stream, provision
+from adapters.nats.streams.topology import Limits, topology, work_consumers
 from contracts.errors import JsonValue
 from contracts.subjects import DURABLE, Family, Subjects
+from contracts.values.work import WorkType
+from daemon.maintenance.work_consumers import WorkConsumers
 
 LIMITS = Limits(max_bytes=1_000_000, max_age_s=3600, ack_wait_s=30, max_deliver=50, max_ack_pending=1234)
 
@@ -53,6 +55,40 @@ async def test_each_family_has_its_stream(nc: Client, subjects: Subjects, family
     common: Json = {"storage": "file", "max_bytes": 1_000_000, "allow_atomic": True, "num_replicas": 1}
     assert {key: config.get(key) for key in (*common, *expected)} == {**common, **expected}
     assert config["subjects"] == list(subjects.patterns(family))
+
+
+async def test_each_type_of_work_has_a_consumer_that_waits_as_long_as_its_deadline(
+    nc: Client, subjects: Subjects
+) -> None:
+    deadlines_s = {**dict.fromkeys(WorkType, 3_600.0), WorkType.PUBLISH: 45.0}
+    for _ in range(2):  # the second time nothing is to be changed
+        await provision(nc, topology(subjects, replace(LIMITS, work_deadlines_s=deadlines_s)))
+
+    stream = subjects.stream(Family.WORK)
+    render = await consumer_config(nc, stream, "headgate-work-job-render")
+    assert (render["filter_subject"], render["ack_policy"]) == (f"{subjects.prefix}.work.job.render", "explicit")
+    assert (render["ack_wait"], render["max_deliver"]) == (3_600 * 10**9, -1)
+    assert (await consumer_config(nc, stream, "headgate-work-publish"))["ack_wait"] == 60 * 10**9
+
+
+async def test_a_consumer_of_somebody_else_keeps_its_work_until_it_is_removed(nc: Client, subjects: Subjects) -> None:
+    """An upgrade must not take work away from workers that run."""
+    stream, consumers = subjects.stream(Family.WORK), work_consumers(subjects, LIMITS)
+    for wanted in topology(subjects, LIMITS).streams:
+        await ensure_stream(nc, wanted)
+    js = nc.jetstream()
+    await js.pull_subscribe(f"{subjects.prefix}.work.publish", durable="publishers", stream=stream)
+
+    await provision(nc, topology(subjects, LIMITS))
+    kept = WorkConsumers(nc, consumers)
+    await kept.step()
+    (reason,) = kept.in_the_way
+    advice = "bind its workers to headgate-work-publish, remove it"
+    assert reason == f"another consumer takes {subjects.prefix}.work.publish: {advice}"
+    await js.delete_consumer(stream, "publishers")
+    await kept.step()
+    assert kept.in_the_way == []
+    assert (await consumer_config(nc, stream, "headgate-work-publish"))["filter_subject"]
 
 
 async def test_events_and_control_share_a_stream(nc: Client, subjects: Subjects) -> None:

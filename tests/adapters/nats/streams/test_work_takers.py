@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import ConsumerConfig
 
 from adapters.nats.acks import delivery_of
 from adapters.nats.streams.provisioning import provision
@@ -19,7 +18,7 @@ from adapters.nats.streams.stored_messages import (
 )
 from adapters.nats.streams.topology import Limits, topology
 from adapters.nats.streams.work_takers import subject_matches, takings
-from contracts.subjects import Family, Subjects
+from contracts.subjects import Family, Subjects, work_consumer
 
 PUBLISH, ANALYSE = "work.publish", "work.item.analyse"
 
@@ -45,6 +44,8 @@ async def put(nc: Client, subject: str, message_id: str) -> int:
 
 
 async def test_work_without_a_consumer_is_taken_by_nobody(nc: Client, names: Subjects, stream: str) -> None:
+    await nc.jetstream().delete_consumer(stream, work_consumer("publish"))
+
     found = await takings(nc, stream, [names.full(PUBLISH)])
 
     assert found[names.full(PUBLISH)].asked is False
@@ -54,9 +55,8 @@ async def test_work_without_a_consumer_is_taken_by_nobody(nc: Client, names: Sub
 async def test_work_that_waits_is_asked_for_only_by_whoever_pulls(nc: Client, names: Subjects, stream: str) -> None:
     js, subject, other = nc.jetstream(), names.full(PUBLISH), names.full(ANALYSE)
     await put(nc, subject, "1")
-    worker = await js.pull_subscribe(
-        subject, durable="publisher", stream=stream, config=ConsumerConfig(filter_subject=subject)
-    )
+    await put(nc, other, "2")
+    worker = await js.pull_subscribe_bind(work_consumer("publish"), stream)
     assert (await takings(nc, stream, [subject]))[subject].asked is False
 
     before = micros()
