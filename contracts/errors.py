@@ -8,10 +8,14 @@ input must give the same bytes every time.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
 from typing_extensions import TypeAliasType
+
+MAX_DETAILS: Final = 50
+"""How many violations are told; nobody need find the rest."""
 
 JsonValue = TypeAliasType("JsonValue", "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None")
 JsonObject = TypeAliasType("JsonObject", "dict[str, JsonValue]")
@@ -124,11 +128,13 @@ def problem(code: ErrorCode, message: str, details: Iterable[Detail] = ()) -> Pr
 
 
 def invalid(details: Iterable[Detail]) -> Problem:
-    """A ``VALIDATION_ERROR`` whose message counts the fields that are wrong."""
-    listed = tuple(details)
+    """A ``VALIDATION_ERROR`` that counts the fields that are wrong and tells the first violations that it is given."""
+    listed = tuple(islice(details, MAX_DETAILS + 1))
     count = len({detail.path for detail in listed})
     noun = "1 field is invalid" if count == 1 else f"{count} fields are invalid"
-    return problem(ErrorCode.VALIDATION_ERROR, noun, listed)
+    if count > MAX_DETAILS:
+        noun = f"more than {MAX_DETAILS} fields are invalid"
+    return problem(ErrorCode.VALIDATION_ERROR, noun, listed[:MAX_DETAILS])
 
 
 def invalid_field(path: str, code: str, message: str) -> Problem:

@@ -18,6 +18,9 @@ from nats.protocol import parser
 
 Headers = dict[str, str] | None
 
+LISTED: Final = "webhook-signature"
+"""The header whose lines are parts of one list; of any other header the last line counts."""
+
 log = structlog.get_logger(__name__)
 
 # As the server separates the words of its protocol: by blanks and tabs alone.
@@ -63,6 +66,17 @@ def _header_reader(read: Callable[[bytes], Awaitable[Headers]]) -> Callable[[byt
         if headers is not None and "Status" in headers:
             # The library names what a status line says by members of an enumeration, which are no plain text.
             return {"".join(name): value for name, value in headers.items()}
-        return headers
+        return headers if headers is None else with_listed(headers, block)
 
     return read_headers
+
+
+def with_listed(headers: dict[str, str], block: bytes) -> dict[str, str]:
+    """*headers* as the client library read them from *block*, with all lines of :data:`LISTED` under its name."""
+    listed = LISTED.encode()
+    if block.lower().count(b"\n" + listed) <= 1:
+        return headers
+    lines = [line.partition(b":") for line in block.split(b"\r\n")]
+    values = [value.strip().decode(errors="replace") for name, _, value in lines if name.strip().lower() == listed]
+    others = {name: value for name, value in headers.items() if name.lower() != LISTED}
+    return {**others, LISTED: " ".join(values)}

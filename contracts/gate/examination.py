@@ -1,7 +1,8 @@
 """The long way through the gate: older envelopes, compat mode, and the full story of what is wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 from uuid import NAMESPACE_OID, uuid5
 
@@ -16,11 +17,22 @@ from contracts.envelope import (
     Proven1,
     Proven2,
 )
-from contracts.errors import Detail, ErrorCode, JsonObject, JsonValue, Problem, Refusal, invalid_field, problem
+from contracts.errors import (
+    MAX_DETAILS,
+    Detail,
+    ErrorCode,
+    JsonObject,
+    JsonValue,
+    Problem,
+    Refusal,
+    invalid,
+    invalid_field,
+    problem,
+)
 from contracts.gate.canonical import payload_hash
 from contracts.gate.delivery import Accepted, Delivery, Judged, Refused
-from contracts.gate.json_strict import NUMBER_OUT_OF_RANGE, numbers_in_range, read
-from contracts.gate.problems import details_of, dotted, refused
+from contracts.gate.json_strict import NUMBER_OUT_OF_RANGE, may_overflow, numbers_in_range, read
+from contracts.gate.problems import dotted, first_details
 from contracts.gate.receipts import receipt_subject
 from contracts.gate.rules import GateRules
 from contracts.registry import Contract, VersionedSchema
@@ -94,7 +106,7 @@ def examine(delivery: Delivery, value: JsonValue, contract: Contract | None, rul
     violations += _beside_the_body(reading, rules)
     violations = _with_nuls(reading, violations)
     if violations:
-        return _refuse(reading, refused(violations))
+        return _refuse(reading, invalid(violations))
     if proven is None:
         return _refuse(reading, _unsupported_schema(reading))
     return _accept(reading, proven)
@@ -113,13 +125,13 @@ def examine_envelope(
         violations = _with_nuls(reading, violations, within_payload=False)
         if not violations and reading.door is not None:
             return reading.envelope
-        why = refused(violations) if violations else _unsupported_schema(reading)
+        why = invalid(violations) if violations else _unsupported_schema(reading)
     return why.traced(trace_of(reading.envelope))
 
 
 def _reading(delivery: Delivery, value: JsonValue, contract: Contract | None, rules: GateRules) -> _Reading | Problem:
     """The body as it is to be read under the rules."""
-    if not numbers_in_range(value):
+    if may_overflow(delivery.body) and not numbers_in_range(value):
         return NUMBER_OUT_OF_RANGE
     if not isinstance(value, dict):
         return _NO_OBJECT
@@ -174,18 +186,21 @@ def _prove(reading: _Reading) -> tuple[Proven1 | Proven2 | None, list[Detail]]:
     door = reading.door
     if door is None:
         return None, _envelope_details(reading)
+    prove: Callable[[JsonValue], Proven1 | Proven2] = door.prove_1 if reading.version == 1 else door.prove_2
+    model: type[Proven1 | Proven2] = door.envelope_1 if reading.version == 1 else door.envelope_2
     try:
-        return (door.prove_1 if reading.version == 1 else door.prove_2)(reading.envelope), []
+        return prove(reading.envelope), []
     except ValidationError as error:
-        return None, details_of(error)
+        return None, first_details(error, reading.envelope, prove, model)
 
 
 def _envelope_details(reading: _Reading) -> list[Detail]:
     """What is wrong with the envelope, around a payload that is not looked into."""
+    model = Envelope1 if reading.version == 1 else Envelope2
     try:
-        (Envelope1 if reading.version == 1 else Envelope2).model_validate(reading.envelope)
+        model.model_validate(reading.envelope)
     except ValidationError as error:
-        violations = details_of(error)
+        violations = first_details(error, reading.envelope, model.model_validate, model)
     else:
         violations = []
     return [*violations, *_kind_details(reading)]
@@ -222,7 +237,7 @@ def _with_nuls(reading: _Reading, violations: list[Detail], *, within_payload: b
     data: set[tuple[str, ...]] = {("payload",)}
     if reading.door is not None and within_payload:
         data = {("payload", name) for name in reading.door.schema.model.may_hold_nul}
-    nuls = {dotted(path) for path in _nuls(reading.envelope, (), data)}
+    nuls = dict.fromkeys(dotted(path) for path in islice(_nuls(reading.envelope, (), data), MAX_DETAILS + 1))
     return [detail for detail in violations if detail.path not in nuls] + [
         Detail(path, "null_character", "U+0000 is not allowed here") for path in nuls
     ]
@@ -271,6 +286,11 @@ def _refuse(reading: _Reading, why: Problem) -> Refused:
 def trace_of(envelope: JsonObject) -> str | None:
     """The message's own trace id, where it is a valid one."""
     return _valid(_TRACE_ID, envelope.get("trace_id"))
+
+
+def is_producer(text: str) -> bool:
+    """Whether a text could name a producer."""
+    return _valid(_PRODUCER, text) is not None
 
 
 def version_problem(envelope: JsonObject) -> Problem:

@@ -5,7 +5,8 @@ characters. It lets through one level of nesting too many, numbers that overflow
 4,300 digits; these are looked for here. Messages are our own sentences: the library's repeat keys and may change.
 """
 
-from collections.abc import Iterable
+import re
+from itertools import accumulate
 from math import isfinite
 from typing import Final, cast
 
@@ -18,6 +19,11 @@ MAX_DEPTH: Final = 200
 _SPACED: Final = b'": '
 # No JSON value: what the quick way answers where it cannot vouch for a body.
 _NOT_PROVEN: Final = cast(JsonValue, object())
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(_STEPS))
+# A number of fewer digits and without an exponent is finite and fits 64 bits.
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{19}|[0-9][eE]")
 _LEAST_INTEGER: Final = -(2**63)
 _GREATEST_INTEGER: Final = 2**64 - 1
 
@@ -25,7 +31,7 @@ _GREATEST_INTEGER: Final = 2**64 - 1
 def parse(body: bytes) -> JsonValue:
     """Read a body; raises :class:`Refusal` (``VALIDATION_ERROR`` at the empty path) for whatever is not strict JSON."""
     value = read(body)
-    if not numbers_in_range(value):
+    if may_overflow(body) and not numbers_in_range(value):
         raise Refusal(NUMBER_OUT_OF_RANGE)
     return value
 
@@ -41,7 +47,7 @@ def read(body: bytes) -> JsonValue:
             value = cast(JsonValue, jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True))
         except ValueError as error:
             raise Refusal(_reason(body, str(error))) from None
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _deeper_than(MAX_DEPTH, value):
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and depth(body) > MAX_DEPTH:
         raise Refusal(_TOO_DEEP)
     return value
 
@@ -56,9 +62,15 @@ def _read_compact(body: bytes) -> JsonValue:
         return _NOT_PROVEN
     try:
         value = cast(JsonValue, orjson.loads(body))
-    except orjson.JSONDecodeError:
+        same = orjson.dumps(value) == body
+    except (orjson.JSONDecodeError, TypeError):  # it reads deeper nesting than it writes
         return _NOT_PROVEN
-    return value if orjson.dumps(value) == body else _NOT_PROVEN
+    return value if same else _NOT_PROVEN
+
+
+def may_overflow(body: bytes) -> bool:
+    """Whether a body can hold a number out of range; false spares the look at each of its values."""
+    return _LONG_NUMBER.search(body) is not None
 
 
 def numbers_in_range(value: JsonValue) -> bool:
@@ -75,18 +87,10 @@ def numbers_in_range(value: JsonValue) -> bool:
     return True
 
 
-def _deeper_than(levels: int, value: JsonValue) -> bool:
-    """Breadth first, a level at a time: no recursion, and each container is seen once."""
-    layer = [value]
-    for _ in range(levels):
-        layer = [child for container in layer for child in _children(container)]
-    return any(isinstance(value, dict | list) for value in layer)
-
-
-def _children(value: JsonValue) -> Iterable[JsonValue]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def depth(body: bytes) -> int:
+    """How deep a body that was read is nested: counted in its brackets, for its values are many more."""
+    brackets = _STRING.sub(b"", body).translate(None, _NO_BRACKETS)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
 
 
 def _reason(body: bytes, complaint: str) -> Problem:

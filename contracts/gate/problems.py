@@ -4,15 +4,17 @@ Sentences of codes that this package can meet are taken from pydantic where they
 a general sentence, so that no version of the library can begin to repeat input.
 """
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
+from functools import cache
+from itertools import islice
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from contracts.errors import Detail, Problem, invalid
+from contracts.errors import MAX_DETAILS, Detail, JsonObject, JsonValue
 
-MAX_DETAILS: Final = 50
+_MANY: Final = 4 * MAX_DETAILS
 _MAX_NAME: Final = 64
 
 _RULE_ONLY: Final = frozenset(
@@ -64,21 +66,66 @@ _GENERAL: Final = "Input should keep the rule that the code names"
 
 
 def details_of(error: ValidationError, prefix: tuple[str | int, ...] = ()) -> list[Detail]:
-    """One detail for each violation, in the library's order."""
+    """One detail for each of the first violations, in the library's order."""
+    known = error.errors(include_url=False, include_context=False, include_input=False)
     return [
-        Detail(dotted((*prefix, *known["loc"])), *_words(known["type"], known["msg"]))
-        for known in error.errors(include_url=False, include_context=False, include_input=False)
+        Detail(dotted((*prefix, *each["loc"])), *_words(each["type"], each["msg"]))
+        for each in islice(known, MAX_DETAILS + 1)
     ]
+
+
+def first_details(
+    error: ValidationError, value: JsonObject, validate: Callable[[JsonObject], object], model: type[BaseModel]
+) -> list[Detail]:
+    """As :func:`details_of` for the error that *validate* raised for *value*, at a bounded cost.
+
+    The library builds every violation before the first can be read. Only undeclared names can be wrong by the
+    thousand (lists end at their first violations), so a value with too many of them is validated again with fewer.
+    """
+    if error.error_count() > _MANY:
+        try:
+            validate(_with_fewer_names(value, _names_of(model)))
+        except ValidationError as fewer:
+            return details_of(fewer)
+    return details_of(error)
+
+
+def _with_fewer_names(value: JsonObject, declared: AbstractSet[str]) -> JsonObject:
+    undeclared = 0
+    kept: JsonObject = {}
+    for name, part in value.items():
+        if name not in declared:
+            undeclared += 1
+            if undeclared > MAX_DETAILS + 1:
+                continue
+        kept[name] = _fewer_within(part, declared)
+    return kept
+
+
+def _fewer_within(value: JsonValue, declared: AbstractSet[str]) -> JsonValue:
+    if isinstance(value, dict):
+        return _with_fewer_names(value, declared)
+    return [_fewer_within(part, declared) for part in value] if isinstance(value, list) else value
+
+
+@cache
+def _names_of(model: type[BaseModel]) -> frozenset[str]:
+    """Every field name that is declared anywhere in a model, however deep."""
+    names: set[str] = set()
+    schemas: list[object] = [model.model_json_schema()]
+    while schemas:
+        schema = schemas.pop()
+        if isinstance(schema, dict):
+            properties = schema.get("properties")
+            names.update(properties if isinstance(properties, dict) else ())
+            schemas.extend(schema.values())
+        elif isinstance(schema, list):
+            schemas.extend(schema)
+    return frozenset(names)
 
 
 def _words(code: str, sentence: str) -> tuple[str, str]:
     return _OWN_WORDS.get(code) or (code, sentence if code in _RULE_ONLY else _GENERAL)
-
-
-def refused(details: Iterable[Detail]) -> Problem:
-    """A ``VALIDATION_ERROR`` that counts all wrong fields and lists the first :data:`MAX_DETAILS` violations."""
-    problem = invalid(details)
-    return replace(problem, details=problem.details[:MAX_DETAILS])
 
 
 def dotted(path: Iterable[str | int]) -> str:

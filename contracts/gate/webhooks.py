@@ -79,7 +79,7 @@ class WebhookVerifier:
         """None where the body is signed; ``stored_at`` is when it first arrived, in microseconds since the epoch."""
         webhook_id = _header(headers, ID_HEADER)
         timestamp = _header(headers, TIMESTAMP_HEADER)
-        signatures = _header(headers, SIGNATURE_HEADER)
+        signatures = _all_values(headers, SIGNATURE_HEADER)
         if not webhook_id or not timestamp or not signatures:
             return _UNSIGNED
         if _UNIX_SECONDS.fullmatch(timestamp) is None:
@@ -127,6 +127,13 @@ def _header(headers: Mapping[str, str], name: str) -> str | None:
     if value is not None:
         return value
     return next((headers[known] for known in sorted(headers) if known.lower() == name), None)
+
+
+def _all_values(headers: Mapping[str, str], name: str) -> str:
+    """The values under a name in any case of letters, as one list. (Lines of one name the connection joins.)"""
+    if len(headers) <= len(WEBHOOK_HEADERS) and name in headers:
+        return headers[name]
+    return " ".join(headers[known] for known in sorted(headers) if known.lower() == name)
 
 
 def _refusal(header: str, code: str, message: str) -> Problem:

@@ -1,14 +1,26 @@
 """What every payload model is: closed, immutable, and with the rules that span fields told beside all others."""
 
-from collections.abc import Sequence
-from typing import ClassVar, Final, LiteralString, NamedTuple, Self, TypeAlias
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Annotated, ClassVar, Final, LiteralString, NamedTuple, Self, TypeAlias, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError, core_schema
 
-from contracts.errors import JsonObject
+from contracts.errors import MAX_DETAILS, JsonObject
 
 Path: TypeAlias = tuple[str | int, ...]
+Item = TypeVar("Item")
+
+_MANY: Final = 4 * MAX_DETAILS
+_RUN: Final = 50
 
 
 CLOSED: Final = ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True)
@@ -41,14 +53,14 @@ class RuledPayload(Payload):
     """
 
     @classmethod
-    def broken_rules(cls, raw: JsonObject) -> Sequence[BrokenRule]:
+    def broken_rules(cls, raw: JsonObject) -> Iterable[BrokenRule]:
         """The rules that ``raw`` breaks; bears any JSON, and keeps quiet about fields that are wrong in themselves."""
         raise NotImplementedError
 
     @model_validator(mode="wrap")
     @classmethod
     def _with_rules(cls, raw: object, fields: ModelWrapValidatorHandler[Self]) -> Self:
-        broken = cls.broken_rules(raw) if type(raw) is dict else ()
+        broken = list(islice(cls.broken_rules(raw), MAX_DETAILS + 1)) if type(raw) is dict else []
         if not broken:
             return fields(raw)
         errors = [_error(*rule) for rule in broken]
@@ -59,6 +71,57 @@ class RuledPayload(Payload):
         raise ValidationError.from_exception_data(cls.__name__, errors)
 
 
+class _FirstViolations:
+    """A list that is refused at its first violations: those of the items up to the one that makes them too many."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> core_schema.WrapValidatorFunctionSchema:
+        inner = cast(core_schema.ListSchema, handler(source))
+        inner["fail_fast"] = True
+        most = inner.get("max_length")
+
+        def validate(value: object, items: core_schema.ValidatorFunctionWrapHandler) -> object:
+            if type(value) is list and most is not None and len(value) > most:
+                context = {"field_type": "List", "max_length": most, "actual_length": len(value)}
+                raise PydanticKnownError("too_long", context)
+            try:
+                return items(value)
+            except ValidationError as error:
+                if type(value) is not list or any(not known["loc"] for known in error.errors(include_input=False)):
+                    raise
+                raise ValidationError.from_exception_data("list", _first_errors(value, items, most)) from None
+
+        return core_schema.no_info_wrap_validator_function(validate, inner)
+
+
+FIRST_VIOLATIONS: Final = _FirstViolations()
+"""The mark of every list in a payload, after its other marks: refusing a long list costs no more than taking it."""
+
+Items: TypeAlias = Annotated[list[Item], FIRST_VIOLATIONS]
+"""A list of any length."""
+
+
+def _first_errors(
+    value: Sequence[object], items: core_schema.ValidatorFunctionWrapHandler, most: int | None
+) -> list[InitErrorDetails]:
+    """A run of items at a time, and one by one where something in the run is wrong."""
+    errors: list[InitErrorDetails] = []
+    step = min(_RUN, most or _RUN)
+    for start in range(0, len(value), step):
+        try:
+            items(value[start : start + step])
+        except ValidationError:
+            for index in range(start, min(start + step, len(value))):
+                try:
+                    items([value[index]])
+                except ValidationError as error:
+                    errors += [{**each, "loc": (index, *each["loc"][1:])} for each in _errors_of(error)]
+                if len(errors) > MAX_DETAILS:
+                    return errors
+    return errors
+
+
 def _error(path: Path, code: LiteralString, message: LiteralString) -> InitErrorDetails:
     return InitErrorDetails(type=PydanticCustomError(code, message), loc=path, input=None)
 
@@ -67,5 +130,5 @@ def _errors_of(error: ValidationError) -> list[InitErrorDetails]:
     """The same errors in the form in which they can be raised again: code and sentence as they were."""
     return [
         InitErrorDetails(type=PydanticCustomError(known["type"], known["msg"]), loc=known["loc"], input=None)
-        for known in error.errors(include_url=False, include_context=False, include_input=False)
+        for known in islice(error.errors(include_url=False, include_context=False, include_input=False), _MANY)
     ]

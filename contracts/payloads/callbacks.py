@@ -1,7 +1,8 @@
 """What workers report: of jobs, tasks, items and publications. Each callback says its own ``event_id``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from itertools import chain
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import Field, GetPydanticSchema, StringConstraints, WithJsonSchema
@@ -9,10 +10,19 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 
 from contracts.errors import JsonObject, JsonValue, Problem, invalid_field
-from contracts.gate import canonical, json_strict
-from contracts.payloads.base import CLOSED, BrokenRule, Payload, RuledPayload
+from contracts.payloads.base import CLOSED, BrokenRule, Items, Payload, RuledPayload
 from contracts.values.states import JobState, TaskState
-from contracts.values.types import MAX_COUNT, Count, Flag, Identifier, MessageId, Money, Name, Text
+from contracts.values.types import (
+    MAX_COUNT,
+    Count,
+    Flag,
+    Identifier,
+    MessageId,
+    Money,
+    Name,
+    Text,
+    within_json_limits,
+)
 
 MAX_CHECKPOINT_BYTES: Final = 16 * 1024
 
@@ -33,9 +43,7 @@ Percent: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=100, allow_inf
 def _checkpoint(value: object) -> JsonValue:
     if not isinstance(value, str | dict):
         raise PydanticKnownError("string_type")
-    if not json_strict.numbers_in_range(value):
-        raise PydanticKnownError("finite_number")
-    if len(canonical.canonical_bytes(value)) > MAX_CHECKPOINT_BYTES:
+    if not within_json_limits(value, MAX_CHECKPOINT_BYTES):
         raise PydanticCustomError("data_too_long", "Data should have at most 16384 bytes in canonical form")
     return value
 
@@ -98,15 +106,15 @@ class Block:
 class InstructionDraft:
     """An instruction as the worker wrote it."""
 
-    blocks: list[Block]
+    blocks: Items[Block]
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)
 class JobArtifacts:
     """What was made of a job so far."""
 
-    transcript: list[Segment] | None = None
-    storyboard: list[Scene] | None = None
+    transcript: Items[Segment] | None = None
+    storyboard: Items[Scene] | None = None
     instruction: InstructionDraft | None = None
     video_url: Uri | None = None
 
@@ -137,16 +145,16 @@ class JobStatus(RuledPayload):
     job_id: Identifier | None = None
 
     @classmethod
-    def broken_rules(cls, raw: JsonObject) -> Sequence[BrokenRule]:
+    def broken_rules(cls, raw: JsonObject) -> Iterable[BrokenRule]:
         """No segment ends before it starts, no scene and no block stands twice in one report."""
         made = raw.get("artifacts")
         if not isinstance(made, dict):
             return ()
-        return [
-            *_segments_turned_round(made.get("transcript")),
-            *repeated(made.get("storyboard"), ("artifacts", "storyboard"), "scene"),
-            *_repeated_blocks(made),
-        ]
+        return chain(
+            _segments_turned_round(made.get("transcript")),
+            repeated(made.get("storyboard"), ("artifacts", "storyboard"), "scene"),
+            _repeated_blocks(made),
+        )
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)
@@ -164,7 +172,7 @@ class TaskAsset:
 @dataclass(frozen=True, slots=True, config=CLOSED)
 class TaskArtifacts:
     instruction: InstructionDraft | None = None
-    assets: list[TaskAsset] | None = None
+    assets: Items[TaskAsset] | None = None
 
 
 class TaskStatus(RuledPayload):
@@ -182,7 +190,7 @@ class TaskStatus(RuledPayload):
     task_id: Identifier | None = None
 
     @classmethod
-    def broken_rules(cls, raw: JsonObject) -> Sequence[BrokenRule]:
+    def broken_rules(cls, raw: JsonObject) -> Iterable[BrokenRule]:
         """No block stands twice in one report."""
         made = raw.get("artifacts")
         return _repeated_blocks(made) if isinstance(made, dict) else ()
@@ -231,37 +239,30 @@ _END_BEFORE_START: Final = ("end_before_start", "A segment should not end before
 _REPEATED: Final = ("repeated", "An id should not stand twice")
 
 
-def _segments_turned_round(transcript: JsonValue) -> Sequence[BrokenRule]:
-    if not isinstance(transcript, list):
-        return ()
-    return [
-        BrokenRule(("artifacts", "transcript", index, "end_ms"), *_END_BEFORE_START)
-        for index, segment in enumerate(transcript)
-        if isinstance(segment, dict) and _before(segment.get("end_ms"), segment.get("start_ms"))
-    ]
+def _segments_turned_round(transcript: JsonValue) -> Iterator[BrokenRule]:
+    for index, segment in enumerate(transcript if isinstance(transcript, list) else ()):
+        if isinstance(segment, dict) and _before(segment.get("end_ms"), segment.get("start_ms")):
+            yield BrokenRule(("artifacts", "transcript", index, "end_ms"), *_END_BEFORE_START)
 
 
 def _before(end: JsonValue, start: JsonValue) -> bool:
     return isinstance(end, int) and isinstance(start, int) and end < start
 
 
-def _repeated_blocks(made: JsonObject) -> Sequence[BrokenRule]:
+def _repeated_blocks(made: JsonObject) -> Iterable[BrokenRule]:
     draft = made.get("instruction")
     if not isinstance(draft, dict):
         return ()
     return repeated(draft.get("blocks"), ("artifacts", "instruction", "blocks"), "block_id")
 
 
-def repeated(things: JsonValue, path: tuple[str, ...], key: str) -> Sequence[BrokenRule]:
-    if not isinstance(things, list):
-        return ()
+def repeated(things: JsonValue, path: tuple[str, ...], key: str) -> Iterator[BrokenRule]:
+    """One broken rule for each of *things* whose *key* another one before it has."""
     seen: set[str | int] = set()
-    broken: list[BrokenRule] = []
-    for index, thing in enumerate(things):
+    for index, thing in enumerate(things if isinstance(things, list) else ()):
         named = thing.get(key) if isinstance(thing, dict) else None
         if not isinstance(named, str | int):
             continue
         if named in seen:
-            broken.append(BrokenRule((*path, index, key), *_REPEATED))
+            yield BrokenRule((*path, index, key), *_REPEATED)
         seen.add(named)
-    return broken

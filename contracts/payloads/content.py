@@ -3,7 +3,7 @@
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from contracts.payloads.base import CLOSED, Payload
+from contracts.payloads.base import CLOSED, Items, Payload
 from contracts.payloads.jobs import Page
 from contracts.payloads.schedule import Objective
 from contracts.values.types import Count, Identifier, Text, Timestamp
@@ -35,7 +35,7 @@ class ContentScript(Payload):
     title: Text
     body: Text
     duration_s: Count
-    scenes: list[ContentScene]
+    scenes: Items[ContentScene]
 
 
 class ContentList(Page):

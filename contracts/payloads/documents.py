@@ -1,13 +1,13 @@
 """What an owner asks of instructions and of the work on them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import Field
 
 from contracts.errors import JsonObject
-from contracts.payloads.base import BrokenRule, Payload, RuledPayload
+from contracts.payloads.base import FIRST_VIOLATIONS, BrokenRule, Payload, RuledPayload
 from contracts.payloads.callbacks import Block, Ordinal, repeated
 from contracts.values.types import Count, Flag, Identifier, MessageId, Text
 
@@ -29,10 +29,10 @@ class InstructionPut(RuledPayload):
 
     instruction_id: Identifier
     base_version: Ordinal
-    blocks: Annotated[list[Block], Field(max_length=MAX_BLOCKS)]
+    blocks: Annotated[list[Block], Field(max_length=MAX_BLOCKS), FIRST_VIOLATIONS]
 
     @classmethod
-    def broken_rules(cls, raw: JsonObject) -> Sequence[BrokenRule]:
+    def broken_rules(cls, raw: JsonObject) -> Iterable[BrokenRule]:
         """No block stands twice."""
         return repeated(raw.get("blocks"), ("blocks",), "block_id")
 
@@ -42,7 +42,7 @@ class InstructionRegenerate(Payload):
 
     instruction_id: Identifier
     base_version: Ordinal
-    block_ids: Annotated[list[MessageId], Field(min_length=1, max_length=MAX_BLOCKS)]
+    block_ids: Annotated[list[MessageId], Field(min_length=1, max_length=MAX_BLOCKS), FIRST_VIOLATIONS]
     prompt: Text | None = None
 
 
@@ -55,6 +55,6 @@ class ScreenshotExtract(Payload):
     """screenshot.extract 1.0: have a worker cut pictures out of a job's video."""
 
     job_id: Identifier
-    timestamps_ms: Annotated[list[Count], Field(min_length=1, max_length=MAX_TIMESTAMPS)]
+    timestamps_ms: Annotated[list[Count], Field(min_length=1, max_length=MAX_TIMESTAMPS), FIRST_VIOLATIONS]
     width: Annotated[int, Field(strict=True, ge=16, le=8_192)] | None = None
     format: PictureFormat = PictureFormat.PNG

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, TypeAlias
 from pydantic import Field, PlainSerializer
 
 from contracts.errors import JsonObject
-from contracts.payloads.base import BrokenRule, Payload, RuledPayload
+from contracts.payloads.base import FIRST_VIOLATIONS, BrokenRule, Items, Payload, RuledPayload
 from contracts.payloads.jobs import Page
 from contracts.values.states import LetterState, RunStatus
 from contracts.values.times import format_micros
@@ -16,12 +16,12 @@ from contracts.values.types import Flag, Name, Rate, Ratio, Timestamp, TraceId
 Instant: TypeAlias = Annotated[Timestamp, PlainSerializer(format_micros, return_type=str, when_used="json")]
 """A moment that is written as it was read: parameters of operations are kept."""
 
-Words: TypeAlias = Annotated[list[Name], Field(min_length=1, max_length=1_000)]
-Ids: TypeAlias = Annotated[list[Name], Field(min_length=1, max_length=10_000)]
+Words: TypeAlias = Annotated[list[Name], Field(min_length=1, max_length=1_000), FIRST_VIOLATIONS]
+Ids: TypeAlias = Annotated[list[Name], Field(min_length=1, max_length=10_000), FIRST_VIOLATIONS]
 _Path: TypeAlias = Annotated[str, Field(strict=True)]
-Paths: TypeAlias = Annotated[list[list[_Path]], Field(min_length=1, max_length=1_000)]
+Paths: TypeAlias = Annotated[list[Items[_Path]], Field(min_length=1, max_length=1_000), FIRST_VIOLATIONS]
 """The places of groups as ``groups`` tells them: names of fields as they came, which may be anything."""
-Traces: TypeAlias = Annotated[list[TraceId], Field(min_length=1, max_length=1_000)]
+Traces: TypeAlias = Annotated[list[TraceId], Field(min_length=1, max_length=1_000), FIRST_VIOLATIONS]
 Reason: TypeAlias = Annotated[str, Field(strict=True, min_length=1, max_length=1_000)]
 
 
@@ -38,11 +38,11 @@ class LetterSelection(Payload):
 
     may_hold_nul: ClassVar[frozenset[str]] = frozenset({"paths"})
 
-    states: Annotated[list[LetterState], Field(min_length=1)] | None = None
+    states: Annotated[list[LetterState], Field(min_length=1), FIRST_VIOLATIONS] | None = None
     kinds: Words | None = None
     codes: Words | None = None
     paths: Paths | None = None
-    producers: Annotated[list[Name | None], Field(min_length=1, max_length=1_000)] | None = None
+    producers: Annotated[list[Name | None], Field(min_length=1, max_length=1_000), FIRST_VIOLATIONS] | None = None
     ids: Ids | None = None
     message_ids: Words | None = None
     trace_ids: Traces | None = None
@@ -64,7 +64,9 @@ _UNFILTERED: Final = BrokenRule(("all",), "filter_required", "A filter should be
 class ReplayFailed(RuledPayload, LetterSelection):
     """replay-failed 1.0: run again what failed. An empty selection is refused: ``all`` says it aloud."""
 
-    targets: Annotated[list[Target], Field(min_length=1)] = Field(default_factory=lambda: [Target.DEAD_LETTERS])
+    targets: Annotated[list[Target], Field(min_length=1), FIRST_VIOLATIONS] = Field(
+        default_factory=lambda: [Target.DEAD_LETTERS]
+    )
     all: Flag = False
     limit: Annotated[int, Field(strict=True, ge=1, le=10_000_000)] | None = None
     dry_run: Flag = False

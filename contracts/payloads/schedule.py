@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from contracts.payloads.base import Payload
+from contracts.payloads.base import Items, Payload
 from contracts.values.types import Identifier, Text, Timestamp
 
 
@@ -24,6 +24,6 @@ class ContentSchedule(Payload):
     platform: Identifier
     publish_at: Timestamp
     caption: Text
-    hashtags: list[Text]
+    hashtags: Items[Text]
     topic: Text | None = None
     objective: Objective | None = None

@@ -12,6 +12,7 @@ MICROS_PER_DAY: Final = 86_400 * MICROS_PER_SECOND
 _RFC3339: Final = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)?".replace(r"\d", "[0-9]")
 )
+_SECOND: Final = 17
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_IN_UTC: Final = _EPOCH.replace(tzinfo=None)
 _FIRST: Final = -62_135_596_800 * MICROS_PER_SECOND  # 0001-01-01T00:00:00Z
@@ -27,7 +28,8 @@ class OffsetMissing(NotAnInstant):
 
 
 def parse_micros(text: str) -> int:
-    """Read RFC 3339 text with an offset; digits beyond the microsecond are cut off.
+    """Read RFC 3339 text with an offset; digits beyond the microsecond are cut off. A leap second is one only at the
+    end of a day in UTC, and is kept as the microsecond before midnight.
 
     Raises :class:`NotAnInstant`, or :class:`OffsetMissing` where only the offset is lacking.
     """
@@ -35,17 +37,28 @@ def parse_micros(text: str) -> int:
         text = text.upper()  # the grammar's letters may be in either case
         if _RFC3339.fullmatch(text) is None:
             raise NotAnInstant
+    leap = text.startswith("60", _SECOND)
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(f"{text[:_SECOND]}59{text[_SECOND + 2 :]}" if leap else text)
     except ValueError:
         raise NotAnInstant from None  # a 30 February; the library's sentence repeats the digits
     if moment.tzinfo is None:
         raise OffsetMissing
     since = moment - _EPOCH
     micros = (since.days * 86_400 + since.seconds) * MICROS_PER_SECOND + since.microseconds
+    if leap:
+        micros = _before_midnight(micros)
     if not _FIRST <= micros <= _LAST:
         raise NotAnInstant
     return micros
+
+
+def _before_midnight(micros: int) -> int:
+    """The last microsecond of the day in whose last second *micros* lies: what a leap second is kept as."""
+    midnight = -(-micros // MICROS_PER_DAY) * MICROS_PER_DAY
+    if midnight - micros > MICROS_PER_SECOND:
+        raise NotAnInstant
+    return midnight - 1
 
 
 @lru_cache(maxsize=1_024)

@@ -10,7 +10,7 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import Field, GetPydanticSchema, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 
-from contracts.errors import JsonObject
+from contracts.errors import JsonObject, JsonValue
 from contracts.gate import canonical, json_strict
 from contracts.values.money import MAX_DOLLARS, MONEY_PATTERN, NotMoney, parse_usd
 from contracts.values.times import NotAnInstant, OffsetMissing, parse_micros
@@ -56,12 +56,26 @@ def _money(value: object) -> int:
         raise PydanticKnownError("string_pattern_mismatch", {"pattern": MONEY_PATTERN}) from None
 
 
+def within_json_limits(value: JsonValue, most_bytes: int) -> bool:
+    """Whether the canonical form of *value* has at most *most_bytes*; its size first, for its numbers may be many.
+
+    Raises pydantic's ``finite_number`` for a number out of range.
+    """
+    try:
+        size = len(canonical.canonical_bytes(value))
+    except TypeError:
+        raise PydanticKnownError("finite_number") from None
+    if size > most_bytes:
+        return False
+    if not json_strict.numbers_in_range(value):
+        raise PydanticKnownError("finite_number")
+    return True
+
+
 def _data(value: object) -> JsonObject:
     if type(value) is not dict:
         raise PydanticKnownError("dict_type")
-    if not json_strict.numbers_in_range(value):
-        raise PydanticKnownError("finite_number")
-    if len(canonical.canonical_bytes(value)) > MAX_DATA_BYTES:
+    if not within_json_limits(value, MAX_DATA_BYTES):
         raise PydanticCustomError("data_too_long", "Data should have at most 16384 bytes in canonical form")
     return value
 

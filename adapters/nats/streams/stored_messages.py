@@ -9,6 +9,7 @@ from nats.aio.client import Client
 
 from adapters.errors import JetStreamError
 from adapters.nats.jetstream_api import NOT_FOUND, Json, api_request, integer, section
+from adapters.nats.lenient_decoding import with_listed
 from contracts.values.times import MICROS_PER_SECOND, parse_micros
 
 _CLOCKS_APART: Final = 60 * MICROS_PER_SECOND
@@ -153,4 +154,5 @@ def _bytes(found: Json, key: str) -> bytes:
 
 def _headers(block: bytes) -> dict[str, str]:
     lines = block.decode("utf-8", "replace").split("\r\n")[1:]
-    return {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
+    found = {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
+    return with_listed(found, block)

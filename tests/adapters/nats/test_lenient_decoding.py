@@ -22,6 +22,7 @@ async def client(nats_server: EmbeddedServer) -> AsyncIterator[Client]:
     await broker.stop()
 
 
+TWO_SIGNATURES = b"webhook-signature: v1,a\r\nA: b\r\nwebhook-signature:v1,b\r\n"
 PLAIN = b"NATS/1.0\r\nA: b\r\n\r\n"
 
 
@@ -39,6 +40,9 @@ PLAIN = b"NATS/1.0\r\nA: b\r\n\r\n"
         (b"x", b"NATS/1.0 503 \xff\r\n\r\n", None),
         (b"x", b"NATS/1.0 503 gone\r\n\r\n", {"Status": "503", "Description": "gone"}),
         (b"x", b"NATS/1.0\r\nA: \xff\r\n\r\n", {"A": "\N{REPLACEMENT CHARACTER}"}),
+        (b"x", b"NATS/1.0\r\n" + TWO_SIGNATURES + b"\r\n", {"A": "b", "webhook-signature": "v1,a v1,b"}),
+        (b"x", b"NATS/1.0\r\n" + TWO_SIGNATURES.title() + b"\r\n", {"A": "B", "webhook-signature": "V1,A V1,B"}),
+        (b"x", b"NATS/1.0\r\nA: b\r\nA: c\r\n\r\n", {"A": "c"}),
         (b"x", b"NATS/1.0\r\nno colon\r\n\r\n", None),
         (b"x", b"anything at all", None),
     ],

@@ -112,3 +112,24 @@ def test_what_is_no_money_is_refused(text: str) -> None:
 @pytest.mark.parametrize(("micros", "text"), [(0, "0.000000"), (1, "0.000001"), (-1_500_000, "-1.500000")])
 def test_money_is_always_written_with_six_places(micros: int, text: str) -> None:
     assert format_usd(micros) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kept_as"),
+    [
+        ("1990-12-31T23:59:60Z", "1990-12-31T23:59:59.999999Z"),
+        ("1990-12-31T23:59:60.5Z", "1990-12-31T23:59:59.999999Z"),
+        ("1990-12-31T15:59:60-08:00", "1990-12-31T23:59:59.999999Z"),
+        ("2016-12-31t23:59:60z", "2016-12-31T23:59:59.999999Z"),
+    ],
+)
+def test_a_leap_second_at_the_end_of_a_day_in_utc_is_kept_as_its_last_microsecond(text: str, kept_as: str) -> None:
+    assert format_micros(parse_micros(text)) == kept_as
+
+
+@pytest.mark.parametrize(
+    "text", ["1990-12-31T23:58:60Z", "1990-12-31T12:00:60Z", "1990-12-31T23:59:60+01:00", "1990-12-31T23:59:61Z"]
+)
+def test_no_other_minute_has_sixty_one_seconds(text: str) -> None:
+    with pytest.raises(NotAnInstant):
+        parse_micros(text)

@@ -15,6 +15,7 @@ from tests.contracts.samples import STORED_AT, envelope, usage
 
 SECRET = "a secret of at least thirty-two bytes"
 STORED_S = STORED_AT // 1_000_000
+VERSION_1 = ("schema_version", "trace_id", "created_at", "payload")
 GUARD = IngestGuard(Gate(REGISTRY, GateRules()), TokenAuthenticator(TokenKeys(jwt_secret=SECRET)))
 
 
@@ -58,3 +59,21 @@ def test_what_the_gate_refuses_keeps_the_reason_of_the_gate() -> None:
 
     assert isinstance(judged, Refused)
     assert judged.problem.code is ErrorCode.VALIDATION_ERROR
+
+
+def test_a_message_that_names_no_producer_is_its_tokens() -> None:
+    older = {name: value for name, value in envelope(usage()).items() if name in VERSION_1} | {"envelope_version": 1}
+
+    judged = GUARD.judge(delivery(token(), orjson.dumps(older)))
+
+    assert isinstance(judged, Accepted)
+    assert judged.producer == "planner-7"
+
+
+def test_a_token_without_the_scope_vouches_for_nobody() -> None:
+    older = {name: value for name, value in envelope(usage()).items() if name in VERSION_1} | {"envelope_version": 1}
+
+    judged = GUARD.judge(delivery(token(scope="jobs:write"), orjson.dumps(older)))
+
+    assert isinstance(judged, Refused)
+    assert judged.problem.code is ErrorCode.FORBIDDEN

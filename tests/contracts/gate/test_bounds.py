@@ -1,0 +1,190 @@
+"""Refusing costs no more than accepting: whatever comes, judging it is bounded, and so is what is told of it."""
+
+import time
+from collections.abc import Iterator
+from typing import Final, get_args, get_origin
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from contracts.errors import Problem
+from contracts.gate.commands import open_command
+from contracts.gate.delivery import Delivery
+from contracts.gate.gate import Gate
+from contracts.gate.json_strict import depth
+from contracts.gate.rules import GateRules, Mode
+from contracts.payloads.base import FIRST_VIOLATIONS
+from contracts.registry import REGISTRY
+from contracts.subjects import DURABLE, Family
+from tests.contracts import samples
+from tests.contracts.samples import Json, envelope, event, event_envelope, judge, usage
+
+GATES: Final = (Gate(REGISTRY, GateRules()), Gate(REGISTRY, GateRules(mode=Mode.COMPAT)))
+LIMIT: Final = 256 * 1024
+SECONDS_PER_BYTE: Final = 0.050 / 100_000
+SUBJECTS: Final = tuple(
+    contract.address.replace("{", "").replace("}", "")
+    for contract in REGISTRY.contracts(*DURABLE)
+    if contract.address is not None
+)
+
+
+def seconds(gate: Gate, delivery: Delivery) -> float:
+    """Processor time, the best of three: the first may build validators."""
+    best = float("inf")
+    for _ in range(3):
+        began = time.process_time()
+        gate.judge(delivery)
+        best = min(best, time.process_time() - began)
+    return best
+
+
+def expect_cheap(subject: str, body: bytes) -> None:
+    came = Delivery(subject, body, {}, "HG_INGEST", 1, 1, samples.STORED_AT, "$JS.ACK.1")
+    for gate in GATES:
+        assert seconds(gate, came) <= 0.005 + len(body) * SECONDS_PER_BYTE
+
+
+@st.composite
+def large_bodies(draw: st.DrawFn) -> bytes:
+    """A body near the limit: one small thing very often, somewhere in a message of some kind."""
+    atoms = [
+        "0",
+        "{}",
+        "[]",
+        '""',
+        "null",
+        "1.5",
+        '"\\u0000"',
+        '{"text":"","duration_s":0}',
+        '{"a":{}}',
+        "[[]]",
+        "1e400",
+    ]
+    atom = draw(st.sampled_from(atoms))
+    named = draw(st.booleans())
+    room = LIMIT - 1_000
+    if named:
+        names = draw(st.sampled_from(["k%d", "\\u0000%d", "text%d", "ü%d"]))
+        count = room // (len(names.encode()) + len(atom) + 9)
+        inner = "{" + ",".join(f'"{names % number}":{atom}' for number in range(count)) + "}"
+    else:
+        inner = "[" + ",".join([atom] * (room // (len(atom) + 1))) + "]"
+    field = draw(
+        st.sampled_from(["scenes", "hashtags", "data", "text", "artifacts", "session_id", "provenance", "payload"])
+    )
+    deep = draw(st.sampled_from(["%s", '{"transcript":%s}', '{"instruction":{"blocks":%s}}', '{"storyboard":%s}']))
+    payload = (deep % inner) if field == "payload" else f'{{"{field}":{deep % inner}}}'
+    version, head = draw(st.sampled_from([("2", '"kind":"content.script",'), ("1", ""), ("7", "")]))
+    if draw(st.booleans()):
+        return payload.encode()
+    return f'{{"envelope_version":{version},{head}"schema_version":"1.0","payload":{payload}}}'.encode()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(SUBJECTS), large_bodies())
+def test_any_body_up_to_the_limit_is_judged_within_fifty_milliseconds_for_each_hundred_kilobytes(
+    subject: str, body: bytes
+) -> None:
+    expect_cheap(subject, body[:LIMIT])
+
+
+@pytest.mark.parametrize("kind", ["job.create", "dead-letters"])
+def test_a_command_costs_no_more_before_it_is_known_who_sends_it(kind: str) -> None:
+    contract = REGISTRY.contract(kind, Family.COMMAND if "." in kind else Family.OPS)
+    assert contract is not None
+    body = orjson.dumps(envelope({}) | {f"k{number}": 0 for number in range(20_000)})
+    came = Delivery(kind, body, {}, "", 0, 1, samples.STORED_AT, "")
+    began = time.process_time()
+    opened = open_command(came, contract, GateRules())
+
+    assert time.process_time() - began <= 0.005 + len(body) * SECONDS_PER_BYTE
+    assert isinstance(opened, Problem)
+    assert opened.message == "more than 50 fields are invalid"
+
+
+def test_the_first_violations_are_told_in_the_order_of_the_document() -> None:
+    judged = judge(envelope(usage() | {f"k{number:05}": 0 for number in range(20_000)}))
+
+    told = samples.problem(judged)
+    assert told.message == "more than 50 fields are invalid"
+    assert [detail.path for detail in told.details] == [f"payload.k{number:05}" for number in range(50)]
+
+
+def script(scenes: list[Json]) -> Problem:
+    payload = {"script_id": "s", "idea_id": "i", "title": "t", "body": "b", "duration_s": 1, "scenes": scenes}
+    message = envelope(payload) | {"kind": "content.script", "schema_version": "1.0"}
+    came = samples.delivery(message)._replace(subject="ingest.content.script")
+    return samples.problem(GATES[0].judge(came))
+
+
+def test_each_item_that_is_wrong_is_told_wherever_in_a_long_list_it_stands() -> None:
+    good: Json = {"text": "", "duration_s": 1}
+
+    told = script([*[good] * 1_234, {"text": "", "duration_s": -1}, *[good] * 700, 5, good])
+
+    assert [(detail.path, detail.code) for detail in told.details] == [
+        ("payload.scenes.1234.duration_s", "greater_than_equal"),
+        ("payload.scenes.1935", "model_type"),
+    ]
+    assert told.message == "2 fields are invalid"
+
+
+def test_of_a_long_list_of_wrong_items_the_first_are_told() -> None:
+    told = script([{}] * 5_000)
+
+    assert [detail.path for detail in told.details][:2] == ["payload.scenes.0.duration_s", "payload.scenes.0.text"]
+    assert len(told.details) == 50
+    assert told.message == "more than 50 fields are invalid"
+
+
+@pytest.mark.parametrize("levels", [201, 202, 254, 255, 300, 500, 1_023, 1_024, 1_025, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+@pytest.mark.parametrize("blank", ["", " "])
+def test_every_depth_over_the_limit_is_too_deep(levels: int, opening: str, closing: str, blank: str) -> None:
+    inside = min(levels - 2, LIMIT // 7)
+    body = '{"payload":{"data":' + blank + opening * inside + "0" + closing * inside + "}}"
+    judged = judge(body.encode())
+
+    assert [detail.code for detail in samples.problem(judged).details] == ["too_deep"]
+
+
+def test_brackets_in_strings_are_no_depth() -> None:
+    assert depth(rb'{"a":"[[[\"[[{","b":[[1],"]]\\"],"\\":{}}') == 3
+    samples.accepted(judge(event_envelope(event(text="[" * 1_000 + '\\"')), "session.event"))
+
+
+def lists_of(model: object) -> Iterator[tuple[object, tuple[object, ...]]]:
+    """Every list in the annotations of a payload, with its marks."""
+    fields = getattr(model, "model_fields", None) or getattr(model, "__pydantic_fields__", {})
+    for field in fields.values():
+        yield from _lists_in(field.annotation, tuple(field.metadata))
+
+
+def _lists_in(annotation: object, marks: tuple[object, ...]) -> Iterator[tuple[object, tuple[object, ...]]]:
+    if hasattr(annotation, "__metadata__"):
+        inner, *_ = get_args(annotation)
+        yield from _lists_in(inner, (*marks, *annotation.__metadata__))
+        return
+    if get_origin(annotation) is list:
+        yield annotation, marks
+    if hasattr(annotation, "__pydantic_fields__"):
+        yield from lists_of(annotation)
+    for part in get_args(annotation):
+        yield from _lists_in(part, ())
+
+
+INCOMING: Final = [
+    schema.model
+    for contract in REGISTRY.contracts(*DURABLE, Family.COMMAND, Family.OPS)
+    for schema in (versioned.schema for versioned in contract.schemas.values())
+]
+
+
+@pytest.mark.parametrize("model", INCOMING, ids=lambda model: model.__name__)
+def test_every_list_that_can_come_is_refused_at_its_first_violations(model: type[BaseModel]) -> None:
+    for annotation, marks in lists_of(model):
+        assert FIRST_VIOLATIONS in marks, annotation
