@@ -74,6 +74,7 @@ from daemon.process.systemd import Supervisor
 from daemon.settings.model import Settings
 from daemon.version import VERSION
 from handlers.registry import CHANGES
+from handlers.work.undeliverable import tell_waiting
 from storage.engine.failures import StorageError
 from storage.ledger.pricing_versions import PricingVersion
 
@@ -308,6 +309,7 @@ def _make_relay(base: Foundation) -> Relay:
         metrics=base.metrics,
         clock=now_micros,
         keepers={subjects.stream(Family.WORK): WorkLane(client, base.database, subjects, now_micros)},
+        tell_waiting=lambda refused, uow: tell_waiting(refused, uow, base.context()),
     )
 
 

@@ -22,6 +22,7 @@ from adapters.nats.status_bucket import Publisher
 from daemon.observability.metrics import Metrics
 from daemon.transactions import chance, committed
 from domain.backoff import Backoff
+from handlers.work.undeliverable import RefusedMessage
 from storage.engine.database import Database
 from storage.engine.failures import StorageError
 from storage.journal.outbox import OutboxMessage, OutboxRow
@@ -61,6 +62,14 @@ class LaneKeeper(Protocol):
         ...
 
 
+TellWaiting: TypeAlias = Callable[[Sequence[RefusedMessage], UnitOfWork], Sequence[OutboxMessage]]
+"""Tells whoever waits for messages that were refused for good; answers what it put in line for that."""
+
+
+def _tell_nobody(_refused: Sequence[RefusedMessage], _uow: UnitOfWork) -> Sequence[OutboxMessage]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class RelayLimits:
     """``most_rows`` of one publish; ``longest_backoff_s`` of a lane; the streams' duplicate window."""
@@ -77,6 +86,7 @@ class _Round:
     confirmed: list[int] = field(default_factory=list)
     unknown: list[int] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
+    set_aside: list[RefusedMessage] = field(default_factory=list)
     sent: list[SentMessage] = field(default_factory=list)
     obstacle: str | None = None
 
@@ -87,6 +97,7 @@ class _Round:
                 self.sent.append(SentMessage(row.message, answer.sequence, row.created_at))
             case PublishStatus.REFUSED:
                 self.refused[row.position] = answer.reason
+                self.set_aside.append(RefusedMessage(row.message, answer.reason))
             case PublishStatus.UNKNOWN:
                 self.unknown.append(row.position)
                 self.sent.append(SentMessage(row.message, None, row.created_at))
@@ -110,11 +121,13 @@ class Relay:
         metrics: Metrics,
         clock: Callable[[], int],
         keepers: Mapping[str, LaneKeeper] | None = None,
+        tell_waiting: TellWaiting = _tell_nobody,
     ) -> None:
         self._database = database
         self._publisher = publisher
         self._find_messages = find_messages
         self._keepers = dict(keepers or {})
+        self._tell_waiting = tell_waiting
         self._owner = owner
         self._limits = limits
         self._metrics = metrics
@@ -234,14 +247,16 @@ class Relay:
         there would be published again, perhaps when their stream does not know them any more."""
         keeper = self._keepers.get(lane)
 
-        def write(uow: UnitOfWork) -> None:
+        def write(uow: UnitOfWork) -> Sequence[OutboxMessage]:
             uow.outbox.remove(done.confirmed)
             uow.outbox.mark_tried(done.unknown, now=self._clock())
             uow.outbox.set_aside(done.refused)
             if keeper is not None and done.sent:
                 keeper.settle(done.sent, uow)
+            return self._tell_waiting(done.set_aside, uow) if done.set_aside else ()
 
-        await committed(self._database, write)
+        told = await committed(self._database, write)
+        self.wake({message.lane for message in told})
 
     def _count(self, lane: str, done: _Round) -> None:
         published = self._metrics.outbox_published

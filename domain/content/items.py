@@ -58,8 +58,15 @@ def overdue(item: Item, *, by: By, deadline_s: float, max_attempts: int) -> Item
     if work is None or ruling is Overdue.NOT_YET:
         return ItemDecision(item, changed=False)
     if ruling is Overdue.GIVE_UP:
-        return ItemDecision(replace(item, status=ItemState.FAILED, work=None), withdraw=work.work_id)
+        return given_up(item)
     return replace(_handed_out(item, once_more(work), deadline_s, by), withdraw=work.work_id)
+
+
+def given_up(item: Item) -> ItemDecision:
+    """Nobody will do the work of the item: it has failed. What may lie in the queue is to be withdrawn."""
+    if item.work is None or item.status is not ItemState.PENDING:
+        return ItemDecision(item, changed=False)
+    return ItemDecision(replace(item, status=ItemState.FAILED, work=None), withdraw=item.work.work_id)
 
 
 def _handed_out(item: Item, work: WorkInHand, deadline_s: float, by: By) -> ItemDecision:

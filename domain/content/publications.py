@@ -154,9 +154,17 @@ def overdue(publication: Publication, *, at: int, deadline_s: float, max_attempt
     if work is None or ruling is Overdue.NOT_YET:
         return PublicationDecision(publication, changed=False)
     if ruling is Overdue.GIVE_UP:
-        ended = replace(publication, status=PublicationState.FAILED, error=GAVE_UP, work=None)
-        return PublicationDecision(ended, withdraw=work.work_id)
+        return given_up(publication, GAVE_UP)
     return replace(_handed_out(publication, once_more(work), deadline_s, By(SYSTEM, at)), withdraw=work.work_id)
+
+
+def given_up(publication: Publication, why: Failure) -> PublicationDecision:
+    """Nobody will do the work of the publication: it has failed for *why*. What may lie in the queue is to be
+    withdrawn."""
+    if publication.work is None:
+        return PublicationDecision(publication, changed=False)
+    ended = replace(publication, status=PublicationState.FAILED, error=why, work=None)
+    return PublicationDecision(ended, withdraw=publication.work.work_id)
 
 
 def _target(publication: Publication, signal: PublicationSignal) -> PublicationState | None:

@@ -26,7 +26,7 @@ from domain.jobs.job import (
     unchanged,
 )
 from domain.jobs.job_states import TERMINAL, Signal
-from domain.work.work import GAVE_UP, By, Overdue, Start, judge_deadline, once_more
+from domain.work.work import GAVE_UP, By, Failure, Overdue, Start, judge_deadline, once_more
 
 Ruling: TypeAlias = Decision | Problem
 _ACCEPTED: Final = 202
@@ -227,10 +227,17 @@ def overdue(job: Job, *, at: int, deadline_s: float, max_attempts: int) -> Decis
         return unchanged(job)
     by = By(SYSTEM, at)
     if ruling is Overdue.GIVE_UP:
-        gave_up = moved(unchanged(replace(job, error=GAVE_UP)), Signal.GAVE_UP, by, {"error": GAVE_UP.code})
-        return replace(gave_up, withdraw=work.work_id)
+        return given_up(job, GAVE_UP, by)
     handed_on = dispatched(touched(unchanged(job, _ACCEPTED), by), once_more(work), deadline_s, by)
     return replace(handed_on, withdraw=work.work_id)
+
+
+def given_up(job: Job, why: Failure, by: By) -> Decision:
+    """Nobody will do the work of the job: it has failed for *why*. What may lie in the queue is to be withdrawn."""
+    if job.work is None:
+        return unchanged(job)
+    gave_up = moved(unchanged(replace(job, error=why)), Signal.GAVE_UP, by, {"error": why.code})
+    return replace(gave_up, withdraw=job.work.work_id)
 
 
 def readable(job: Job, *, exists: bool) -> Problem | None:

@@ -168,8 +168,15 @@ def overdue(task: Task, *, at: int, deadline_s: float, max_attempts: int) -> Tas
         return TaskDecision(task, changed=False)
     by = By(SYSTEM, at)
     if ruling is Overdue.GIVE_UP:
-        return replace(failed(task, GAVE_UP, by), withdraw=work.work_id)
+        return given_up(task, GAVE_UP, by)
     return replace(_handed_out(task, once_more(work), deadline_s, by), withdraw=work.work_id)
+
+
+def given_up(task: Task, why: Failure, by: By) -> TaskDecision:
+    """Nobody will do the work of the task: it has failed for *why*. What may lie in the queue is to be withdrawn."""
+    if task.work is None:
+        return TaskDecision(task, changed=False)
+    return replace(failed(task, why, by), withdraw=task.work.work_id)
 
 
 def _target(task: Task, reported: TaskState) -> TaskState | None:

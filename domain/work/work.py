@@ -82,6 +82,11 @@ GAVE_UP: Final = Failure(
 )
 
 
+def undeliverable(reason: str) -> Failure:
+    """The broker refuses the message of the work for good, in its words."""
+    return Failure("UNDELIVERABLE", f"the broker refuses the work's message: {reason}", retryable=False)
+
+
 class Dispatch(Struct, frozen=True):
     """One work message to send."""
 

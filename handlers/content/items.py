@@ -114,7 +114,7 @@ class ItemRecorder:
         self._changed: dict[str, ItemStanding] = {}
         self._orders: list[Order] = []
         self._finished: list[str] = []
-        self._given_up: list[str] = []
+        self._given_up: list[tuple[str, Failure]] = []
 
     def take_result(self, report: CallbackReport) -> Problem | None:
         """A worker's analysis."""
@@ -152,14 +152,23 @@ class ItemRecorder:
             return Overdue.NOT_YET
         if decision.dispatch is not None:
             return Overdue.AGAIN
-        self._given_up.append(item.work.work_id)
+        self._given_up.append((item.work.work_id, GAVE_UP))
         return Overdue.GIVE_UP
+
+    def give_up(self, item_id: str, why: Failure) -> bool:
+        """Nobody will work on the item; false where it waits for nobody any more."""
+        item = self._items.get(item_id)
+        if item is None or item.work is None or not self._store(rules.given_up(item), failure=why):
+            return False
+        self._given_up.append((item.work.work_id, why))
+        return True
 
     def write(self) -> list[OutboxMessage]:
         """Write what was decided; answers the messages of what goes out."""
         self._uow.items.store(list(self._changed.values()))
         finish(self._uow.work.of(sorted(self._finished)).values(), self._uow, self._context)
-        give_up(self._given_up, GAVE_UP, self._uow, self._context)
+        for why in {why for _, why in self._given_up}:
+            give_up([work_id for work_id, each in self._given_up if each == why], why, self._uow, self._context)
         return hand_out(self._orders, self._uow, self._context)
 
     def _store(

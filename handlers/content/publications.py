@@ -85,7 +85,7 @@ class PublicationRecorder:
         self._changed: set[str] = set()
         self._dispatched: list[PublicationDecision] = []
         self._finished: list[tuple[str, Failure | None]] = []
-        self._given_up: list[str] = []
+        self._given_up: list[tuple[str, Failure]] = []
 
     @classmethod
     def locked(cls, post_ids: Sequence[str], uow: UnitOfWork, context: Context) -> "PublicationRecorder":
@@ -161,8 +161,16 @@ class PublicationRecorder:
             return Overdue.NOT_YET
         if decision.dispatch is not None:
             return Overdue.AGAIN
-        self._given_up.append(standing.work.work_id)
+        self._given_up.append((standing.work.work_id, GAVE_UP))
         return Overdue.GIVE_UP
+
+    def give_up(self, post_id: str, why: Failure) -> bool:
+        """Nobody will publish it; false where it waits for nobody any more."""
+        standing = self._standings.get(post_id)
+        if standing is None or standing.work is None or not self._store(rules.given_up(standing, why)):
+            return False
+        self._given_up.append((standing.work.work_id, why))
+        return True
 
     def write(self) -> list[OutboxMessage]:
         """Write what was decided; answers the messages of what goes out."""
@@ -172,7 +180,8 @@ class PublicationRecorder:
         for failure in {why for _, why in self._finished}:
             ended = [work[work_id] for work_id, why in self._finished if why == failure and work_id in work]
             finish(ended, self._uow, self._context, failure=failure)
-        give_up(self._given_up, GAVE_UP, self._uow, self._context)
+        for why in {why for _, why in self._given_up}:
+            give_up([work_id for work_id, each in self._given_up if each == why], why, self._uow, self._context)
         return hand_out(self._orders(), self._uow, self._context)
 
     def _store(self, decision: PublicationDecision) -> bool:

@@ -1,13 +1,14 @@
 """Tasks that stopped: handed out again past their deadline, and failed ones when an operator asks for it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from contracts.values.principals import SYSTEM
 from domain.work import tasks as rules
 from domain.work.tasks import TaskDecision
-from domain.work.work import By, Overdue
+from domain.work.work import By, Failure, Overdue
 from handlers.documents.task_commands import again
 from handlers.documents.task_work import TaskRecorder
 from handlers.effects import Context
@@ -37,6 +38,15 @@ def heal_tasks(
             recorder.take(record, replace(record, task=decision.task, reported=None), decision)
             healed.append(HealedTask(task_id, _ruling(decision)))
     return healed, recorder.write()
+
+
+def give_up_tasks(reasons: Mapping[str, Failure], uow: UnitOfWork, context: Context) -> list[OutboxMessage]:
+    """Nobody will do the work of these tasks: they have failed, each for its reason; the messages that tell of it."""
+    recorder, by = TaskRecorder(uow, context), By(SYSTEM, context.now)
+    for task_id, record in uow.tasks.locked(sorted(reasons)).items():
+        decision = rules.given_up(record.task, reasons[task_id], by)
+        recorder.take(record, replace(record, task=decision.task, reported=None), decision)
+    return recorder.write()
 
 
 def _ruling(decision: TaskDecision) -> Overdue:

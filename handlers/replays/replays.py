@@ -50,6 +50,13 @@ def message_of(begun: Begun, body: bytes, run_id: str, context: Context) -> Outb
     )
 
 
+def lineage_of(headers: Mapping[str, str]) -> Lineage | None:
+    """Which replay a message of our own outbox is; None where it is none."""
+    if LETTER_HEADER not in headers:
+        return None
+    return Lineage(headers[LETTER_HEADER], int(headers[NUMBER_HEADER]), headers[RUN_HEADER], edited=False)
+
+
 def claimed_by(delivery: Delivery) -> ReplayKey | None:
     """Which replay a message says that it is; None where it names none."""
     letter, number = delivery.headers.get(LETTER_HEADER), delivery.headers.get(NUMBER_HEADER)
