@@ -40,6 +40,7 @@ from daemon.maintenance.due_publications import LOOK_S, DuePublications
 from daemon.maintenance.lease_heartbeat import HEARTBEAT_S, LeaseHeartbeat
 from daemon.maintenance.loop import Loop, LoopRunner, Service
 from daemon.maintenance.nats_probe import PROBE_S, NatsProbe
+from daemon.maintenance.run_status import RUN_STATUS_S, RunStatus
 from daemon.maintenance.self_heal import SelfHeal
 from daemon.maintenance.stream_trimmer import StreamTrimmer, Trimmed
 from daemon.maintenance.work_consumers import KEEP_S, WorkConsumers
@@ -262,9 +263,11 @@ def _loops(
         metrics=base.metrics,
     )
     due = DuePublications(base.database, base.context, relay)
+    run_status = RunStatus(base.database, runs=runs, context=base.context, wake=relay.wake)
     return [
         Loop("lease-heartbeat", HEARTBEAT_S, heartbeat.step),
         Loop("run-adoption", ADOPT_S, runs.adopt_step),
+        Loop("run-status", RUN_STATUS_S, run_status.step),
         Loop("due-publications", LOOK_S, due.step),
         Loop("work-watch", watch.interval_s, watch.step),
         Loop("self-heal", healing.look_s, healing.step),

@@ -72,6 +72,17 @@ class Runs:
         self._workers: dict[str, RunWorker] = {}
         self._begun: asyncio.Queue[str] = asyncio.Queue()
         self._in_work: dict[str, str] = {}
+        self._ended: set[str] = set()
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """The operations whose runs go on."""
+        return frozenset(self._workers)
+
+    def take_ended(self) -> set[str]:
+        """The runs whose work here has ended since this was asked last."""
+        ended, self._ended = self._ended, set()
+        return ended
 
     def in_work(self) -> Mapping[str, str]:
         """The runs that are being worked on here, with their operations."""
@@ -108,6 +119,7 @@ class Runs:
             log.exception("run_broke", operation=run.operation, run_id=run_id)
             await self._fail(run, _BROKE)
         finally:
+            self._ended.add(run_id)
             del self._in_work[run_id]
 
     async def _fail(self, run: Run, why: Problem, result: JsonObject | None = None) -> None:

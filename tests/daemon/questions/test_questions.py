@@ -8,6 +8,7 @@ import nats
 import orjson
 import pytest
 import pytest_asyncio
+from nats.js.errors import KeyNotFoundError
 
 from tests.contracts.samples import envelope, usage
 from tests.daemon.operations.operating import Operator, until
@@ -134,3 +135,19 @@ async def test_questions_leave_no_row(operator: Operator) -> None:
     assert (await operator.result("find", id="absent")) == {"run_id": None, "items": []}
     await operator.result("about")
     assert (await operator.result("runs", limit=500))["items"] == before
+
+
+async def test_a_run_has_a_key_that_ends_with_it(operator: Operator) -> None:
+    run_id = (await operator.result("prune"))["run_id"]
+    bucket = await operator.nc.jetstream().key_value("HG_STATUS")
+
+    async def last_word() -> Any:
+        try:
+            view = orjson.loads((await bucket.get(f"run.{run_id}")).value or b"{}")
+        except KeyNotFoundError:
+            return None
+        return view if view["status"] != "running" else None
+
+    view = await until(last_word)
+    assert (view["run_id"], view["operation"], view["status"]) == (run_id, "prune", "succeeded")
+    assert view["started_at"] <= view["ended_at"]

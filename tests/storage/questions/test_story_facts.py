@@ -53,18 +53,15 @@ async def test_facts_of_one_moment_go_by_their_place_and_pages_repeat_nothing(da
     rows = [{"version": number, "at": 7 if number < 12 else 8} for number in range(1, 14)]
     await database.write(lambda uow: uow.connection.execute(insert, rows))
 
-    versions: list[object] = []
-    mark: StoryMark | None = None
-    while True:
-        page = await database.read(
-            lambda uow, after=mark: uow.stories.facts(StoryKey("job_events", "j"), after=after, limit=4)
-        )
-        if not page:
-            break
-        versions += [fact.details["version"] for fact in page]
-        mark = page[-1].mark
+    def pages(uow: UnitOfWork) -> list[object]:
+        versions: list[object] = []
+        mark: StoryMark | None = None
+        while page := uow.stories.facts(StoryKey("job_events", "j"), after=mark, limit=4):
+            versions += [fact.details["version"] for fact in page]
+            mark = page[-1].mark
+        return versions
 
-    assert versions == list(range(1, 14))
+    assert await database.read(pages) == list(range(1, 14))
 
 
 async def test_an_id_is_found_wherever_it_stands(database: Database) -> None:
