@@ -30,6 +30,7 @@ from storage.journal.ops_runs import OpsRuns
 from storage.journal.outbox import Outbox
 from storage.journal.replay_runs import ReplayRuns
 from storage.journal.replays import Replays
+from storage.journal.retention import Pruning, Retention
 from storage.ledger.analytics import AnalyticsRepository, SqlAnalyticsRepository
 from storage.ledger.ledger import SqlLedgerRepository
 from storage.ledger.performance import SqlPerformanceRepository
@@ -46,6 +47,7 @@ from storage.questions.all_jobs import AllJobsRepository, SqlAllJobsRepository
 from storage.questions.ids import IdRepository, SqlIdRepository
 from storage.questions.story_facts import SqlStoryRepository, StoryRepository
 from storage.tables import metadata
+from storage.work.failed_work import FailedThings
 from storage.work.tasks import SqlTaskRepository
 from storage.work.work import WorkRepository
 from storage.work.work_takers import HealRounds, WorkTakers
@@ -129,6 +131,10 @@ class UnitOfWork:
         return WorkRepository(self.connection)
 
     @property
+    def failed_things(self) -> FailedThings:
+        return FailedThings(self.connection)
+
+    @property
     def work_takers(self) -> WorkTakers:
         return WorkTakers(self.connection)
 
@@ -199,6 +205,10 @@ class UnitOfWork:
     @property
     def all_jobs(self) -> AllJobsRepository:
         return SqlAllJobsRepository(self.connection)
+
+    def pruning(self, retention: Retention) -> Pruning:
+        """A walk through one table, of which what is old may go."""
+        return Pruning(self.connection, retention)
 
     def schema_revision(self) -> str | None:
         """The migration that the database is at."""

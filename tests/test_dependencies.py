@@ -41,3 +41,15 @@ def test_every_import_is_of_a_declared_dependency() -> None:
         if not declared & {normal(distribution) for distribution in bringing.get(name, ())}
     }
     assert missing == {}
+
+
+def test_only_storage_speaks_to_a_units_connection() -> None:
+    """Handlers and the daemon ask repositories: they neither see a column nor build a repository themselves."""
+    speaking = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for package in ("handlers", "daemon")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "connection" and ast.unparse(node.value).endswith("uow")
+    ]
+    assert speaking == []

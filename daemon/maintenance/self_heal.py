@@ -249,7 +249,7 @@ class SelfHeal:
 
         def write(uow: UnitOfWork) -> None:
             if not done.dry_run:
-                uow.heal_rounds.keep(HealRound(context.now, context.daemon_id, result))
+                uow.heal_rounds.record(HealRound(context.now, context.daemon_id, result))
             if run is not None:
                 error = None if status == SUCCEEDED else _UNFINISHED.as_json()
                 uow.ops_runs.finish(run.run_id, status=status, ended_at=ended_at, result=result, error=error)

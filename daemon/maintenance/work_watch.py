@@ -47,7 +47,7 @@ class WorkWatch:
     async def step(self) -> None:
         """Look, unless another daemon just did. Raises as :meth:`look` does."""
         recent = self._context().now - int(self.interval_s / 2 * _MICROS)
-        last = await self._database.read(lambda uow: uow.work_takers.all())
+        last = await self._database.read(lambda uow: uow.work_takers.get_all())
         if len(last) < len(WorkType) or any(row.observed_at < recent for row in last.values()):
             await self.look()
 

@@ -17,7 +17,7 @@ from daemon.transactions import committed
 from handlers.commands.command import Command, Reply
 from storage.engine.database import Database
 from storage.journal.ops_runs import SUCCEEDED, NewRun, Run
-from storage.journal.retention import INBOX, RETENTIONS, Key, Pruning, Retention, Window
+from storage.journal.retention import INBOX, RETENTIONS, Key, Retention, Window
 from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -91,11 +91,11 @@ class Pruner:
             start = window.end
 
     def _look(self, retention: Retention, start: Key | None, before: int, uow: UnitOfWork) -> Window:
-        return Pruning(uow.connection, retention).window(start, before=before, rows=self._rows)
+        return uow.pruning(retention).window(start, before=before, rows=self._rows)
 
     def _remove(self, retention: Retention, window: Window, before: int, run_id: str, uow: UnitOfWork) -> int:
         hold(uow, run_id, daemon=self._daemon_id)
-        return Pruning(uow.connection, retention).remove(window, before=before)
+        return uow.pruning(retention).remove(window, before=before)
 
     def _finish(self, uow: UnitOfWork, run_id: str, removed: JsonObject) -> None:
         hold(uow, run_id, daemon=self._daemon_id)

@@ -38,14 +38,14 @@ class WorkLane:
 
     async def prepare(self) -> None:
         """Take out what is to be removed. Raises :class:`adapters.errors.JetStreamError` where the stream is away."""
-        while removals := await self._database.read(lambda uow: uow.work.removals(limit=_AT_ONCE)):
+        while removals := await self._database.read(lambda uow: uow.work.list_removals(limit=_AT_ONCE)):
             await self._remove_all(removals)
 
     async def _remove_all(self, removals: Sequence[WorkMessage]) -> None:
         for removal in removals:
             await self._remove(removal)
         gone = [removal.message_id for removal in removals]
-        await self._database.write(lambda uow: uow.work.removed(gone))
+        await self._database.write(lambda uow: uow.work.record_removed(gone))
 
     async def _remove(self, removal: WorkMessage) -> None:
         sequence = await self._sequence_of(removal)
@@ -65,7 +65,7 @@ class WorkLane:
 
     def settle(self, sent: Sequence[SentMessage], uow: UnitOfWork) -> None:
         """Note where messages lie; those that are no longer their work's are to be removed."""
-        uow.work.note([self._message(each) for each in sent], now=self._clock())
+        uow.work.record_arrivals([self._message(each) for each in sent], now=self._clock())
 
     def _message(self, sent: SentMessage) -> WorkMessage:
         work_type = subjects.rest_of(self._names.bare(sent.message.subject) or "")

@@ -23,7 +23,7 @@ from storage.engine.failure_text import failure_text
 from storage.journal.outbox import OutboxMessage
 from storage.ledger.ports import FeedItem, ItemStanding
 from storage.unit_of_work import UnitOfWork
-from storage.work.work import SubjectKind, WorkRow
+from storage.work.work import SubjectKind, WorkRecord
 
 
 def take_items(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
@@ -109,7 +109,7 @@ class ItemRecorder:
         self._uow = uow
         self._context = context
         self._rows = uow.items.lock(sorted(item_ids))
-        self._work = uow.work.of(sorted(row.work_id for row in self._rows.values() if row.work_id is not None))
+        self._work = uow.work.get_many(sorted(row.work_id for row in self._rows.values() if row.work_id is not None))
         self._items = {item_id: _standing(row, self._work) for item_id, row in self._rows.items()}
         self._changed: dict[str, ItemStanding] = {}
         self._orders: list[Order] = []
@@ -166,7 +166,7 @@ class ItemRecorder:
     def write(self) -> list[OutboxMessage]:
         """Write what was decided; answers the messages of what goes out."""
         self._uow.items.store(list(self._changed.values()))
-        finish(self._uow.work.of(sorted(self._finished)).values(), self._uow, self._context)
+        finish(self._uow.work.get_many(sorted(self._finished)).values(), self._uow, self._context)
         for why in {why for _, why in self._given_up}:
             give_up([work_id for work_id, each in self._given_up if each == why], why, self._uow, self._context)
         return hand_out(self._orders, self._uow, self._context)
@@ -193,5 +193,5 @@ class ItemRecorder:
         return True
 
 
-def _standing(row: FeedItem, work: Mapping[str, WorkRow]) -> Item:
+def _standing(row: FeedItem, work: Mapping[str, WorkRecord]) -> Item:
     return Item(row.item_id, ItemState(row.status), row.attempt, in_hand(work.get(row.work_id or "")))

@@ -24,7 +24,7 @@ from storage.engine.failure_text import failure_text, read_failure
 from storage.journal.outbox import OutboxMessage
 from storage.ledger.ports import Publication
 from storage.unit_of_work import UnitOfWork
-from storage.work.work import SubjectKind, WorkRow
+from storage.work.work import SubjectKind, WorkRecord
 
 
 def take_schedules(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
@@ -80,7 +80,7 @@ class PublicationRecorder:
         self._context = context
         self._by = By(SYSTEM, context.now)
         self._rows = {row.post_id: row for row in rows}
-        work = uow.work.of(sorted(row.work_id for row in rows if row.work_id is not None))
+        work = uow.work.get_many(sorted(row.work_id for row in rows if row.work_id is not None))
         self._standings = {row.post_id: _standing(row, work) for row in rows}
         self._changed: set[str] = set()
         self._dispatched: list[PublicationDecision] = []
@@ -176,7 +176,7 @@ class PublicationRecorder:
         """Write what was decided; answers the messages of what goes out."""
         rows = [self._stored(post_id) for post_id in self._changed]
         self._uow.publications.store(rows)
-        work = self._uow.work.of(sorted(work_id for work_id, _ in self._finished))
+        work = self._uow.work.get_many(sorted(work_id for work_id, _ in self._finished))
         for failure in {why for _, why in self._finished}:
             ended = [work[work_id] for work_id, why in self._finished if why == failure and work_id in work]
             finish(ended, self._uow, self._context, failure=failure)
@@ -255,7 +255,7 @@ def _row(accepted: Accepted, context: Context) -> Publication:
     )
 
 
-def _standing(row: Publication, work: Mapping[str, WorkRow]) -> rules.Publication:
+def _standing(row: Publication, work: Mapping[str, WorkRecord]) -> rules.Publication:
     return rules.Publication(
         post_id=row.post_id,
         publish_at=row.publish_at,

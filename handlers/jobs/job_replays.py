@@ -14,7 +14,6 @@ from handlers.jobs.job_commands import JobAggregates
 from handlers.work import dispatch as work
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
-from storage.work.failed_work import FailedThings
 
 
 class JobRetries:
@@ -22,7 +21,7 @@ class JobRetries:
 
     def __init__(self, job_ids: Sequence[str], uow: UnitOfWork, context: Context) -> None:
         self._context = context
-        self._owners = {row.id: row.producer for row in FailedThings(uow.connection).jobs_of(sorted(job_ids))}
+        self._owners = {row.id: row.producer for row in uow.failed_things.jobs_of(sorted(job_ids))}
         self._desk = CommandBatch(uow, context)
         self._board = self._desk.aggregates(JobAggregates)
         for job_id, owner in sorted(self._owners.items()):

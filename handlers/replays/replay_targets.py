@@ -20,7 +20,6 @@ from handlers.documents.task_healing import TaskReplays
 from handlers.effects import Context
 from handlers.jobs.job_replays import JobRetries
 from handlers.replays.replays import TOO_LARGE, message_of
-from storage.engine.failure_text import read_failure
 from storage.journal.dead_letter_catalog import Mark
 from storage.journal.outbox import OutboxMessage
 from storage.journal.replay_runs import ReplayItem
@@ -160,7 +159,7 @@ class FailedTarget:
     ) -> Selected:
         if _is_of_letters(wanted) or (wanted.kinds and self._kind not in wanted.kinds):
             return Selected([], None)
-        things = FailedThings(uow.connection)
+        things = uow.failed_things
         rows = self._find(things, wanted.ids) if wanted.ids else self._list(things, after and after[1], limit)
         more = not wanted.ids and len(rows) == limit
         return Selected([row.id for row in rows if _is_wanted(row, wanted, until)], (0, rows[-1].id) if more else None)
@@ -168,12 +167,12 @@ class FailedTarget:
     def preview(self, ids: Sequence[str], uow: UnitOfWork) -> list[ReplayItem]:
         return [
             ReplayItem(self.name, row.id, row.attempt, ReplayOutcome.SKIPPED, self._preview_of(row))
-            for row in self._find(FailedThings(uow.connection), ids)
+            for row in self._find(uow.failed_things, ids)
         ]
 
     def replay(self, ids: Sequence[str], holder: Holder, uow: UnitOfWork, context: Context) -> ReplayBatch:  # noqa: ARG002 - the target's shape
         recorder = self._desk(ids, uow, context)
-        known = {row.id: row for row in self._find(FailedThings(uow.connection), ids)}
+        known = {row.id: row for row in self._find(uow.failed_things, ids)}
         sent = ReplayBatch()
         for each in ids:
             row = known.get(each)
@@ -199,7 +198,7 @@ def _is_wanted(row: Failed, wanted: LetterSelection, until: int) -> bool:
     if row.id in (wanted.except_ids or ()):
         return False
     if wanted.codes:
-        failure = read_failure(row.failure)
+        failure = row.failure
         if failure is None or failure.code not in wanted.codes:
             return False
     if wanted.producers and row.producer not in wanted.producers:

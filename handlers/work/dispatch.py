@@ -17,10 +17,9 @@ from contracts.values.times import format_micros
 from contracts.values.work import WorkType
 from domain.work.work import Dispatch, Failure, Start, WorkInHand
 from handlers.effects import Context
-from storage.engine.failure_text import failure_text
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
-from storage.work.work import SubjectKind, WorkRow, WorkState
+from storage.work.work import SubjectKind, WorkRecord, WorkState
 
 CALLBACK_FAMILY: Final[Mapping[SubjectKind, str]] = MappingProxyType(
     {
@@ -62,22 +61,22 @@ def start(work_type: WorkType, context: Context) -> Start:
     return Start(context.new_id(), context.work.deadline_s[work_type])
 
 
-def in_hand(row: WorkRow | None) -> WorkInHand | None:
-    """The row as decisions know it; None where the work has ended."""
+def in_hand(row: WorkRecord | None) -> WorkInHand | None:
+    """The work as decisions know it; None where the work has ended."""
     if row is None or row.state != WorkState.DISPATCHED:
         return None
-    return WorkInHand(row.work_id, WorkType(row.type), row.deadline_at, row.redispatches)
+    return WorkInHand(row.work_id, row.type, row.deadline_at, row.redispatches)
 
 
 def hand_out(orders: Sequence[Order], uow: UnitOfWork, context: Context) -> list[OutboxMessage]:
     """Write the rows of *orders*; answers their messages. Earlier messages of the same work are to be removed."""
     built = [build(order, context) for order in orders]
     uow.work.supersede([order.dispatch.work_id for order in orders if order.in_hand.redispatches])
-    uow.work.put(sorted(row for row, _ in built))
+    uow.work.record_dispatched(sorted(row for row, _ in built))
     return [message for _, message in built]
 
 
-def build(order: Order, context: Context) -> tuple[WorkRow, OutboxMessage]:
+def build(order: Order, context: Context) -> tuple[WorkRecord, OutboxMessage]:
     """The row and the message of one dispatch."""
     message_id = context.new_id()
     dispatch = order.dispatch
@@ -85,7 +84,7 @@ def build(order: Order, context: Context) -> tuple[WorkRow, OutboxMessage]:
     body = outgoing.envelope(
         dispatch.type, _payload(order, context), message_id=message_id, trace_id=order.trace_id, now=context.now
     )
-    row = WorkRow(
+    row = WorkRecord(
         work_id=dispatch.work_id,
         type=dispatch.type,
         subject_kind=order.kind,
@@ -127,16 +126,16 @@ def _payload(order: Order, context: Context) -> JsonObject:
     }
 
 
-def finish(rows: Iterable[WorkRow], uow: UnitOfWork, context: Context, *, failure: Failure | None = None) -> None:
+def finish(rows: Iterable[WorkRecord], uow: UnitOfWork, context: Context, *, failure: Failure | None = None) -> None:
     """A report ended this work: done, or failed for *failure*. What may still lie in the queue for somebody to do in
     vain, or a second time, is removed."""
     ended = sorted(rows)
     uow.work.supersede([row.work_id for row in ended if _may_be_done_again(row)])
     state = WorkState.DONE if failure is None else WorkState.FAILED
-    uow.work.end([row.work_id for row in ended], state, now=context.now, failure=failure_text(failure))
+    uow.work.end([row.work_id for row in ended], state, now=context.now, failure=failure)
 
 
-def _may_be_done_again(row: WorkRow) -> bool:
+def _may_be_done_again(row: WorkRecord) -> bool:
     """Whether it does harm when a worker that reported died before it acknowledged, and another gets the message.
 
     A post must not go out twice, and a failed publication or task is handed out again under a new message. The others
@@ -163,7 +162,7 @@ def _call_back(
 ) -> None:
     ids = sorted(work_ids)
     uow.work.supersede(ids)
-    uow.work.end(ids, state, now=context.now, failure=failure_text(why))
+    uow.work.end(ids, state, now=context.now, failure=why)
 
 
 def keep_alive(work_ids: Sequence[str], uow: UnitOfWork, context: Context) -> None:

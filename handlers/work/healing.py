@@ -154,7 +154,7 @@ def _adopt_outboxes(ids: Sequence[str], uow: UnitOfWork, context: Context, terms
 
 def _heal_jobs(ids: Sequence[str], uow: UnitOfWork, context: Context, _: HealTerms) -> Healed:
     jobs, writer, healed = uow.jobs.locked(sorted(ids)), JobRecorder(uow, context), Healed()
-    work = uow.work.of(sorted(job.work.work_id for job in jobs.values() if job.work is not None))
+    work = uow.work.get_many(sorted(job.work.work_id for job in jobs.values() if job.work is not None))
     for job in jobs.values():
         if job.work is None:
             continue

@@ -12,7 +12,7 @@ from handlers.alert_events import Severity, alert_event
 from handlers.effects import Context
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
-from storage.work.work_takers import TakersRow
+from storage.work.work_takers import WorkTaking
 
 NOT_TAKEN_RULE: Final = "work_not_taken"
 _LONGEST_GAP: Final = 30 * MICROS_PER_SECOND
@@ -33,9 +33,9 @@ def keep_time(
 
     *seen* is, for each type, whether somebody asks for it and when it was last taken.
     """
-    before, in_hand = uow.work_takers.lock(), uow.work.in_hand_by_type()
+    before, in_hand = uow.work_takers.lock_all(), uow.work.in_hand_by_type()
     looks: dict[WorkType, Look] = {}
-    rows: list[TakersRow] = []
+    rows: list[WorkTaking] = []
     told: list[OutboxMessage] = []
     for work_type, (asked, active_at) in seen.items():
         old, wanted = before.get(work_type), in_hand.get(work_type, 0)
@@ -50,15 +50,15 @@ def keep_time(
             uow.work.stand_still(work_type, since=reading.lost.since, until=reading.lost.until)
         idle_since = reading.watch.idle_since
         told += _alerts(work_type, old, idle_since, wanted, context)
-        rows.append(TakersRow(work_type, context.now, active_at, idle_since))
+        rows.append(WorkTaking(work_type, context.now, active_at, idle_since))
         looks[work_type] = Look(wanted, idle_since)
-    uow.work_takers.store(rows)
+    uow.work_takers.record(rows)
     uow.outbox.add(told, owner=context.daemon_id, now=context.now)
     return looks
 
 
 def _alerts(
-    work_type: WorkType, old: TakersRow | None, idle_since: int | None, wanted: int, context: Context
+    work_type: WorkType, old: WorkTaking | None, idle_since: int | None, wanted: int, context: Context
 ) -> list[OutboxMessage]:
     was_idle = old is not None and old.idle_since is not None
     if was_idle == (idle_since is not None):

@@ -8,7 +8,7 @@ from domain.work.work import Failure, WorkChange
 from handlers.effects import Context, Fact
 from handlers.work import dispatch as work
 from storage.unit_of_work import UnitOfWork
-from storage.work.work import WorkRow
+from storage.work.work import WorkRecord
 
 F = TypeVar("F", bound=Failure | None)
 _MICROS: Final = 1_000_000
@@ -60,7 +60,7 @@ class WorkWriter:
         """Write what ended or goes on. Before anything is handed out: the same work may be among both."""
         uow, context = self._uow, self._context
         work.keep_alive([work_id for work_id in self._alive if work_id not in self._ended], uow, context)
-        rows = uow.work.of(sorted({*self._ended, *self._given_up}))
+        rows = uow.work.get_many(sorted({*self._ended, *self._given_up}))
         self._observe(rows)
         for failure, ids in _by_failure(self._ended.items()):
             work.finish([rows[work_id] for work_id in ids if work_id in rows], uow, context, failure=failure)
@@ -69,7 +69,7 @@ class WorkWriter:
         if self._withdrawn:
             work.withdraw(list(self._withdrawn), uow, context)
 
-    def _observe(self, rows: Mapping[str, WorkRow]) -> None:
+    def _observe(self, rows: Mapping[str, WorkRecord]) -> None:
         ended: dict[str, Failure | None] = {**self._ended, **self._given_up}
         for row in rows.values():
             failure = ended[row.work_id]

@@ -21,7 +21,7 @@ from storage.engine.failure_text import failure_text, read_failure
 from storage.engine.failures import StorageConflict
 from storage.jobs.ports import Owned, StoredEvent
 from storage.tables.jobs import job_events, jobs
-from storage.work.work import WorkRepository, WorkRow, WorkState
+from storage.work.work import WorkRecord, WorkRepository, WorkState
 
 
 class SqlJobRepository:
@@ -42,7 +42,7 @@ class SqlJobRepository:
         if not wanted:
             return {}
         found = answer.rows(self._connection, as_parameter(wanted))
-        work = WorkRepository(self._connection).of([row.work_id for row in found if row.work_id is not None])
+        work = WorkRepository(self._connection).get_many([row.work_id for row in found if row.work_id is not None])
         return {row.job_id: job_of_row(row, work.get(row.work_id)) for row in found}
 
     def retries_of(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
@@ -118,7 +118,7 @@ def _changing(job: Job) -> tuple[Scalar, ...]:
     )  # fmt: skip
 
 
-def job_of_row(row: AnswerRow, work: WorkRow | None = None) -> Job:
+def job_of_row(row: AnswerRow, work: WorkRecord | None = None) -> Job:
     """The job of a row with :data:`JOB_COLUMNS`, and with the work in hand where that was asked for."""
     approval = None
     if row.approved_version is not None:
@@ -153,7 +153,7 @@ def job_of_row(row: AnswerRow, work: WorkRow | None = None) -> Job:
     )
 
 
-def work_in_hand(row: WorkRow | None) -> WorkInHand | None:
+def work_in_hand(row: WorkRecord | None) -> WorkInHand | None:
     """The row as decisions know it; None where the work has ended."""
     if row is None or row.state != WorkState.DISPATCHED:
         return None

@@ -6,12 +6,14 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Select, literal_column, not_, select
 
 from contracts.values.states import ItemState, JobState, PublicationState, TaskState
+from domain.work.work import Failure
+from storage.engine.failure_text import read_failure
 from storage.tables.content import feed_items, publications
 from storage.tables.jobs import jobs, tasks
 
 
 class Failed(NamedTuple):
-    """``failure`` is the reason as JSON text, where it is known; ``attempt`` how often it was handed out, ``producer``
+    """``failure`` is the reason, where it is known; ``attempt`` how often it was handed out, ``producer``
     who sent it. Of a job: its place in the chain of retries, and its owner.
     """
 
@@ -19,7 +21,7 @@ class Failed(NamedTuple):
     status: str
     attempt: int
     producer: str
-    failure: str | None
+    failure: Failure | None
     updated_at: int
 
 
@@ -69,7 +71,7 @@ class FailedThings:
         return self._rows(_TASKS.where(tasks.c.type == work_type, tasks.c.task_id.in_(ids))) if ids else []
 
     def _rows(self, statement: Select[*tuple[Any, ...]]) -> list[Failed]:
-        return [Failed(*row) for row in self._connection.execute(statement)]
+        return [Failed(*row)._replace(failure=read_failure(row.failure)) for row in self._connection.execute(statement)]
 
 
 _OTHERS: Final = Failed._fields[1:]
@@ -78,10 +80,10 @@ _PUBLICATIONS: Final[Select[*tuple[Any, ...]]] = select(
     publications.c.post_id, *(publications.c[name] for name in _OTHERS)
 )
 _JOBS: Final[Select[*tuple[Any, ...]]] = select(
-    jobs.c.job_id, jobs.c.status, jobs.c.attempt, jobs.c.owner, jobs.c.error, jobs.c.updated_at
+    jobs.c.job_id, jobs.c.status, jobs.c.attempt, jobs.c.owner, jobs.c.error.label("failure"), jobs.c.updated_at
 )
 _TASKS: Final[Select[*tuple[Any, ...]]] = select(
-    tasks.c.task_id, tasks.c.status, tasks.c.attempt, tasks.c.owner, tasks.c.error, tasks.c.updated_at
+    tasks.c.task_id, tasks.c.status, tasks.c.attempt, tasks.c.owner, tasks.c.error.label("failure"), tasks.c.updated_at
 )
 # A literal, not a parameter: it selects a partial index only where the planner can see it.
 _HAS_FAILED: Final = jobs.c.status == literal_column(f"'{JobState.FAILED}'")

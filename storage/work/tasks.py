@@ -16,7 +16,7 @@ from storage.engine.failure_text import failure_text, read_failure
 from storage.jobs.jobs import work_in_hand
 from storage.jobs.ports import TaskKey, TaskRecord
 from storage.tables.jobs import tasks
-from storage.work.work import WorkRepository, WorkRow
+from storage.work.work import WorkRecord, WorkRepository
 
 
 class SqlTaskRepository:
@@ -45,7 +45,7 @@ class SqlTaskRepository:
         if not wanted:
             return []
         rows = list(self._connection.execute(_locked(self._dialect, names), as_parameter(wanted)))
-        work = WorkRepository(self._connection).of([row.work_id for row in rows if row.work_id is not None])
+        work = WorkRepository(self._connection).get_many([row.work_id for row in rows if row.work_id is not None])
         return [_record(row, work.get(row.work_id)) for row in rows]
 
     def put(self, records: Sequence[TaskRecord]) -> None:
@@ -82,7 +82,7 @@ def _read(text: str | None) -> JsonValue:
     return value
 
 
-def _record(row: Row[*tuple[Any, ...]], work: WorkRow | None) -> TaskRecord:
+def _record(row: Row[*tuple[Any, ...]], work: WorkRecord | None) -> TaskRecord:
     task = Task(
         task_id=row.task_id,
         type=WorkType(row.type),

@@ -1,4 +1,4 @@
-"""WorkRepository that was handed out: its standing, its deadline, and where its one message lies.
+"""Work that was handed out: its standing, its deadline, and where its one message lies.
 
 A message whose work went on without it (handed out again, cancelled, given up) is put down in ``work_removals``, and
 whoever relays work takes it out of the stream before anything newer goes in: at most one message of a work lies there.
@@ -28,8 +28,11 @@ from sqlalchemy import (
 )
 
 from contracts.values.times import MICROS_PER_SECOND
-from storage.engine.answers import Answer
-from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_into, insert_rows
+from contracts.values.work import WorkType
+from domain.work.work import Failure
+from storage.engine.answers import Answer, AnswerRow
+from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_into, insert_rows
+from storage.engine.failure_text import failure_text, read_failure
 from storage.engine.upserts import larger
 from storage.journal.outbox import PENDING
 from storage.tables.journal import outbox
@@ -52,8 +55,8 @@ class SubjectKind(StrEnum):
     TASK = "task"
 
 
-class WorkRow(NamedTuple):
-    """A piece of work. Times are microseconds since the epoch; ``failure`` is JSON text.
+class WorkRecord(NamedTuple):
+    """A piece of work. Times are microseconds since the epoch.
 
     ``attempt`` is the number that its newest message carries, ``redispatches`` how often it went out again.
     ``counted_from`` is since when its time runs: later than ``dispatched_at`` after a sign of life, and where for a
@@ -61,12 +64,12 @@ class WorkRow(NamedTuple):
     """
 
     work_id: str
-    type: str
-    subject_kind: str
+    type: WorkType
+    subject_kind: SubjectKind
     subject_id: str
     attempt: int
     redispatches: int
-    state: str
+    state: WorkState
     deadline_s: float
     deadline_at: int
     counted_from: int
@@ -74,7 +77,7 @@ class WorkRow(NamedTuple):
     message_id: str
     stream_sequence: int | None
     trace_id: str
-    failure: str | None
+    failure: Failure | None
     created_at: int
     updated_at: int
 
@@ -97,10 +100,10 @@ class WorkRepository:
 
     # -- handing out
 
-    def put(self, rows: Sequence[WorkRow]) -> None:
+    def record_dispatched(self, rows: Sequence[WorkRecord]) -> None:
         """Note that *rows* are handed out. One whose id is known is handed out again: :meth:`supersede` it before."""
         if rows:
-            self._connection.execute(_put(self._dialect), as_parameter(rows))
+            self._connection.execute(_put(self._dialect), as_parameter(map(_columns, rows)))
 
     def supersede(self, work_ids: Sequence[str]) -> None:
         """Have the messages of *work_ids* removed, be they in the outbox, in their stream or on the way."""
@@ -109,10 +112,10 @@ class WorkRepository:
             self._connection.execute(_note_removals(self._dialect), these)
             self._connection.execute(_withdraw(self._dialect), these)
 
-    def end(self, work_ids: Sequence[str], state: WorkState, *, now: int, failure: str | None = None) -> None:
+    def end(self, work_ids: Sequence[str], state: WorkState, *, now: int, failure: Failure | None = None) -> None:
         """Nobody is to work on *work_ids* any more. What has ended before stays as it is."""
         if work_ids:
-            parameters = as_parameter(_alone(work_ids)) | {"to": state, "now": now, "why": failure}
+            parameters = as_parameter(_alone(work_ids)) | {"to": state, "now": now, "why": failure_text(failure)}
             self._connection.execute(_end(self._dialect), parameters)
 
     def keep_alive(self, work_ids: Sequence[str], *, now: int) -> None:
@@ -122,15 +125,15 @@ class WorkRepository:
 
     # -- asking
 
-    def of(self, work_ids: Sequence[str]) -> Mapping[str, WorkRow]:
+    def get_many(self, work_ids: Sequence[str]) -> Mapping[str, WorkRecord]:
         """The rows of *work_ids*, in hand or not."""
         if not work_ids:
             return {}
         rows = _by_id(self._dialect).rows(self._connection, as_parameter(_alone(work_ids)))
-        return {row.work_id: WorkRow(*row) for row in rows}
+        return {row.work_id: _record(row) for row in rows}
 
-    def overdue(self, *, now: int, limit: int, kinds: Sequence[str]) -> list[WorkRow]:
-        """WorkRepository in hand for subjects of *kinds* whose deadline is past, the longest first.
+    def overdue(self, *, now: int, limit: int, kinds: Sequence[str]) -> list[WorkRecord]:
+        """Work in hand for subjects of *kinds* whose deadline is past, the longest first.
 
         What has not reached its stream could not be taken by anybody and is not overdue.
         """
@@ -140,17 +143,17 @@ class WorkRepository:
             .order_by(work.c.deadline_at)
             .limit(limit)
         )
-        return [WorkRow(*row) for row in self._connection.execute(statement)]
+        return [_record(row) for row in self._connection.execute(statement)]
 
-    def silent(self, work_type: str, *, since: int, limit: int) -> list[WorkRow]:
-        """WorkRepository in hand of a type whose time has run since *since* or longer, the longest first."""
+    def silent(self, work_type: str, *, since: int, limit: int) -> list[WorkRecord]:
+        """Work in hand of a type whose time has run since *since* or longer, the longest first."""
         statement = (
             select(*_ALL)
             .where(_IN_HAND, _STORED, work.c.type == work_type, work.c.counted_from <= since)
             .order_by(work.c.counted_from)
             .limit(limit)
         )
-        return [WorkRow(*row) for row in self._connection.execute(statement)]
+        return [_record(row) for row in self._connection.execute(statement)]
 
     def in_hand_by_type(self) -> Mapping[str, int]:
         """How much work of each type is in hand."""
@@ -169,7 +172,7 @@ class WorkRepository:
 
     # -- messages on their way
 
-    def note(self, messages: Sequence[WorkMessage], *, now: int) -> None:
+    def record_arrivals(self, messages: Sequence[WorkMessage], *, now: int) -> None:
         """What the stream said of *messages*: stored under a sequence, or nothing that could be relied on.
 
         Those whose work has gone on without them meanwhile are to be removed. Where a message was long on its way, the
@@ -182,21 +185,39 @@ class WorkRepository:
             if late:
                 self._connection.execute(_remove_later(self._dialect), as_parameter(late))
 
-    def removals(self, *, limit: int) -> list[WorkMessage]:
+    def list_removals(self, *, limit: int) -> list[WorkMessage]:
         """Messages that are to leave their stream."""
         return [WorkMessage(*row) for row in self._connection.execute(_REMOVALS, {"limit": limit})]
 
-    def removed(self, message_ids: Sequence[str]) -> None:
+    def record_removed(self, message_ids: Sequence[str]) -> None:
         """These are out of their stream, or never came into it."""
         if message_ids:
             self._connection.execute(_removed(self._dialect), as_parameter(_alone(message_ids)))
+
+
+def _columns(record: WorkRecord) -> tuple[Scalar, ...]:
+    return (
+        record.work_id, record.type, record.subject_kind, record.subject_id, record.attempt, record.redispatches,
+        record.state, record.deadline_s, record.deadline_at, record.counted_from, record.dispatched_at,
+        record.message_id, record.stream_sequence, record.trace_id, failure_text(record.failure), record.created_at,
+        record.updated_at,
+    )  # fmt: skip
+
+
+def _record(row: AnswerRow) -> WorkRecord:
+    return WorkRecord(*row)._replace(
+        type=WorkType(row.type),
+        subject_kind=SubjectKind(row.subject_kind),
+        state=WorkState(row.state),
+        failure=read_failure(row.failure),
+    )
 
 
 def _alone(ids: Sequence[str]) -> list[tuple[str]]:
     return [(each,) for each in ids]
 
 
-_ALL: Final = tuple(work.c[name] for name in WorkRow._fields)
+_ALL: Final = tuple(work.c[name] for name in WorkRecord._fields)
 # Literals, not parameters: they select a partial index only where the planner can see them.
 _IN_HAND: Final = work.c.state == literal_column(f"'{WorkState.DISPATCHED}'")
 _STORED: Final = work.c.stream_sequence.is_not(None)
@@ -226,8 +247,8 @@ def _these(dialect: str) -> ColumnElement[bool]:
 
 @cache
 def _put(dialect: str) -> UpsertInsert:
-    statement = insert_rows(dialect, work, WorkRow._fields)
-    changing = [name for name in WorkRow._fields if name not in _KEPT]
+    statement = insert_rows(dialect, work, WorkRecord._fields)
+    changing = [name for name in WorkRecord._fields if name not in _KEPT]
     return statement.on_conflict_do_update(
         index_elements=["work_id"], set_={name: statement.excluded[name] for name in changing}
     )

@@ -12,7 +12,7 @@ from storage.engine.batches import UpsertInsert, as_parameter, insert_into, inse
 from storage.tables.work import self_heal_rounds, work_takers
 
 
-class TakersRow(NamedTuple):
+class WorkTaking(NamedTuple):
     """Times in microseconds since the epoch: when was looked, when work was last taken, since when nobody takes it."""
 
     type: str
@@ -28,27 +28,27 @@ class WorkTakers:
         self._connection = connection
         self._dialect = connection.dialect.name
 
-    def lock(self) -> Mapping[str, TakersRow]:
+    def lock_all(self) -> Mapping[str, WorkTaking]:
         """All rows, kept from others until the transaction ends."""
-        columns = [work_takers.c[name] for name in TakersRow._fields]
+        columns = [work_takers.c[name] for name in WorkTaking._fields]
         rows = self._connection.execute(select(*columns).order_by(work_takers.c.type).with_for_update())
-        return {row.type: TakersRow(*row) for row in rows}
+        return {row.type: WorkTaking(*row) for row in rows}
 
-    def all(self) -> Mapping[str, TakersRow]:
+    def get_all(self) -> Mapping[str, WorkTaking]:
         """All rows as they were last seen."""
-        rows = self._connection.execute(select(*(work_takers.c[name] for name in TakersRow._fields)))
-        return {row.type: TakersRow(*row) for row in rows}
+        rows = self._connection.execute(select(*(work_takers.c[name] for name in WorkTaking._fields)))
+        return {row.type: WorkTaking(*row) for row in rows}
 
-    def store(self, rows: Sequence[TakersRow]) -> None:
+    def record(self, rows: Sequence[WorkTaking]) -> None:
         if rows:
             self._connection.execute(_store(self._dialect), as_parameter(sorted(rows)))
 
 
 @cache
 def _store(dialect: str) -> UpsertInsert:
-    statement = insert_rows(dialect, work_takers, TakersRow._fields)
+    statement = insert_rows(dialect, work_takers, WorkTaking._fields)
     return statement.on_conflict_do_update(
-        index_elements=["type"], set_={name: statement.excluded[name] for name in TakersRow._fields[1:]}
+        index_elements=["type"], set_={name: statement.excluded[name] for name in WorkTaking._fields[1:]}
     )
 
 
@@ -73,7 +73,7 @@ class HealRounds:
         row = self._connection.execute(select(table.started_at, table.daemon, table.result)).one_or_none()
         return None if row is None else HealRound(row.started_at, row.daemon, orjson.loads(row.result))
 
-    def keep(self, done: HealRound) -> None:
+    def record(self, done: HealRound) -> None:
         """*done* is the last round from now on."""
         statement = insert_into(self._connection.dialect.name, self_heal_rounds).values(
             name=self._LAST,

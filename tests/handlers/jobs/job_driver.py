@@ -285,11 +285,11 @@ class JobsDriver:
 
     def take_out_superseded(self) -> None:
         """As any daemon does before it sends work."""
-        removals = self.wait(self.database.read(lambda uow: uow.work.removals(limit=1_000)))
+        removals = self.wait(self.database.read(lambda uow: uow.work.list_removals(limit=1_000)))
         for removal in removals:
             self.queue.pop(removal.message_id, None)
         gone = [removal.message_id for removal in removals]
-        self.wait(self.database.write(lambda uow: uow.work.removed(gone)))
+        self.wait(self.database.write(lambda uow: uow.work.record_removed(gone)))
 
     def arrive(self) -> None:
         self.queue |= {row.message.message_id: orjson.loads(row.message.body)["payload"] for row in self.on_the_way}
@@ -308,7 +308,7 @@ class JobsDriver:
 
         def settle(uow: UnitOfWork) -> None:
             uow.outbox.remove([row.position for row in rows])
-            uow.work.note(noted, now=now)
+            uow.work.record_arrivals(noted, now=now)
 
         self.wait(self.database.write(settle))
         arrived = {(body["payload"]["job_id"], body["payload"]["attempt"]) for _, body in stored}
