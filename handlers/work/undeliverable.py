@@ -79,7 +79,7 @@ def _fail_work(refused: Sequence[RefusedMessage], uow: UnitOfWork, context: Cont
         each.message.aggregate.removeprefix(_WORK): each for each in refused if each.message.aggregate.startswith(_WORK)
     }
     failed: defaultdict[str, dict[str, Failure]] = defaultdict(dict)
-    for row in uow.work.of(sorted(reasons)).values():
+    for row in uow.work.get_many(sorted(reasons)).values():
         # A work that goes out again meanwhile has another message.
         if row.state == WorkState.DISPATCHED and row.message_id == reasons[row.work_id].message.message_id:
             failed[row.subject_kind][row.subject_id] = undeliverable(reasons[row.work_id].reason)
@@ -93,7 +93,7 @@ def _fail_work(refused: Sequence[RefusedMessage], uow: UnitOfWork, context: Cont
 
 def _fail_jobs(failed: Mapping[str, Failure], uow: UnitOfWork, context: Context) -> list[OutboxMessage]:
     jobs, recorder, by = uow.jobs.locked(sorted(failed)), JobRecorder(uow, context), By(SYSTEM, context.now)
-    work = uow.work.of(sorted(job.work.work_id for job in jobs.values() if job.work is not None))
+    work = uow.work.get_many(sorted(job.work.work_id for job in jobs.values() if job.work is not None))
     for job in jobs.values():
         if job.work is not None:
             decision = job_commands.given_up(job, failed[job.job_id], by)
