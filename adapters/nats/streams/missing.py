@@ -22,7 +22,8 @@ async def missing_objects(nc: Client, wanted: Topology) -> tuple[str, ...]:
     missing += [
         f"{consumer.stream}/{consumer.name}"
         for consumer in wanted.consumers
-        if consumer.stream in streams and (consumer.stream, consumer.name) not in there
+        # Where somebody else's consumer stands in the way of one for workers, that is no loss.
+        if not consumer.shares_queue and consumer.stream in streams and (consumer.stream, consumer.name) not in there
     ]
     return tuple(missing)
 
