@@ -19,6 +19,7 @@ from contracts.payloads import (
     analytics,
     callbacks,
     content,
+    content_events,
     documents,
     feed,
     jobs,
@@ -231,10 +232,15 @@ _LEDGER_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
 )
 _CONTENT_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
     {
+        "item.get": content.ItemGet,
+        "item.list": content.ItemList,
         "idea.get": content.IdeaGet,
         "idea.list": content.IdeaList,
         "script.get": content.ScriptGet,
         "script.list": content.ScriptList,
+        "publication.get": content.PublicationGet,
+        "publication.list": content.PublicationList,
+        "publication.cancel": content.PublicationCancel,
     }
 )
 _OPERATIONS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
@@ -261,6 +267,9 @@ _JOB_EVENTS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
         "cancelled": jobs.JobCancelled,
     }
 )
+
+_ITEM_EVENTS: Final = ("analysed", "failed")
+_PUBLICATION_EVENTS: Final = ("dispatched", "published", "failed", "cancelled")
 
 REGISTRY: Final = Registry(
     [
@@ -297,6 +306,24 @@ REGISTRY: Final = Registry(
         *(
             contract(Family.EVENT, f"job.{name}", Schema("1.0", model), address=f"event.job.{{job_id}}.{name}")
             for name, model in _JOB_EVENTS.items()
+        ),
+        *(
+            contract(
+                Family.EVENT,
+                f"item.{name}",
+                Schema("1.0", content_events.ItemView),
+                address=f"event.item.{{item_id}}.{name}",
+            )
+            for name in _ITEM_EVENTS
+        ),
+        *(
+            contract(
+                Family.EVENT,
+                f"publication.{name}",
+                Schema("1.0", content_events.PublicationView),
+                address=f"event.publication.{{post_id}}.{name}",
+            )
+            for name in _PUBLICATION_EVENTS
         ),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _JOB_COMMANDS.items()),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _DOCUMENT_COMMANDS.items()),

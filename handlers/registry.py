@@ -13,6 +13,7 @@ from handlers.commands.command_batch import Changes
 from handlers.content import content_queries
 from handlers.content.ideas_and_scripts import take_ideas, take_scripts
 from handlers.content.items import take_item_results, take_items
+from handlers.content.publication_commands import CANCEL_PUBLICATION
 from handlers.content.publications import take_publish_results, take_schedules
 from handlers.documents.extraction import ExtractionFinisher
 from handlers.documents.instruction_commands import PUT_INSTRUCTION, get_instruction
@@ -59,6 +60,7 @@ CHANGES: Final[Changes] = MappingProxyType(
         "instruction.put": PUT_INSTRUCTION,
         "instruction.regenerate": REGENERATE_INSTRUCTION,
         "screenshot.extract": EXTRACT_SCREENSHOTS,
+        "publication.cancel": CANCEL_PUBLICATION,
     }
 )
 """Command that changes something -> how it is carried out."""
@@ -69,10 +71,14 @@ QUERIES: Final[Mapping[str, Query]] = MappingProxyType(
         "ledger.list": ledger_queries.list_sessions,
         "analytics.usage": sum_usage,
         "analytics.performance": sum_performance,
+        "item.get": content_queries.get_item,
+        "item.list": content_queries.list_items,
         "idea.get": content_queries.get_idea,
         "idea.list": content_queries.list_ideas,
         "script.get": content_queries.get_script,
         "script.list": content_queries.list_scripts,
+        "publication.get": content_queries.get_publication,
+        "publication.list": content_queries.list_publications,
         "project.get": job_queries.get_project,
         "project.list": job_queries.list_projects,
         "job.get": job_queries.get_job,

@@ -1,4 +1,4 @@
-"""What posts are made of: ideas, the scripts of them, and what is asked of both."""
+"""What posts are made of and become: ideas, scripts, items, publications, and what is asked of them."""
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -6,6 +6,7 @@ from pydantic.dataclasses import dataclass
 from contracts.payloads.base import CLOSED, Items, Payload
 from contracts.payloads.jobs import Page
 from contracts.payloads.schedule import Objective
+from contracts.values.states import ItemState, PublicationState
 from contracts.values.types import Count, Identifier, Text, Timestamp
 
 
@@ -63,3 +64,34 @@ class ScriptGet(Payload):
 
 class ScriptList(ContentList):
     """script.list 1.0"""
+
+
+class ItemGet(Payload):
+    """item.get 1.0"""
+
+    item_id: Identifier
+
+
+class ItemList(ContentList):
+    """item.list 1.0: by ``published_at``."""
+
+    status: ItemState | None = None
+
+
+class PublicationGet(Payload):
+    """publication.get 1.0"""
+
+    post_id: Identifier
+
+
+class PublicationList(ContentList):
+    """publication.list 1.0: by ``publish_at``."""
+
+    status: PublicationState | None = None
+
+
+class PublicationCancel(Payload):
+    """publication.cancel 1.0: call it off as long as nothing went out."""
+
+    post_id: Identifier
+    reason: Text | None = None

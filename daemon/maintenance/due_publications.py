@@ -73,10 +73,10 @@ class DuePublications:
 
     async def _hand_out(self, only: Sequence[str] | None = None) -> int:
         context, without = self._context(), list(self._broken)
-        messages = await self._database.write(
+        sent = await self._database.write(
             lambda uow: send_due(uow, context, limit=_AT_ONCE, without=without, only=only)
         )
-        self._relay.wake({message.lane for message in messages})
-        if messages:
-            log.info("publications_dispatched", count=len(messages))
-        return len(messages)
+        self._relay.wake(sent.lanes)
+        if sent.posts:
+            log.info("publications_dispatched", count=sent.posts)
+        return sent.posts

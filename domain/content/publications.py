@@ -1,8 +1,5 @@
 """The life of a publication: scheduled, dispatched when due, and then whatever the publisher reports."""
 
-from collections.abc import Mapping
-from enum import StrEnum
-from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -13,6 +10,7 @@ from contracts.values.principals import SYSTEM
 from contracts.values.states import PublicationState
 from contracts.values.work import WorkType
 from domain.backoff import delay_s
+from domain.content.publication_states import EVENT_OF, PublicationSignal, next_state
 from domain.work.work import (
     GAVE_UP,
     UNEXPLAINED,
@@ -28,25 +26,12 @@ from domain.work.work import (
 )
 
 
-class PublicationSignal(StrEnum):
-    DUE = "due"
-    PUBLISHED = "published"
-    FAILED = "failed"
-    FAILED_FOR_NOW = "failed_for_now"
-    CANCEL_REQUESTED = "cancel_requested"
-    REPLAYED = "replayed"
+class Cancellation(Struct, frozen=True):
+    """Who called a publication off, when, and why."""
 
-
-TRANSITIONS: Final[Mapping[tuple[PublicationState, PublicationSignal], PublicationState]] = MappingProxyType(
-    {
-        (PublicationState.SCHEDULED, PublicationSignal.DUE): PublicationState.DISPATCHED,
-        (PublicationState.SCHEDULED, PublicationSignal.CANCEL_REQUESTED): PublicationState.CANCELLED,
-        (PublicationState.DISPATCHED, PublicationSignal.PUBLISHED): PublicationState.PUBLISHED,
-        (PublicationState.DISPATCHED, PublicationSignal.FAILED): PublicationState.FAILED,
-        (PublicationState.DISPATCHED, PublicationSignal.FAILED_FOR_NOW): PublicationState.SCHEDULED,
-        (PublicationState.FAILED, PublicationSignal.REPLAYED): PublicationState.SCHEDULED,
-    }
-)
+    by: str
+    at: int
+    reason: str | None = None
 
 
 class Publication(Struct, frozen=True):
@@ -63,6 +48,7 @@ class Publication(Struct, frozen=True):
     failures: int = 0
     external_id: str | None = None
     error: Failure | None = None
+    cancellation: Cancellation | None = None
     work: WorkInHand | None = None
 
 
@@ -73,6 +59,8 @@ class PublicationDecision(Struct, frozen=True):
     changed: bool = True
     dispatch: Dispatch | None = None
     withdraw: str | None = None
+    event: str | None = None
+    """What listeners are told of it."""
 
 
 PublicationRuling: TypeAlias = PublicationDecision | Problem
@@ -93,56 +81,59 @@ def scheduled(post_id: str, publish_at: int) -> PublicationDecision:
 
 def rescheduled(publication: Publication, publish_at: int) -> PublicationRuling:
     """A schedule changes only while nothing went out."""
-    if publication.status is not PublicationState.SCHEDULED:
+    target = next_state(publication.status, PublicationSignal.RESCHEDULED)
+    if target is None:
         return NOT_SCHEDULED
-    return PublicationDecision(replace(publication, publish_at=publish_at, due_at=publish_at))
+    return PublicationDecision(replace(publication, status=target, publish_at=publish_at, due_at=publish_at))
 
 
 def dispatch_due(publication: Publication, start: Start, by: By) -> PublicationDecision:
     """Hand out what is due; what is not, or is out already, stays as it is."""
-    target = _target(publication, PublicationSignal.DUE)
+    target = next_state(publication.status, PublicationSignal.DUE)
     if target is None or publication.due_at > by.at:
         return PublicationDecision(publication, changed=False)
     work = WorkInHand(start.work_id, WorkType.PUBLISH, by.at)
-    return _handed_out(replace(publication, status=target), work, start.deadline_s, by)
+    out = _handed_out(replace(publication, status=target), work, start.deadline_s, by)
+    return replace(out, event=EVENT_OF.get(target))
 
 
 def published(publication: Publication, external_id: str | None) -> PublicationRuling:
     """The publisher reports success."""
-    target = _target(publication, PublicationSignal.PUBLISHED)
+    target = next_state(publication.status, PublicationSignal.PUBLISHED)
     if target is None:
         return _no_result_expected(publication)
     done = replace(publication, status=target, external_id=external_id, error=None, work=None)
-    return PublicationDecision(done)
+    return PublicationDecision(done, event=EVENT_OF.get(target))
 
 
 def failed(publication: Publication, failure: Failure | None, terms: RetryTerms, by: By) -> PublicationRuling:
     """The publisher reports failure: a retryable one is tried again after a growing delay, others are final."""
     why = failure or UNEXPLAINED
     again = why.retryable and publication.failures < terms.max_attempts
-    target = _target(publication, PublicationSignal.FAILED_FOR_NOW if again else PublicationSignal.FAILED)
+    target = next_state(publication.status, PublicationSignal.FAILED_FOR_NOW if again else PublicationSignal.FAILED)
     if target is None:
         return _no_result_expected(publication)
     ended = replace(publication, status=target, error=why, work=None)
     if not again:
-        return PublicationDecision(ended)
+        return PublicationDecision(ended, event=EVENT_OF.get(target))
     wait_s = delay_s(publication.failures, first_s=terms.first_s, most_s=terms.most_s, chance=terms.chance)
     return PublicationDecision(replace(ended, failures=publication.failures + 1, due_at=by.in_seconds(wait_s)))
 
 
-def cancel(publication: Publication) -> PublicationRuling:
-    """Only what has not gone out can be called back; again is met."""
+def cancel(publication: Publication, by: By, reason: str | None) -> PublicationRuling:
+    """Only what has not gone out can be called off; again changes nothing, and who did it first stays."""
     if publication.status is PublicationState.CANCELLED:
         return PublicationDecision(publication, changed=False)
-    target = _target(publication, PublicationSignal.CANCEL_REQUESTED)
+    target = next_state(publication.status, PublicationSignal.CANCEL_REQUESTED)
     if target is None:
         return NOT_SCHEDULED
-    return PublicationDecision(replace(publication, status=target))
+    called_off = replace(publication, status=target, cancellation=Cancellation(by.actor, by.at, reason))
+    return PublicationDecision(called_off, event=EVENT_OF.get(target))
 
 
 def replayed(publication: Publication, by: By) -> PublicationDecision:
     """A failed publication is scheduled again, due now."""
-    target = _target(publication, PublicationSignal.REPLAYED)
+    target = next_state(publication.status, PublicationSignal.REPLAYED)
     if target is None:
         return PublicationDecision(publication, changed=False)
     return PublicationDecision(replace(publication, status=target, due_at=by.at, failures=0, error=None))
@@ -151,7 +142,7 @@ def replayed(publication: Publication, by: By) -> PublicationDecision:
 def overdue(publication: Publication, *, at: int, deadline_s: float, max_attempts: int) -> PublicationDecision:
     """Hand out again what a publisher did not answer in time, at most ``max_attempts`` times, then it has failed."""
     work, ruling = publication.work, judge_deadline(publication.work, at=at, max_attempts=max_attempts)
-    if work is None or ruling is Overdue.NOT_YET:
+    if work is None or publication.status is not PublicationState.DISPATCHED or ruling is Overdue.NOT_YET:
         return PublicationDecision(publication, changed=False)
     if ruling is Overdue.GIVE_UP:
         return given_up(publication, GAVE_UP)
@@ -161,14 +152,11 @@ def overdue(publication: Publication, *, at: int, deadline_s: float, max_attempt
 def given_up(publication: Publication, why: Failure) -> PublicationDecision:
     """Nobody will do the work of the publication: it has failed for *why*. What may lie in the queue is to be
     withdrawn."""
-    if publication.work is None:
+    target = next_state(publication.status, PublicationSignal.GAVE_UP)
+    if publication.work is None or target is None:
         return PublicationDecision(publication, changed=False)
-    ended = replace(publication, status=PublicationState.FAILED, error=why, work=None)
-    return PublicationDecision(ended, withdraw=publication.work.work_id)
-
-
-def _target(publication: Publication, signal: PublicationSignal) -> PublicationState | None:
-    return TRANSITIONS.get((publication.status, signal))
+    ended = replace(publication, status=target, error=why, work=None)
+    return PublicationDecision(ended, withdraw=publication.work.work_id, event=EVENT_OF.get(target))
 
 
 def _handed_out(publication: Publication, work: WorkInHand, deadline_s: float, by: By) -> PublicationDecision:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from contracts.values.states import JobState
+from domain.state_diagram import mermaid
 
 
 class Signal(StrEnum):
@@ -78,10 +79,4 @@ def sources(signal: Signal) -> frozenset[JobState]:
 
 def diagram() -> str:
     """The table as a Mermaid state diagram."""
-    edges: dict[tuple[JobState, JobState], list[Signal]] = {}
-    for (state, signal), target in TRANSITIONS.items():
-        edges.setdefault((state, target), []).append(signal)
-    lines = ["stateDiagram-v2", f"    [*] --> {JobState.CREATED}"]
-    lines += [f"    {state} --> {target}: {', '.join(signals)}" for (state, target), signals in edges.items()]
-    lines += [f"    {state} --> [*]" for state in JobState if state in TERMINAL]
-    return "\n".join(lines)
+    return mermaid(JobState.CREATED, TRANSITIONS)

@@ -1,4 +1,4 @@
-"""Questions about ideas and scripts."""
+"""Questions about items, ideas, scripts and publications."""
 
 from typing import Final
 
@@ -9,8 +9,10 @@ from contracts.payloads import content as asked
 from contracts.values.times import format_micros
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.commands.pages import cursor, page, read_cursor
+from handlers.content.content_views import item_view, publication_view
 from handlers.effects import Context
 from storage.content.ports import Idea, Mark, Period, Script, ScriptTitle
+from storage.ledger.ports import FeedItem, Publication
 from storage.unit_of_work import UnitOfWork
 
 _NEWEST: Final = 50
@@ -56,6 +58,42 @@ def list_scripts(command: Command, uow: UnitOfWork, context: Context) -> Reply:
         return cursor("scripts", script.created_at, script.script_id)
 
     return ok(page(rows, wanted.limit, script_view, place, context))
+
+
+def get_item(command: Command, uow: UnitOfWork, context: Context) -> Reply:  # noqa: ARG001 - every query is given one
+    """``item.get``"""
+    item = uow.items.get(payload_of(command, asked.ItemGet).item_id)
+    return refuse(NOT_FOUND) if item is None else ok(item_view(item))
+
+
+def list_items(command: Command, uow: UnitOfWork, context: Context) -> Reply:
+    """``item.list``: by when they were published, newest first."""
+    wanted = payload_of(command, asked.ItemList)
+    before = _mark("items", wanted)
+    rows = uow.items.page(_period(wanted), status=wanted.status, before=before, limit=wanted.limit + 1)
+
+    def place(item: FeedItem) -> str:
+        return cursor("items", item.published_at, item.item_id)
+
+    return ok(page(rows, wanted.limit, item_view, place, context))
+
+
+def get_publication(command: Command, uow: UnitOfWork, context: Context) -> Reply:  # noqa: ARG001 - every query is given one
+    """``publication.get``"""
+    publication = uow.publications.get(payload_of(command, asked.PublicationGet).post_id)
+    return refuse(NOT_FOUND) if publication is None else ok(publication_view(publication))
+
+
+def list_publications(command: Command, uow: UnitOfWork, context: Context) -> Reply:
+    """``publication.list``: by when they are to be published, newest first."""
+    wanted = payload_of(command, asked.PublicationList)
+    before = _mark("publications", wanted)
+    rows = uow.publications.page(_period(wanted), status=wanted.status, before=before, limit=wanted.limit + 1)
+
+    def place(publication: Publication) -> str:
+        return cursor("publications", publication.publish_at, publication.post_id)
+
+    return ok(page(rows, wanted.limit, publication_view, place, context))
 
 
 def idea_view(idea: Idea) -> JsonObject:

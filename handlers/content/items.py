@@ -15,10 +15,12 @@ from contracts.values.work import WorkType
 from domain.access import NOT_FOUND
 from domain.content import items as rules
 from domain.content.items import Item, ItemDecision
-from domain.work.work import GAVE_UP, By, Failure, Overdue
+from domain.work.work import GAVE_UP, By, Failure, Overdue, WorkChange
+from handlers.content.content_views import item_view, view_event
 from handlers.effects import Context, Effects
 from handlers.work.callbacks import CallbackReport, decide_in_order, reports_of
-from handlers.work.dispatch import Order, finish, give_up, hand_out, in_hand, start
+from handlers.work.dispatch import Order, hand_out, in_hand, start
+from handlers.work.work_writer import WorkWriter
 from storage.engine.failure_text import failure_text
 from storage.journal.outbox import OutboxMessage
 from storage.ledger.ports import FeedItem, ItemStanding
@@ -108,13 +110,13 @@ class ItemRecorder:
     def __init__(self, item_ids: Iterable[str], uow: UnitOfWork, context: Context) -> None:
         self._uow = uow
         self._context = context
-        self._rows = uow.items.lock(sorted(item_ids))
+        self._rows = dict(uow.items.lock(sorted(item_ids)))
         self._work = uow.work.get_many(sorted(row.work_id for row in self._rows.values() if row.work_id is not None))
         self._items = {item_id: _standing(row, self._work) for item_id, row in self._rows.items()}
-        self._changed: dict[str, ItemStanding] = {}
+        self._changed: set[str] = set()
         self._orders: list[Order] = []
-        self._finished: list[str] = []
-        self._given_up: list[tuple[str, Failure]] = []
+        self._ended = WorkWriter(uow, context)
+        self._events: list[OutboxMessage] = []
 
     def take_result(self, report: CallbackReport) -> Problem | None:
         """A worker's analysis."""
@@ -126,8 +128,6 @@ class ItemRecorder:
             return ruling
         if isinstance(report.payload, ItemResult):
             self._store(ruling, sentiment=report.payload.sentiment)
-        if item.work is not None:
-            self._finished.append(item.work.work_id)
         return None
 
     def replay(self, item_id: str) -> bool:
@@ -150,36 +150,28 @@ class ItemRecorder:
         )
         if not self._store(decision, failure=None if decision.dispatch else GAVE_UP):
             return Overdue.NOT_YET
-        if decision.dispatch is not None:
-            return Overdue.AGAIN
-        self._given_up.append((item.work.work_id, GAVE_UP))
-        return Overdue.GIVE_UP
+        return Overdue.GIVE_UP if decision.dispatch is None else Overdue.AGAIN
 
     def give_up(self, item_id: str, why: Failure) -> bool:
         """Nobody will work on the item; false where it waits for nobody any more."""
         item = self._items.get(item_id)
-        if item is None or item.work is None or not self._store(rules.given_up(item), failure=why):
-            return False
-        self._given_up.append((item.work.work_id, why))
-        return True
+        return item is not None and self._store(rules.given_up(item), failure=why)
 
     def write(self) -> list[OutboxMessage]:
-        """Write what was decided; answers the messages of what goes out."""
-        self._uow.items.store(list(self._changed.values()))
-        finish(self._uow.work.get_many(sorted(self._finished)).values(), self._uow, self._context)
-        for why in {why for _, why in self._given_up}:
-            give_up([work_id for work_id, each in self._given_up if each == why], why, self._uow, self._context)
-        return hand_out(self._orders, self._uow, self._context)
+        """Write what was decided; answers the messages of what goes out, and the events that tell of it."""
+        self._uow.items.store([_stored(self._rows[item_id]) for item_id in self._changed])
+        self._ended.write()
+        return hand_out(self._orders, self._uow, self._context) + self._events
 
     def _store(
         self, decision: ItemDecision, *, sentiment: Sentiment | None = None, failure: Failure | None = None
     ) -> bool:
         if not decision.changed:
             return False
-        item = decision.item
+        item, before = decision.item, self._items[decision.item.item_id]
+        row = self._rows[item.item_id]
         self._items[item.item_id] = item
-        self._changed[item.item_id] = ItemStanding(
-            item_id=item.item_id,
+        self._rows[item.item_id] = row = row._replace(
             status=item.status,
             attempt=item.attempt,
             work_id=None if item.work is None else item.work.work_id,
@@ -187,10 +179,23 @@ class ItemRecorder:
             sentiment_score=None if sentiment is None else sentiment.score,
             failure=failure_text(failure),
             updated_at=self._context.now,
+            version=row.version + 1,
         )
-        if (order := _order(decision, self._rows[item.item_id])) is not None:
+        self._changed.add(item.item_id)
+        self._ended.follow(WorkChange(before.work, item.work, decision.dispatch, decision.withdraw, failure))
+        if (order := _order(decision, row)) is not None:
             self._orders.append(order)
+        if decision.event is not None:
+            self._events.append(_event(decision.event, row, self._context))
         return True
+
+
+def _event(name: str, row: FeedItem, context: Context) -> OutboxMessage:
+    return view_event("item", row.item_id, name, item_view(row), trace_id=row.trace_id, context=context)
+
+
+def _stored(row: FeedItem) -> ItemStanding:
+    return ItemStanding(**{name: getattr(row, name) for name in ItemStanding._fields})
 
 
 def _standing(row: FeedItem, work: Mapping[str, WorkRecord]) -> Item:

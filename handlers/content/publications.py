@@ -1,6 +1,7 @@
 """Publications: scheduled, handed out when due, and then whatever the publisher reports."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import orjson
 
@@ -15,11 +16,13 @@ from contracts.values.work import WorkType
 from domain.access import NOT_FOUND
 from domain.content import publications as rules
 from domain.content.publications import PublicationDecision, PublicationRuling, RetryTerms
-from domain.work.work import GAVE_UP, UNEXPLAINED, By, Failure, Overdue
+from domain.work.work import GAVE_UP, UNEXPLAINED, By, Failure, Overdue, WorkChange
+from handlers.content.content_views import publication_view, view_event
 from handlers.content.ideas_and_scripts import scripts_for_work
 from handlers.effects import Context, Effects
 from handlers.work.callbacks import CallbackReport, decide_in_order, reports_of
-from handlers.work.dispatch import Order, finish, give_up, hand_out, in_hand, start
+from handlers.work.dispatch import Order, hand_out, in_hand, start
+from handlers.work.work_writer import WorkWriter
 from storage.engine.failure_text import failure_text, read_failure
 from storage.journal.outbox import OutboxMessage
 from storage.ledger.ports import Publication
@@ -53,10 +56,17 @@ def take_publish_results(group: Sequence[Accepted], uow: UnitOfWork, context: Co
     return effects
 
 
+class DueDispatched(NamedTuple):
+    """How many publications went out, and the lanes that have something to send for it."""
+
+    posts: int
+    lanes: frozenset[str]
+
+
 def send_due(
     uow: UnitOfWork, context: Context, *, limit: int, without: Sequence[str] = (), only: Sequence[str] | None = None
-) -> list[OutboxMessage]:
-    """Hand out what is due by now, *limit* at most, and put the messages in line; answers them, one for each.
+) -> DueDispatched:
+    """Hand out what is due by now, *limit* at most, and put the messages in line.
 
     With *only*, those of them that are due.
     """
@@ -65,11 +75,10 @@ def send_due(
     else:
         rows = list(uow.publications.lock(only).values())
     recorder = PublicationRecorder(rows, uow, context)
-    for row in rows:
-        recorder.dispatch(row.post_id)
+    posts = sum(recorder.dispatch(row.post_id) for row in rows)
     messages = recorder.write()
     uow.outbox.add(messages, owner=context.daemon_id, now=context.now)
-    return messages
+    return DueDispatched(posts, frozenset(message.lane for message in messages))
 
 
 class PublicationRecorder:
@@ -84,8 +93,8 @@ class PublicationRecorder:
         self._standings = {row.post_id: _standing(row, work) for row in rows}
         self._changed: set[str] = set()
         self._dispatched: list[PublicationDecision] = []
-        self._finished: list[tuple[str, Failure | None]] = []
-        self._given_up: list[tuple[str, Failure]] = []
+        self._ended = WorkWriter(uow, context)
+        self._events: list[OutboxMessage] = []
 
     @classmethod
     def locked(cls, post_ids: Sequence[str], uow: UnitOfWork, context: Context) -> "PublicationRecorder":
@@ -100,7 +109,9 @@ class PublicationRecorder:
         ruling = rules.rescheduled(standing, said.publish_at)
         if isinstance(ruling, Problem):
             return ruling
-        self._rows[said.post_id] = _row(accepted, self._context)._replace(received_at=row.received_at)
+        self._rows[said.post_id] = _row(accepted, self._context)._replace(
+            received_at=row.received_at, version=row.version
+        )
         self._store(ruling)
         return None
 
@@ -112,9 +123,7 @@ class PublicationRecorder:
         ruling, why = self._judge(standing, result)
         if isinstance(ruling, Problem):
             return ruling
-        self._store(ruling)
-        if standing.work is not None:
-            self._finished.append((standing.work.work_id, why))
+        self._store(ruling, failure=why)
         return None
 
     def _judge(self, standing: rules.Publication, result: PublishResult) -> tuple[PublicationRuling, Failure | None]:
@@ -140,6 +149,15 @@ class PublicationRecorder:
             rules.dispatch_due(standing, start(WorkType.PUBLISH, self._context), self._by)
         )
 
+    def cancel(self, post_id: str, by: By, reason: str | None) -> Problem | Publication:
+        """Call it off as long as nothing went out; the publication as it then is."""
+        standing = self._standings.get(post_id)
+        ruling = NOT_FOUND if standing is None else rules.cancel(standing, by, reason)
+        if isinstance(ruling, Problem):
+            return ruling
+        self._store(ruling)
+        return self._rows[post_id]
+
     def replay(self, post_id: str) -> bool:
         """Schedule a failed publication again, due now; false where it is not failed."""
         standing = self._standings.get(post_id)
@@ -157,56 +175,39 @@ class PublicationRecorder:
             deadline_s=terms.deadline_s[WorkType.PUBLISH],
             max_attempts=terms.max_attempts,
         )
-        if not self._store(decision):
+        if not self._store(decision, failure=None if decision.dispatch else GAVE_UP):
             return Overdue.NOT_YET
-        if decision.dispatch is not None:
-            return Overdue.AGAIN
-        self._given_up.append((standing.work.work_id, GAVE_UP))
-        return Overdue.GIVE_UP
+        return Overdue.GIVE_UP if decision.dispatch is None else Overdue.AGAIN
 
     def give_up(self, post_id: str, why: Failure) -> bool:
         """Nobody will publish it; false where it waits for nobody any more."""
         standing = self._standings.get(post_id)
-        if standing is None or standing.work is None or not self._store(rules.given_up(standing, why)):
-            return False
-        self._given_up.append((standing.work.work_id, why))
-        return True
+        return standing is not None and self._store(rules.given_up(standing, why), failure=why)
 
     def write(self) -> list[OutboxMessage]:
-        """Write what was decided; answers the messages of what goes out."""
-        rows = [self._stored(post_id) for post_id in self._changed]
-        self._uow.publications.store(rows)
-        work = self._uow.work.get_many(sorted(work_id for work_id, _ in self._finished))
-        for failure in {why for _, why in self._finished}:
-            ended = [work[work_id] for work_id, why in self._finished if why == failure and work_id in work]
-            finish(ended, self._uow, self._context, failure=failure)
-        for why in {why for _, why in self._given_up}:
-            give_up([work_id for work_id, each in self._given_up if each == why], why, self._uow, self._context)
-        return hand_out(self._orders(), self._uow, self._context)
+        """Write what was decided; answers the messages of what goes out, and the events that tell of it."""
+        self._uow.publications.store([self._rows[post_id] for post_id in self._changed])
+        self._ended.write()
+        return hand_out(self._orders(), self._uow, self._context) + self._events
 
-    def _store(self, decision: PublicationDecision) -> bool:
+    def _store(self, decision: PublicationDecision, *, failure: Failure | None = None) -> bool:
         if not decision.changed:
             return False
-        post_id = decision.publication.post_id
-        self._standings[post_id] = decision.publication
-        self._changed.add(post_id)
+        standing = decision.publication
+        before, row = self._standings[standing.post_id], self._rows[standing.post_id]
+        self._standings[standing.post_id] = standing
+        self._rows[standing.post_id] = row = _changed_row(row, standing, self._context)
+        self._changed.add(standing.post_id)
+        self._ended.follow(WorkChange(before.work, standing.work, decision.dispatch, decision.withdraw, failure))
         if decision.dispatch is not None:
             self._dispatched.append(decision)
+        if decision.event is not None:
+            view, trace_id = publication_view(row), row.trace_id
+            told = view_event(
+                "publication", row.post_id, decision.event, view, trace_id=trace_id, context=self._context
+            )
+            self._events.append(told)
         return True
-
-    def _stored(self, post_id: str) -> Publication:
-        standing = self._standings[post_id]
-        return self._rows[post_id]._replace(
-            publish_at=standing.publish_at,
-            status=standing.status,
-            due_at=standing.due_at,
-            attempt=standing.attempt,
-            failures=standing.failures,
-            work_id=None if standing.work is None else standing.work.work_id,
-            external_id=standing.external_id,
-            failure=failure_text(standing.error),
-            updated_at=self._context.now,
-        )
 
     def _orders(self) -> list[Order]:
         rows = [self._rows[decision.publication.post_id] for decision in self._dispatched]
@@ -255,6 +256,36 @@ def _row(accepted: Accepted, context: Context) -> Publication:
     )
 
 
+def _changed_row(row: Publication, standing: rules.Publication, context: Context) -> Publication:
+    called_off = standing.cancellation
+    return row._replace(
+        publish_at=standing.publish_at,
+        status=standing.status,
+        due_at=standing.due_at,
+        attempt=standing.attempt,
+        failures=standing.failures,
+        work_id=None if standing.work is None else standing.work.work_id,
+        external_id=standing.external_id,
+        failure=failure_text(standing.error),
+        updated_at=context.now,
+        version=row.version + 1,
+        cancelled_by=None if called_off is None else called_off.by,
+        cancelled_at=None if called_off is None else called_off.at,
+        cancel_reason=None if called_off is None else called_off.reason,
+    )
+
+
+def _event(name: str, row: Publication, context: Context) -> OutboxMessage:
+    view = publication_view(row)
+    return view_event("publication", row.post_id, name, view, trace_id=row.trace_id, context=context)
+
+
+def _cancellation(row: Publication) -> rules.Cancellation | None:
+    if row.cancelled_by is None or row.cancelled_at is None:
+        return None
+    return rules.Cancellation(row.cancelled_by, row.cancelled_at, row.cancel_reason)
+
+
 def _standing(row: Publication, work: Mapping[str, WorkRecord]) -> rules.Publication:
     return rules.Publication(
         post_id=row.post_id,
@@ -265,6 +296,7 @@ def _standing(row: Publication, work: Mapping[str, WorkRecord]) -> rules.Publica
         failures=row.failures,
         external_id=row.external_id,
         error=read_failure(row.failure),
+        cancellation=_cancellation(row),
         work=in_hand(work.get(row.work_id or "")),
     )
 

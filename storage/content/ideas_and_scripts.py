@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Table, bindparam, select, tuple_
+from sqlalchemy import Connection, Select, Table, bindparam, select
 
+from storage.content.pages import page_of
 from storage.content.ports import Idea, Mark, Period, Script, ScriptTitle
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
 from storage.tables.content import ideas, scripts
@@ -27,7 +28,9 @@ class SqlIdeaRepository:
         return None if row is None else Idea(*row)
 
     def page(self, within: Period, *, before: Mark | None, limit: int) -> Sequence[Idea]:
-        rows = self._connection.execute(_page(ideas, Idea._fields, within, before, limit))
+        rows = self._connection.execute(
+            page_of(ideas, Idea._fields, ideas.c.created_at, within, before=before, limit=limit)
+        )
         return [Idea(*row) for row in rows]
 
 
@@ -53,7 +56,9 @@ class SqlScriptRepository:
         return [ScriptTitle(*row) for row in rows]
 
     def page(self, within: Period, *, before: Mark | None, limit: int) -> Sequence[Script]:
-        rows = self._connection.execute(_page(scripts, Script._fields, within, before, limit))
+        rows = self._connection.execute(
+            page_of(scripts, Script._fields, scripts.c.created_at, within, before=before, limit=limit)
+        )
         return [Script(*row) for row in rows]
 
 
@@ -93,17 +98,3 @@ def _put(dialect: str, table: Table, names: Sequence[str]) -> UpsertInsert:
 def _of(dialect: str) -> Select[*tuple[Any, ...]]:
     these = BatchRows(dialect, scripts, ("script_id",)).contains
     return select(*(scripts.c[name] for name in Script._fields)).where(these)
-
-
-def _page(
-    table: Table, names: Sequence[str], within: Period, before: Mark | None, limit: int
-) -> Select[*tuple[Any, ...]]:
-    mark = (table.c.created_at, table.c[names[0]])
-    statement = select(*(table.c[name] for name in names))
-    if within.since is not None:
-        statement = statement.where(table.c.created_at >= within.since)
-    if within.until is not None:
-        statement = statement.where(table.c.created_at < within.until)
-    if before is not None:
-        statement = statement.where(tuple_(*mark) < tuple_(*before))
-    return statement.order_by(*(column.desc() for column in mark)).limit(limit)

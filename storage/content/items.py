@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Update, and_, select, update
+from sqlalchemy import Connection, Select, Update, and_, bindparam, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
+from storage.content.pages import page_of
+from storage.content.ports import Mark, Period
 from storage.engine.batches import BatchRows, as_parameter, insert_rows
 from storage.ledger.ports import FeedItem, ItemStanding
+from storage.tables.base import Int
 from storage.tables.content import feed_items
 
 
@@ -40,7 +43,18 @@ class SqlItemRepository:
         if standings:
             self._connection.execute(_store(self._dialect), as_parameter(sorted(standings)))
 
+    def get(self, item_id: str) -> FeedItem | None:
+        row = self._connection.execute(_GET, {"item_id": item_id}).one_or_none()
+        return None if row is None else FeedItem(*row)
 
+    def page(self, within: Period, *, status: str | None, before: Mark | None, limit: int) -> Sequence[FeedItem]:
+        when = feed_items.c.published_at
+        wanted = page_of(feed_items, FeedItem._fields, when, within, status=status, before=before, limit=limit)
+        return [FeedItem(*row) for row in self._connection.execute(wanted)]
+
+
+_COLUMNS: Final = tuple(feed_items.c[name] for name in FeedItem._fields)
+_GET: Final[Select[*tuple[Any, ...]]] = select(*_COLUMNS).where(feed_items.c.item_id == bindparam("item_id"))
 _SAID: Final = (
     *("item_id", "source", "title", "url", "published_at", "text"),
     *("message_id", "trace_id", "producer", "created_at", "updated_at"),
@@ -58,14 +72,20 @@ def _add(dialect: str) -> ReturningInsert[Any]:
 def _renew(dialect: str) -> Update:
     batch = BatchRows(dialect, feed_items, _SAID)
     newer = and_(feed_items.c.item_id == batch.cells["item_id"], batch.cells["created_at"] > feed_items.c.created_at)
-    return update(feed_items).where(newer).values({name: batch.cells[name] for name in _SAID[1:]})
+    return (
+        update(feed_items)
+        .where(newer)
+        .values(
+            {name: batch.cells[name] for name in _SAID[1:]}
+            | {"version": feed_items.c.version + literal_column("1", Int)}
+        )
+    )
 
 
 @cache
 def _lock(dialect: str) -> Select[*tuple[Any, ...]]:
     these = BatchRows(dialect, feed_items, ("item_id",)).contains
-    columns = [feed_items.c[name] for name in FeedItem._fields]
-    return select(*columns).where(these).order_by(feed_items.c.item_id).with_for_update()
+    return select(*_COLUMNS).where(these).order_by(feed_items.c.item_id).with_for_update()
 
 
 @cache

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 Mark: TypeAlias = tuple[int, str]
-"""(created_at, id): by what ideas and scripts are ordered."""
+"""(when, id): by what a list is ordered."""
 
 
 class Idea(NamedTuple):
@@ -51,7 +51,7 @@ class ScriptTitle(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From when (inclusive) until when (exclusive) by ``created_at``; None sets no bound."""
+    """From when (inclusive) until when (exclusive) ; None sets no bound."""
 
     since: int | None = None
     until: int | None = None

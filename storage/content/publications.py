@@ -8,6 +8,8 @@ from sqlalchemy import Connection, Select, Update, bindparam, func, literal_colu
 from sqlalchemy.sql.dml import ReturningInsert
 
 from contracts.values.states import PublicationState
+from storage.content.pages import page_of
+from storage.content.ports import Mark, Period
 from storage.engine.batches import BatchRows, as_parameter, insert_rows
 from storage.ledger.ports import Publication
 from storage.tables.content import publications
@@ -53,8 +55,18 @@ class SqlPublicationRepository:
         if rows:
             self._connection.execute(_store(self._dialect), as_parameter(sorted(rows)))
 
+    def get(self, post_id: str) -> Publication | None:
+        row = self._connection.execute(_GET, {"post_id": post_id}).one_or_none()
+        return None if row is None else Publication(*row)
+
+    def page(self, within: Period, *, status: str | None, before: Mark | None, limit: int) -> Sequence[Publication]:
+        when = publications.c.publish_at
+        wanted = page_of(publications, Publication._fields, when, within, status=status, before=before, limit=limit)
+        return [Publication(*row) for row in self._connection.execute(wanted)]
+
 
 _COLUMNS: Final = tuple(publications.c[name] for name in Publication._fields)
+_GET: Final[Select[*tuple[Any, ...]]] = select(*_COLUMNS).where(publications.c.post_id == bindparam("post_id"))
 # A literal, not a parameter: it selects the partial index only where the planner can see it.
 _SCHEDULED: Final = publications.c.status == literal_column(f"'{PublicationState.SCHEDULED}'")
 _NEXT_DUE: Final[Select[int | None]] = select(func.min(publications.c.due_at)).where(_SCHEDULED)

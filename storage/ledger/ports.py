@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from domain.ledger.changes import DailyTotals, HourlyTotals, PerformanceCount, SessionChange
 from domain.ledger.usage import UsageRecord
+from storage.content.ports import Mark, Period
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class FeedItem(NamedTuple):
     created_at: int
     received_at: int
     updated_at: int
+    version: int = 1
 
 
 class ItemStanding(NamedTuple):
@@ -154,6 +156,7 @@ class ItemStanding(NamedTuple):
     sentiment_score: float | None
     failure: str | None
     updated_at: int
+    version: int
 
 
 class ItemRepository(Protocol):
@@ -172,6 +175,12 @@ class ItemRepository(Protocol):
         ...
 
     def store(self, standings: Sequence[ItemStanding]) -> None: ...
+
+    def get(self, item_id: str) -> FeedItem | None: ...
+
+    def page(self, within: Period, *, status: str | None, before: Mark | None, limit: int) -> Sequence[FeedItem]:
+        """By ``published_at``, newest first, from the one after *before* on."""
+        ...
 
 
 class Publication(NamedTuple):
@@ -199,6 +208,10 @@ class Publication(NamedTuple):
     created_at: int
     received_at: int
     updated_at: int
+    version: int = 1
+    cancelled_by: str | None = None
+    cancelled_at: int | None = None
+    cancel_reason: str | None = None
 
 
 class PublicationRepository(Protocol):
@@ -229,3 +242,9 @@ class PublicationRepository(Protocol):
         ...
 
     def store(self, rows: Sequence[Publication]) -> None: ...
+
+    def get(self, post_id: str) -> Publication | None: ...
+
+    def page(self, within: Period, *, status: str | None, before: Mark | None, limit: int) -> Sequence[Publication]:
+        """By ``publish_at``, newest first, from the one after *before* on."""
+        ...

@@ -35,6 +35,13 @@ _LEDGER_PAIRS: Final = (
 )
 
 
+_CONTENT_INDEXES: Final = (
+    ("ix_feed_items_status_published_at", "feed_items", ["status", "published_at"], "item_id"),
+    ("ix_publications_status_publish_at", "publications", ["status", "publish_at"], "post_id"),
+)
+"""The last column settles the order of what is of one instant."""
+
+
 def upgrade() -> None:
     _add_provenance()
     _create_hourly_usage_agg()
@@ -43,6 +50,9 @@ def upgrade() -> None:
         if len(columns) == 1:
             op.drop_index(name, "session_ledger")
         op.create_index(name, "session_ledger", [*columns, "started_at", "session_id"])
+    for name, table, columns, key in _CONTENT_INDEXES:
+        op.drop_index(name, table)
+        op.create_index(name, table, [*columns, key])
     op.add_column("feed_items", sa.Column("version", _INTEGER, server_default="1", nullable=False))
     op.add_column("publications", sa.Column("version", _INTEGER, server_default="1", nullable=False))
     for name, kind in (("cancelled_by", _TEXT), ("cancelled_at", _INTEGER), ("cancel_reason", _TEXT)):
@@ -53,6 +63,9 @@ def downgrade() -> None:
     for name in ("cancelled_by", "cancelled_at", "cancel_reason", "version"):
         op.drop_column("publications", name)
     op.drop_column("feed_items", "version")
+    for name, table, columns, _ in _CONTENT_INDEXES:
+        op.drop_index(name, table)
+        op.create_index(name, table, columns)
     for name, columns in (*_LEDGER_INDEXES, *_LEDGER_PAIRS):
         op.drop_index(name, "session_ledger")
         if len(columns) == 1:

@@ -48,13 +48,13 @@ def test_only_what_is_scheduled_is_changed_or_cancelled(state: PublicationState)
     publication = a_publication(state)
     if state is PublicationState.SCHEDULED:
         assert decided(publications.rescheduled(publication, NOW + 5)).publication.due_at == NOW + 5
-        assert decided(publications.cancel(publication)).publication.status is PublicationState.CANCELLED
+        assert decided(publications.cancel(publication, SYSTEM, "wrong day")).publication.status == "cancelled"
         return
     refused(publications.rescheduled(publication, NOW + 5), ErrorCode.INVALID_STATE)
     if state is PublicationState.CANCELLED:
-        assert not decided(publications.cancel(publication)).changed
+        assert not decided(publications.cancel(publication, SYSTEM, "late")).changed
     else:
-        refused(publications.cancel(publication), ErrorCode.INVALID_STATE)
+        refused(publications.cancel(publication, SYSTEM, "late"), ErrorCode.INVALID_STATE)
 
 
 @pytest.mark.parametrize("state", PublicationState)
@@ -111,3 +111,11 @@ def test_a_publisher_that_stays_silent_is_asked_again_and_then_given_up() -> Non
     ended = publications.overdue(again.publication, at=at + 60 * SECOND, deadline_s=60, max_attempts=1)
     assert (ended.publication.status, ended.publication.work) == (PublicationState.FAILED, None)
     assert not publications.overdue(ended.publication, at=at * 2, deadline_s=60, max_attempts=1).changed
+
+
+def test_who_called_a_publication_off_first_stays() -> None:
+    first = decided(publications.cancel(publications.scheduled("post-1", NOW).publication, By("ada", NOW), "wrong day"))
+    again = decided(publications.cancel(first.publication, By("bob", NOW + 1), "also"))
+
+    assert first.event == "cancelled"
+    assert (again.event, again.publication.cancellation) == (None, publications.Cancellation("ada", NOW, "wrong day"))

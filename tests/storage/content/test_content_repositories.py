@@ -42,21 +42,21 @@ async def test_only_a_newer_message_renews_an_item_and_it_changes_nothing_but_wh
     await database.write(lambda uow: uow.items.renew([newer, item("b", title="as new", created_at=10)]))
 
     found = await database.write(lambda uow: uow.items.lock(["a", "b"]))
-    assert found == {"a": item("a", title="newer", text="more", created_at=20), "b": item("b")}
+    assert found == {"a": item("a", title="newer", text="more", created_at=20, version=2), "b": item("b")}
 
 
 async def test_standings_are_stored_in_sets(database: Database) -> None:
     await database.write(lambda uow: uow.items.add([item("a"), item("b"), item("c")]))
     standings = [
-        ItemStanding("b", "analysed", 1, None, "positive", 0.25, None, 30),
-        ItemStanding("a", "failed", 3, None, None, None, "{}", 31),
+        ItemStanding("b", "analysed", 1, None, "positive", 0.25, None, 30, 2),
+        ItemStanding("a", "failed", 3, None, None, None, "{}", 31, 2),
     ]
 
     await database.write(lambda uow: uow.items.store(standings))
 
     found = await database.write(lambda uow: uow.items.lock(["a", "b", "c"]))
     assert found["b"] == item(
-        "b", status="analysed", work_id=None, sentiment_label="positive", sentiment_score=0.25, updated_at=30
+        "b", status="analysed", work_id=None, sentiment_label="positive", sentiment_score=0.25, updated_at=30, version=2
     )
     assert (found["a"].status, found["a"].attempt, found["a"].failure) == ("failed", 3, "{}")
     assert found["c"] == item("c")
