@@ -17,6 +17,8 @@ from contracts.gate.session_quick import QuickEnvelope, prove_usage
 from contracts.outgoing import DEAD_LETTER_KIND, PULSE_KIND, RECEIPT_KIND, REPLY_KIND
 from contracts.payloads import (
     analytics,
+    anchors,
+    assets,
     callbacks,
     content,
     content_events,
@@ -220,6 +222,16 @@ _DOCUMENT_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
         "instruction.put": documents.InstructionPut,
         "instruction.regenerate": documents.InstructionRegenerate,
         "screenshot.extract": documents.ScreenshotExtract,
+        "anchor.create": anchors.AnchorCreate,
+        "anchor.get": anchors.AnchorGet,
+        "anchor.list": anchors.AnchorList,
+        "anchor.attach": anchors.AnchorAttach,
+        "anchor.detach": anchors.AnchorDetach,
+        "anchor.replace": anchors.AnchorReplace,
+        "asset.begin-upload": assets.AssetBeginUpload,
+        "asset.confirm-upload": assets.AssetConfirmUpload,
+        "asset.get": assets.AssetGet,
+        "asset.delete": assets.AssetDelete,
     }
 )
 _LEDGER_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(

@@ -29,7 +29,7 @@ from daemon.commands.command_endpoint import CommandEndpoint, Operation, Replies
 from daemon.commands.command_server import CommandServer
 from daemon.commands.routes import endpoints, routes
 from daemon.errors import StartError
-from daemon.foundation import Foundation, gate_rules, load_prices, work_terms
+from daemon.foundation import Foundation, gate_rules, load_prices, signed_links, work_terms
 from daemon.http.app import build_app, serving
 from daemon.http.console import USER, Access, Console
 from daemon.intake.assembly import given_up_messages, intake_of, pull_of
@@ -161,6 +161,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
         http_url=http_url,
         console=console,
         work=work_terms(settings),
+        links=signed_links(settings, http_url),
     )
     kept = WorkConsumers(nats.client, work_consumers(subjects, stream_limits(settings)))
     parts = _assemble(base, kept)

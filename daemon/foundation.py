@@ -17,9 +17,11 @@ from daemon.observability.health import HealthCheck
 from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Readiness
 from daemon.process.connections import Nats, provision_streams, wanted_topology
+from daemon.process.own_secret import own_secret
 from daemon.settings.model import Settings
 from daemon.transactions import chance
-from handlers.effects import Context, WorkTerms
+from domain.assets.signed_urls import Links
+from handlers.effects import AssetTerms, Context, WorkTerms
 from storage.engine.database import Database
 
 log = structlog.get_logger(__name__)
@@ -42,6 +44,7 @@ class Foundation:
     http_url: str
     console: Console
     work: WorkTerms
+    links: Links
 
     def context(self) -> Context:
         """What a decision may need, as of now."""
@@ -52,6 +55,8 @@ class Foundation:
             subjects=self.subjects,
             prices=self.prices,
             max_message_bytes=self.nats.client.max_payload,
+            links=self.links,
+            assets=AssetTerms(self.settings.assets.max_bytes, self.settings.assets.upload_ttl_s),
             work=self.work,
             chance=chance,
         )
@@ -86,6 +91,20 @@ def gate_rules(settings: Settings) -> GateRules:
     elif rules.mode is Mode.COMPAT:
         log.warning("compat_mode", compat_until=str(rules.compat_until or "no end"))
     return rules
+
+
+def signed_links(settings: Settings, http_url: str) -> Links:
+    """Signed URLs under the daemon's address. Raises :class:`StartError` where its own secret cannot be kept."""
+    assets = settings.assets
+    current = assets.url_secret.get_secret_value().encode() or own_secret(settings.daemon.state_dir)
+    older = (secret.get_secret_value().encode() for secret in assets.old_url_secrets)
+    return Links(
+        base_url=(settings.http.public_url or http_url).rstrip("/"),
+        secrets=(current, *(secret for secret in older if secret)),
+        download_ttl_s=assets.url_ttl_s,
+        upload_ttl_s=assets.upload_ttl_s,
+        leeway_s=settings.auth.leeway_s,
+    )
 
 
 def work_terms(settings: Settings) -> WorkTerms:

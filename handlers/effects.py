@@ -9,6 +9,7 @@ from contracts.errors import JsonObject, Problem
 from contracts.gate.delivery import Accepted
 from contracts.subjects import Subjects
 from contracts.values.work import WorkType
+from domain.assets.signed_urls import Links
 from domain.ledger.pricing import PriceBook
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
@@ -26,6 +27,14 @@ class WorkTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class AssetTerms:
+    """How large an asset may be, and how long an upload waits for its confirmation."""
+
+    max_bytes: int = 50 * 2**20
+    upload_ttl_s: float = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """All that a decision may need and must not fetch itself. ``now`` is microseconds since the epoch.
 
@@ -39,6 +48,8 @@ class Context:
     subjects: Subjects
     prices: PriceBook
     max_message_bytes: int
+    links: Links
+    assets: AssetTerms = field(default_factory=AssetTerms)
     work: WorkTerms = field(default_factory=WorkTerms)
     older_outstanding: bool = True
     chance: Callable[[], float] = lambda: 0.5

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from contracts.values.work import WorkType
+from handlers.assets.asset_commands import BEGIN_UPLOAD, DELETE_ASSET, get_asset
 from handlers.commands.command import Query
 from handlers.commands.command_batch import Changes
 from handlers.content import content_queries
@@ -15,6 +16,8 @@ from handlers.content.ideas_and_scripts import take_ideas, take_scripts
 from handlers.content.items import take_item_results, take_items
 from handlers.content.publication_commands import CANCEL_PUBLICATION
 from handlers.content.publications import take_publish_results, take_schedules
+from handlers.documents.anchor_commands import ATTACH_ASSET, CREATE_ANCHOR, DETACH_ASSET, REPLACE_ASSET
+from handlers.documents.anchor_queries import get_anchor, list_anchors
 from handlers.documents.extraction import ExtractionFinisher
 from handlers.documents.instruction_commands import PUT_INSTRUCTION, get_instruction
 from handlers.documents.regeneration import RegenerationFinisher
@@ -61,6 +64,12 @@ CHANGES: Final[Changes] = MappingProxyType(
         "instruction.regenerate": REGENERATE_INSTRUCTION,
         "screenshot.extract": EXTRACT_SCREENSHOTS,
         "publication.cancel": CANCEL_PUBLICATION,
+        "anchor.create": CREATE_ANCHOR,
+        "anchor.attach": ATTACH_ASSET,
+        "anchor.detach": DETACH_ASSET,
+        "anchor.replace": REPLACE_ASSET,
+        "asset.begin-upload": BEGIN_UPLOAD,
+        "asset.delete": DELETE_ASSET,
     }
 )
 """Command that changes something -> how it is carried out."""
@@ -88,6 +97,9 @@ QUERIES: Final[Mapping[str, Query]] = MappingProxyType(
         "job.storyboard": job_queries.get_storyboard,
         "task.get": job_queries.get_task,
         "instruction.get": get_instruction,
+        "anchor.get": get_anchor,
+        "anchor.list": list_anchors,
+        "asset.get": get_asset,
     }
 )
 """Command that only reads -> its query."""

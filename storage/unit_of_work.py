@@ -13,8 +13,9 @@ from storage.content.ideas_and_scripts import SqlIdeaRepository, SqlScriptReposi
 from storage.content.items import SqlItemRepository
 from storage.content.ports import IdeaRepository, ScriptRepository
 from storage.content.publications import SqlPublicationRepository
+from storage.documents.anchors import SqlAnchorRepository
 from storage.documents.instructions import SqlInstructionRepository
-from storage.documents.ports import InstructionRepository
+from storage.documents.ports import AnchorRepository, InstructionRepository
 from storage.jobs.artifacts import SqlArtifactRepository
 from storage.jobs.jobs import SqlJobRepository
 from storage.jobs.ports import ArtifactRepository, JobRepository, ProjectRepository, TaskRepository
@@ -177,6 +178,10 @@ class UnitOfWork:
     @property
     def instructions(self) -> InstructionRepository:
         return SqlInstructionRepository(self.connection)
+
+    @property
+    def anchors(self) -> AnchorRepository:
+        return SqlAnchorRepository(self.connection)
 
     @property
     def assets(self) -> AssetRepository:

@@ -174,6 +174,8 @@ class AssetSettings(Section):
     """Life of a signed download URL."""
     url_secret: SecretStr = _NO_SECRET
     """Signs URLs; the same for daemons behind one address. Empty: made once and kept in ``daemon.state_dir``."""
+    old_url_secrets: Annotated[tuple[SecretStr, ...], Field(strict=False)] = ()
+    """URLs that these signed are accepted too: to change the secret, put the old one here until its URLs have ended."""
     scan_command: Words = ()
     """Called with the path of a file; another exit code than 0 refuses the upload. Empty: none."""
 

@@ -14,6 +14,7 @@ from contracts.errors import JsonObject
 from contracts.payloads.callbacks import TaskAsset, TaskStatus
 from contracts.values.states import AssetState
 from domain.assets.assets import MEDIA_TYPES, SUFFIX, Asset, Content, Origin
+from domain.documents.anchors import attach
 from domain.work import tasks as rules
 from domain.work.work import By, Failure
 from handlers.documents.task_work import asked_of, object_prefix
@@ -109,10 +110,19 @@ def end_extraction(
         uow.assets.put(assets)
         result: JsonObject = {"assets": [_result_of(asset) for asset in assets]}
         after = replace(after, result=result, provenance=_provenance(record))
+        _attach_to_waiting(task_id, assets[0].asset_id, uow, context)
     writer = TaskWriter(uow, context)
     writer.take(record, replace(after, task=decision.task), decision, {})
     uow.outbox.add(writer.write(), owner=context.daemon_id, now=context.now)
     return True
+
+
+def _attach_to_waiting(task_id: str, asset_id: str, uow: UnitOfWork, context: Context) -> None:
+    """Anchors whose picture was to be replaced by this one show it from now on."""
+    waiting = uow.anchors.awaiting(task_id)
+    heads = uow.instructions.latest(sorted({anchor.instruction_id for anchor in waiting}))
+    shown = [attach(anchor, asset_id, heads[anchor.instruction_id].latest_version, context.now) for anchor in waiting]
+    uow.anchors.put([replace(anchor, awaits_task_id=None) for anchor in shown])
 
 
 def _reporter(record: TaskRecord) -> str:

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from contracts.errors import Detail, ErrorCode, JsonObject, Problem, invalid, problem
-from contracts.payloads.documents import InstructionRegenerate, ScreenshotExtract
+from contracts.payloads.documents import InstructionRegenerate, PictureFormat, ScreenshotExtract
 from contracts.values.work import WorkType
 from domain.documents.instructions import version_conflict
 from domain.documents.task_keys import extraction_request, regeneration_request, request_key
@@ -12,6 +12,7 @@ from domain.work.tasks import TaskDecision
 from domain.work.work import By
 from handlers.commands.command import NOT_FOUND, Command, Reply, payload_of, refuse
 from handlers.commands.command_batch import ChangeHandler, CommandBatch
+from handlers.documents.anchored_assets import AnchoredAssets
 from handlers.documents.instructions import InstructionHeads, VersionedInstructions
 from handlers.documents.task_work import TaskRecorder
 from handlers.jobs.job_commands import JobAggregates
@@ -30,6 +31,7 @@ class TaskRequests:
         self._recorder = TaskRecorder(batch.uow, batch.context)
         self._wanted: set[TaskKey] = set()
         self._wanted_of_job: list[tuple[str, str, ScreenshotExtract]] = []
+        self._wanted_of_anchor: list[tuple[str, str, int]] = []
         self._records: dict[TaskKey, TaskRecord] = {}
 
     def want(self, key: TaskKey) -> None:
@@ -39,7 +41,21 @@ class TaskRequests:
         """Its key is known once the job is: the video is part of it."""
         self._wanted_of_job.append((payload.job_id, owner, payload))
 
+    def want_picture(self, anchor_id: str, owner: str, timestamp_ms: int) -> None:
+        """Likewise, once the anchor is known: its instruction's job has the video."""
+        self._wanted_of_anchor.append((anchor_id, owner, timestamp_ms))
+
+    def _want_pictures(self) -> None:
+        anchors, jobs = self._batch.aggregates(AnchoredAssets), self._batch.aggregates(JobAggregates)
+        for anchor_id, owner, timestamp_ms in self._wanted_of_anchor:
+            anchor = anchors.find(anchor_id, owner)
+            job = None if anchor is None else jobs.find(anchors.job_of(anchor), owner)
+            if job is not None and (video := job.video_uri or job.video_url) is not None:
+                request = extraction_request(video, [timestamp_ms], None, PictureFormat.PNG)
+                self._wanted.add(TaskKey(WorkType.SCREENSHOT_EXTRACT, job.job_id, request_key(request)))
+
     def load(self) -> None:
+        self._want_pictures()
         jobs = self._batch.aggregates(JobAggregates)
         for job_id, owner, payload in self._wanted_of_job:
             job = jobs.find(job_id, owner)

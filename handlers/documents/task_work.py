@@ -66,6 +66,14 @@ def object_prefix(task: Task) -> str:
     return f"tasks/{task.task_id}/{task.attempt}/"
 
 
+def extracted_asset(record: TaskRecord) -> str | None:
+    """The first picture of an extraction that succeeded."""
+    result = record.result
+    assets = result.get("assets") if isinstance(result, dict) else None
+    first = assets[0] if isinstance(assets, list) and assets else None
+    return str(first["asset_id"]) if isinstance(first, dict) else None
+
+
 def _base(record: TaskRecord) -> VersionKey:
     return VersionKey(record.subject_id, int(str(record.request["base_version"])))
 

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from contracts.errors import JsonObject
+from domain.documents.anchors import Anchor
 from storage.jobs.ports import Owned
 
 
@@ -75,4 +76,32 @@ class InstructionRepository(Protocol):
 
     def add(self, versions: Sequence[InstructionVersion]) -> None:
         """Keep new versions; an instruction that was not there before begins with its first."""
+        ...
+
+
+class AnchorRepository(Protocol):
+    """Anchors with their pictures."""
+
+    def owned(self, wanted: Sequence[Owned]) -> Mapping[str, Anchor]:
+        """Those of *wanted* that belong to the owner named with them, locked."""
+        ...
+
+    def get(self, anchor_id: str, *, owner: str) -> Anchor | None:
+        """One anchor among its owner's, to look at."""
+        ...
+
+    def showing(self, asset_ids: Sequence[str]) -> Sequence[Anchor]:
+        """Anchors to which one of the assets belongs, locked."""
+        ...
+
+    def awaiting(self, task_id: str) -> Sequence[Anchor]:
+        """Anchors that wait for the picture of a task, locked."""
+        ...
+
+    def page(self, instruction_id: str, *, before: str | None, limit: int) -> Sequence[Anchor]:
+        """Anchors of an instruction, newest first, from the one after the id *before* on."""
+        ...
+
+    def put(self, anchors: Sequence[Anchor]) -> None:
+        """Keep new anchors and changed ones, with all their links."""
         ...

@@ -9,6 +9,7 @@ from storage.tables.base import integer, metadata, text
 
 _IS_PENDING: Final = sql("state = 'PENDING'")
 _HAS_BYTES: Final = sql("state = 'DELETED' AND object IS NOT NULL")
+_IS_AWAITING: Final = sql("awaits_task_id IS NOT NULL")
 _AT_WORK: Final = sql("status IN ('REQUESTED', 'RUNNING')")
 
 assets: Final = Table(
@@ -63,12 +64,16 @@ anchors: Final = Table(
     text("owner"),
     integer("created_version"),
     text("block_id", nullable=True),
+    # Characters of the block, or of the whole document where there is none.
     integer("char_start", nullable=True),
     integer("char_end", nullable=True),
     text("active_asset_id", nullable=True),
+    # The extraction whose picture will be attached.
+    text("awaits_task_id", nullable=True),
     integer("created_at"),
     integer("updated_at"),
     Index("ix_anchors_instruction_id", "instruction_id", "anchor_id"),
+    Index("ix_anchors_awaiting", "awaits_task_id", sqlite_where=_IS_AWAITING, postgresql_where=_IS_AWAITING),
     sqlite_strict=True,
 )
 

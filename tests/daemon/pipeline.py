@@ -29,6 +29,7 @@ from daemon.intake.ports import Gatekeeper, IntakeLimits
 from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Phase, Readiness
 from daemon.outbox.relay import Relay, RelayLimits
+from domain.assets.signed_urls import Links
 from handlers.effects import BatchOutcome, Context, Families, MessageOutcome
 from handlers.registry import FAMILIES
 from storage.engine.database import Database
@@ -114,7 +115,9 @@ class Pipeline:
         self.relay = self.make_relay()
 
     def context(self) -> Context:
-        return Context(now_micros(), new_id, DAEMON, self.subjects, TenDollars(), self.nc.max_payload)
+        return Context(
+            now_micros(), new_id, DAEMON, self.subjects, TenDollars(), self.nc.max_payload, Links("", (b"secret",))
+        )
 
     def make_relay(
         self, *, owner: str = DAEMON, publisher: StreamPublisher | None = None, clock: Callable[[], int] = now_micros

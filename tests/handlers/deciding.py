@@ -15,6 +15,7 @@ from contracts.registry import REGISTRY
 from contracts.subjects import Subjects
 from contracts.values.prices import UnitPrices
 from daemon.clock import new_id
+from domain.assets.signed_urls import Links
 from handlers.batch import decide_batch
 from handlers.effects import BatchOutcome, Context, Families, MessageOutcome
 from handlers.registry import FAMILIES
@@ -47,6 +48,7 @@ def context(*, now: int = NOW, max_message_bytes: int = 8 * 2**20) -> Context:
         subjects=Subjects("hg"),
         prices=TenDollars(),
         max_message_bytes=max_message_bytes,
+        links=Links("http://127.0.0.1:1", (b"a secret of thirty-two bytes ok!",)),
     )
 
 

@@ -96,12 +96,17 @@ def _create_anchors() -> None:
         _integer("char_start", nullable=True),
         _integer("char_end", nullable=True),
         _text("active_asset_id", nullable=True),
+        _text("awaits_task_id", nullable=True),
         _integer("created_at"),
         _integer("updated_at"),
         sa.PrimaryKeyConstraint("anchor_id", name=op.f("pk_anchors")),
         sqlite_strict=True,
     )
     op.create_index("ix_anchors_instruction_id", "anchors", ["instruction_id", "anchor_id"])
+    awaiting = sa.text("awaits_task_id IS NOT NULL")
+    op.create_index(
+        "ix_anchors_awaiting", "anchors", ["awaits_task_id"], sqlite_where=awaiting, postgresql_where=awaiting
+    )
     op.create_table(
         "anchor_assets",
         _text("anchor_id"),
