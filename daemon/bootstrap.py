@@ -23,6 +23,7 @@ from contracts.errors import JsonObject
 from contracts.registry import REGISTRY
 from contracts.schemas.asyncapi import asyncapi
 from contracts.subjects import DURABLE, Family, Subjects
+from daemon.assets.assembly import asset_parts
 from daemon.clock import new_id, now_micros
 from daemon.commands.authorization import make_authenticator, make_guard
 from daemon.commands.command_endpoint import CommandEndpoint, Operation, Replies
@@ -32,6 +33,7 @@ from daemon.errors import StartError
 from daemon.foundation import Foundation, gate_rules, load_prices, signed_links, work_terms
 from daemon.http.app import build_app, serving
 from daemon.http.console import USER, Access, Console
+from daemon.http.dispatch import Dispatch
 from daemon.intake.assembly import given_up_messages, intake_of, pull_of
 from daemon.intake.in_hand import in_hand_of
 from daemon.intake.predecessor import give_back_held
@@ -127,8 +129,9 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
         contract=partial(asyncapi, REGISTRY, subjects),
         console=console,
     )
+    dispatch = Dispatch(http_app)
     http_url = await stack.enter_async_context(
-        serving(http_app, settings.http, port=settings.http.port, on_closed=metrics.http_closed)
+        serving(dispatch, settings.http, port=settings.http.port, on_closed=metrics.http_closed)
     )
     console.listens_at(http_url)
     prices = load_prices(settings)
@@ -164,12 +167,12 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
         links=signed_links(settings, http_url),
     )
     kept = WorkConsumers(nats.client, work_consumers(subjects, stream_limits(settings)))
-    parts = _assemble(base, kept)
+    parts = _assemble(base, kept, dispatch)
     _add_checks(base, parts, kept, revision)
     return Daemon(parts)
 
 
-def _assemble(base: Foundation, kept: WorkConsumers) -> Parts:
+def _assemble(base: Foundation, kept: WorkConsumers, dispatch: Dispatch) -> Parts:
     settings, database = base.settings, base.database
     supervisor = Supervisor.from_environment()
     announcement = Announcement(
@@ -182,6 +185,9 @@ def _assemble(base: Foundation, kept: WorkConsumers) -> Parts:
         supervisor=supervisor,
     )
     relay = _make_relay(base)
+    files = asset_parts(base, relay.wake)
+    for prefix, app in files.routes.items():
+        dispatch.add(prefix, app)
     pulls = {family: pull_of(base, family) for family in DURABLE}
     in_hand, predecessor_died = in_hand_of(settings.daemon.state_dir)
     intakes = [intake_of(base, relay, in_hand, family, pull) for family, pull in pulls.items()]
@@ -224,11 +230,12 @@ def _assemble(base: Foundation, kept: WorkConsumers) -> Parts:
             base.nats.client,
             version=VERSION,
             endpoints=endpoints(base.subjects),
-            make_endpoint=partial(_make_endpoint, base, relay, audit, served),
+            make_endpoint=partial(_make_endpoint, base, relay, audit, served, files.commands),
         ),
         loops=[
             *_loops(base, relay, pulls, heartbeat, runs, watch, healing, probe_loop),
             Loop("work-consumers", KEEP_S, kept.step),
+            *files.loops,
         ],
         services=[
             Service("outbox-relay", relay.run),
@@ -357,10 +364,15 @@ def _operation_context(
 
 
 def _make_endpoint(
-    base: Foundation, relay: Relay, audit: OpsAudit, served: Mapping[str, Operation], replies: Callable[[], Replies]
+    base: Foundation,
+    relay: Relay,
+    audit: OpsAudit,
+    served: Mapping[str, Operation],
+    prepared: Mapping[str, Operation],
+    replies: Callable[[], Replies],
 ) -> CommandEndpoint:
     return CommandEndpoint(
-        routes=routes(served),
+        routes=routes(served, prepared),
         guard=make_guard(base.settings),
         rules=base.rules,
         database=base.database,

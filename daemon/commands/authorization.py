@@ -25,12 +25,19 @@ class Anyone:
 
 
 class Guard:
-    """Lets a call in, or says why not."""
+    """Lets a call in, or says why not. *own* are limits of single commands, beside the one of all together."""
 
-    def __init__(self, authenticator: Authenticator, limits: RateLimits, strangers: RateLimits) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        limits: RateLimits,
+        strangers: RateLimits,
+        own: Mapping[str, RateLimits] | None = None,
+    ) -> None:
         self._authenticator = authenticator
         self._limits = limits
         self._strangers = strangers
+        self._own = dict(own or {})
 
     def turn_away(self, headers: Mapping[str, str], now: int) -> Problem | None:
         """Refuse unread what nobody vouches for, while there is more of it than ``limits.unauthenticated_per_second``:
@@ -49,7 +56,10 @@ class Guard:
         if isinstance(principal, Problem):
             return principal
         scope = required_scope(name, payload.get("action"))
-        return may(principal, scope) or self._limits.admit(principal.owner, now) or principal
+        refused = may(principal, scope) or self._limits.admit(principal.owner, now)
+        if refused is None and (own := self._own.get(name)) is not None:
+            refused = own.admit(principal.owner, now)
+        return refused or principal
 
 
 def token_authenticator(settings: Settings) -> Authenticator:
@@ -82,6 +92,7 @@ def make_guard(settings: Settings) -> Guard:
         make_authenticator(settings),
         RateLimits(Rate(limits.commands_per_second, 1)),
         RateLimits(Rate(limits.unauthenticated_per_second, 1)),
+        {"asset.begin-upload": RateLimits(Rate(limits.uploads_per_minute, 60))},
     )
 
 

@@ -84,7 +84,15 @@ class OperationRoute:
     operate: Operation
 
 
-Route: TypeAlias = QueryRoute | ChangeRoute | OperationRoute
+@dataclass(frozen=True, slots=True)
+class PreparedRoute:
+    """A command that looks at the outside world before its transaction. It is no operation: no audit keeps it."""
+
+    contract: Contract
+    operate: Operation
+
+
+Route: TypeAlias = PreparedRoute | QueryRoute | ChangeRoute | OperationRoute
 
 
 @dataclass(frozen=True, slots=True)

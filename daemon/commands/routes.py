@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from adapters.nats.service import Endpoint
 from contracts.registry import REGISTRY, Contract
 from contracts.subjects import Family, Subjects
-from daemon.commands.command_endpoint import ChangeRoute, Operation, OperationRoute, QueryRoute, Route
+from daemon.commands.command_endpoint import ChangeRoute, Operation, OperationRoute, PreparedRoute, QueryRoute, Route
 from handlers.registry import CHANGES, QUERIES
 
 
@@ -24,14 +24,16 @@ def endpoints(subjects: Subjects) -> Sequence[Endpoint]:
     return [Endpoint(endpoint_name(contract), subjects.full(str(contract.address))) for contract in served()]
 
 
-def routes(operations: Mapping[str, Operation]) -> Mapping[str, Route]:
+def routes(operations: Mapping[str, Operation], prepared: Mapping[str, Operation]) -> Mapping[str, Route]:
     """Endpoint name -> who answers. Raises ``KeyError`` for a contract that nobody answers: a mistake of ours."""
-    return {endpoint_name(contract): _route(contract, operations) for contract in served()}
+    return {endpoint_name(contract): _route(contract, operations, prepared) for contract in served()}
 
 
-def _route(contract: Contract, operations: Mapping[str, Operation]) -> Route:
+def _route(contract: Contract, operations: Mapping[str, Operation], prepared: Mapping[str, Operation]) -> Route:
     if contract.kind in operations:
         return OperationRoute(contract, operations[contract.kind])
+    if contract.kind in prepared:
+        return PreparedRoute(contract, prepared[contract.kind])
     if contract.kind in CHANGES:
         return ChangeRoute(contract)
     return QueryRoute(contract, QUERIES[contract.kind])

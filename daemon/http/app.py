@@ -16,6 +16,7 @@ from daemon.errors import StartError
 from daemon.http.asyncapi_page import render
 from daemon.http.connections import Closed, ConnectionLimits, bounded
 from daemon.http.console import Console
+from daemon.http.dispatch import App
 from daemon.observability.readiness import Readiness
 from daemon.settings.process import HttpSettings
 
@@ -99,7 +100,7 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(
-    app: AsgiFastStream, settings: HttpSettings, *, port: int, on_closed: Callable[[Closed], None]
+    app: App, settings: HttpSettings, *, port: int, on_closed: Callable[[Closed], None]
 ) -> AsyncIterator[str]:
     """Serve *app*; yields its URL. Port 0 takes any free one. *on_closed* learns of each connection that broke a limit.
     Raises :class:`StartError` where it cannot listen."""

@@ -1,0 +1,44 @@
+"""What a file is by its first bytes, whatever it is called: a polyglot is what it begins as."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+from filetype.types.image import Jpeg, Png
+from filetype.types.video import Mov, Mp4
+from PIL import Image, UnidentifiedImageError
+
+HEAD_BYTES: Final = 8_192
+"""So many first bytes are enough to tell."""
+
+
+class _Matcher(Protocol):
+    @property
+    def mime(self) -> str: ...
+    def match(self, buf: bytes) -> bool: ...
+
+
+# A film that names both is QuickTime: its own brand comes first.
+_MATCHERS: Final[Sequence[_Matcher]] = (Jpeg(), Png(), Mov(), Mp4())
+
+
+class Dimensions(NamedTuple):
+    width: int
+    height: int
+
+
+def detect(head: bytes) -> str | None:
+    """The media type that the first bytes say; None for all that is not taken."""
+    return next((matcher.mime for matcher in _MATCHERS if matcher.match(head[:HEAD_BYTES])), None)
+
+
+def dimensions(file: Path) -> Dimensions | None:
+    """How large a picture says it is. Only its header is read; None where that cannot be."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file, formats=("JPEG", "PNG")) as picture:
+                return Dimensions(*picture.size)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
+        return None
