@@ -30,7 +30,7 @@ async def app(_scope: Any, receive: Any, send: Any) -> None:
 @asynccontextmanager
 async def served(closed: list[Closed], **settings: float) -> AsyncIterator[tuple[str, int]]:
     given = HttpSettings.model_validate(settings)
-    async with serving(app, given, port=0, on_closed=closed.append) as url:  # type: ignore[arg-type]  # any ASGI app
+    async with serving(app, given, port=0, on_closed=closed.append) as url:
         parts = urlsplit(url)
         yield str(parts.hostname), int(parts.port or 0)
 
