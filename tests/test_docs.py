@@ -166,7 +166,7 @@ def test_every_command_stands_in_the_commands_page_with_payload_and_scope(contra
     row = rows(text("commands.md"))[contract.kind]
     _, _, payload, _, scope, *_ = row.split("|")
     fields = {_wire_name(contract.newest.model, name) for name in contract.newest.model.model_fields}
-    assert set(re.findall(r"`([a-z_]+)\??`", payload)) == fields
+    assert set(re.findall(r"`([a-z0-9_]+)\??`", payload)) == fields
     needed = "none" if contract.kind in FREE else f"`{SCOPE_OF_COMMAND[contract.kind]}`"
     assert needed in scope
 
