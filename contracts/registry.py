@@ -16,6 +16,7 @@ from contracts.errors import JsonObject, JsonValue
 from contracts.gate.session_quick import QuickEnvelope, prove_usage
 from contracts.outgoing import DEAD_LETTER_KIND, PULSE_KIND, RECEIPT_KIND, REPLY_KIND
 from contracts.payloads import (
+    alerts,
     analytics,
     anchors,
     assets,
@@ -37,6 +38,7 @@ from contracts.payloads import (
 )
 from contracts.payloads.base import Payload
 from contracts.subjects import DURABLE, Family, parse_callback
+from contracts.values.alerts import Severity
 
 Old = TypeVar("Old", bound=Payload)
 
@@ -122,6 +124,8 @@ class Contract:
     family: Family | None
     address: str | None
     schemas: Mapping[str, VersionedSchema] = field(repr=False)
+    result: type[Payload] | None = None
+    """What a command answers where it succeeds."""
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -132,14 +136,30 @@ class Contract:
         return self.schemas[self.versions[-1]].schema
 
 
-def contract(family: Family, kind: str, *schemas: Schema, address: str | None = None) -> Contract:
+def contract(
+    family: Family, kind: str, *schemas: Schema, address: str | None = None, result: type[Payload] | None = None
+) -> Contract:
     """Declare a kind; schemas are given oldest first, each but the last with its adapter.
 
-    Without an ``address`` its subject is ``<family>.<kind>``.
+    Without an ``address`` its subject is ``<family>.<kind>``. A command says what its ``result`` is.
     """
     # A command and the work that it leads to may bear one name.
     name = f"{family}.{kind}" if family in _REQUESTS else kind
-    return Contract(kind, family, address or f"{family}.{kind}", _versions(kind, schemas, name))
+    return Contract(kind, family, address or f"{family}.{kind}", _versions(kind, schemas, name), result)
+
+
+def reply_to(command: Contract) -> VersionedSchema | None:
+    """The reply to a command that says what its result is: one like any other, whose result has that shape."""
+    if command.result is None:
+        return None
+    name = f"{command.family}.{command.kind}.reply"
+    reply = create_model(
+        name.replace(".", "_"),
+        __base__=outgoing.Reply,
+        __doc__=f"The answer to {command.kind}.",
+        result=(cast("type[Payload]", command.result | None), None),
+    )
+    return VersionedSchema(REPLY_KIND, Schema("1.0", reply), name)
 
 
 def answer(kind: str, *schemas: Schema) -> Contract:
@@ -271,6 +291,21 @@ _OPERATIONS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
         "jobs": questions.Jobs,
     }
 )
+_ALERTS: Final = (
+    *(
+        contract(
+            Family.EVENT,
+            f"alert.{severity}",
+            Schema("1.0", alerts.AlertEvent),
+            address=f"event.alert.{{rule}}.{severity}",
+        )
+        for severity in Severity
+    ),
+    contract(Family.NOTIFY, "alert.notification", Schema("1.0", alerts.AlertNotification), address="notify.{notifier}"),
+    contract(Family.COMMAND, "alert.list", Schema("1.0", alerts.AlertList), result=alerts.AlertPage),
+    contract(Family.COMMAND, "alert.get", Schema("1.0", alerts.AlertGet), result=alerts.AlertView),
+    contract(Family.OPS, "alerts", Schema("1.0", alerts.Alerts), result=alerts.AlertsResult),
+)
 _JOB_EVENTS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
     {
         "created": jobs.JobCreated,
@@ -341,6 +376,7 @@ REGISTRY: Final = Registry(
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _DOCUMENT_COMMANDS.items()),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _LEDGER_COMMANDS.items()),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _CONTENT_COMMANDS.items()),
+        *_ALERTS,
         contract(Family.OPS, "health-check", Schema("1.0", ops.HealthCheck)),
         contract(Family.OPS, "console-link", Schema("1.0", ops.ConsoleLink)),
         contract(Family.OPS, "self-heal", Schema("1.0", ops.SelfHeal)),

@@ -23,6 +23,7 @@ class Family(StrEnum):
     OPS = "ops"
     CONTROL = "control"
     PULSE = "pulse"
+    NOTIFY = "notify"
 
 
 _FAMILIES: Final = {str(family): family for family in Family}
@@ -38,6 +39,7 @@ _STREAM_OF: Final = {
     Family.EVENT: "EVENT",
     Family.DEAD: "DEAD",
     Family.CONTROL: "EVENT",
+    Family.NOTIFY: "NOTIFY",
 }
 
 
@@ -100,6 +102,10 @@ def ops(name: str) -> str:
 
 def control(agent: str) -> str:
     return f"{Family.CONTROL}.{agent}"
+
+
+def notify(notifier: str) -> str:
+    return f"{Family.NOTIFY}.{notifier}"
 
 
 def family_of(subject: str) -> Family | None:

@@ -38,6 +38,7 @@ from daemon.intake.assembly import given_up_messages, intake_of, pull_of
 from daemon.intake.in_hand import in_hand_of
 from daemon.intake.predecessor import give_back_held
 from daemon.lifecycle import Announcement, Daemon, Parts
+from daemon.maintenance.alert_evaluation import AlertEvaluation, AlertTerms
 from daemon.maintenance.due_publications import LOOK_S, DuePublications
 from daemon.maintenance.lease_heartbeat import HEARTBEAT_S, LeaseHeartbeat
 from daemon.maintenance.loop import Loop, LoopRunner, Service
@@ -74,6 +75,7 @@ from daemon.process.connections import (
 from daemon.process.interpreter import freeze_heap, stop_on_signals, tune_interpreter
 from daemon.process.state_lock import StateLock
 from daemon.process.systemd import Supervisor
+from daemon.settings.alert_terms import alert_rules, notifier_terms
 from daemon.settings.model import Settings
 from daemon.version import VERSION
 from handlers.registry import CHANGES
@@ -84,7 +86,7 @@ from storage.ledger.pricing_versions import PricingVersion
 log = structlog.get_logger(__name__)
 
 _WATCH_S: Final = 5.0
-_RELAYED: Final = (Family.WORK, Family.EVENT, Family.DEAD, Family.REPLAY)
+_RELAYED: Final = (Family.WORK, Family.EVENT, Family.DEAD, Family.REPLAY, Family.NOTIFY)
 
 
 def run(settings: Settings) -> int:
@@ -279,6 +281,7 @@ def _loops(
         Loop("due-publications", LOOK_S, due.step),
         Loop("work-watch", watch.interval_s, watch.step),
         Loop("self-heal", healing.look_s, healing.step),
+        Loop("alerts", base.settings.alerts.interval_s, _make_alerts(base, relay).step),
         Loop("stream-trimmer", 1.0, trimmer.step),
         Loop("nats-probe", PROBE_S, probe_loop.step),
         Loop("database-gauges", 1.0, gauges.read_database),
@@ -322,6 +325,12 @@ def _make_relay(base: Foundation) -> Relay:
         keepers={subjects.stream(Family.WORK): WorkLane(client, base.database, subjects, now_micros)},
         tell_waiting=lambda refused, uow: tell_waiting(refused, uow, base.context()),
     )
+
+
+def _make_alerts(base: Foundation, relay: Relay) -> AlertEvaluation:
+    settings = base.settings
+    terms = AlertTerms(settings.alerts.interval_s, alert_rules(settings), notifier_terms(settings))
+    return AlertEvaluation(base.database, terms, context=base.context, relay=relay, metrics=base.metrics)
 
 
 def _make_work_watch(base: Foundation, relay: Relay) -> WorkWatch:

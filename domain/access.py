@@ -52,7 +52,7 @@ SCOPE_OF_COMMAND: Final[Mapping[str, Scope]] = MappingProxyType(
 WRITING_ACTIONS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "dead-letters": frozenset({"discard", "edit", "check"}),
-        "alerts": frozenset({"suppress", "resolve", "acknowledge"}),
+        "alerts": frozenset({"suppress", "resolve", "acknowledge", "test"}),
     }
 )
 """Reading commands that change something when their ``action`` says so."""

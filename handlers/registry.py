@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from contracts.values.work import WorkType
+from handlers.alerts.alert_queries import get_alert, list_alerts
 from handlers.assets.asset_commands import BEGIN_UPLOAD, DELETE_ASSET, get_asset
 from handlers.commands.command import Query
 from handlers.commands.command_batch import Changes
@@ -82,6 +83,8 @@ QUERIES: Final[Mapping[str, Query]] = MappingProxyType(
         "analytics.performance": sum_performance,
         "item.get": content_queries.get_item,
         "item.list": content_queries.list_items,
+        "alert.list": list_alerts,
+        "alert.get": get_alert,
         "idea.get": content_queries.get_idea,
         "idea.list": content_queries.list_ideas,
         "script.get": content_queries.get_script,

@@ -5,7 +5,8 @@ from typing import Final
 from sqlalchemy import Connection, Select, column, literal_column, select, table
 
 from storage.alerts.alerts import SqlAlertRepository
-from storage.alerts.ports import AlertRepository, SignalCountRepository
+from storage.alerts.ports import AlertReadings, AlertRepository, SignalCountRepository
+from storage.alerts.readings import SqlAlertReadings
 from storage.alerts.signal_counts import SqlSignalCountRepository
 from storage.assets.assets import SqlAssetRepository
 from storage.assets.ports import AssetRepository
@@ -214,6 +215,10 @@ class UnitOfWork:
     def pruning(self, retention: Retention) -> Pruning:
         """A walk through one table, of which what is old may go."""
         return Pruning(self.connection, retention)
+
+    @property
+    def alert_readings(self) -> AlertReadings:
+        return SqlAlertReadings(self.connection)
 
     def schema_revision(self) -> str | None:
         """The migration that the database is at."""

@@ -1,7 +1,7 @@
 """The registry as AsyncAPI 3: a channel for each subject, an operation for each direction, seen from the daemon."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pydantic import BaseModel
@@ -12,7 +12,7 @@ from contracts.errors import JsonObject, JsonValue
 from contracts.gate.examination import MESSAGE_ID_HEADER
 from contracts.gate.receipts import RECEIPT_HEADER
 from contracts.outgoing import RECEIPT_KIND, REPLY_KIND
-from contracts.registry import Contract, Registry
+from contracts.registry import Contract, Registry, reply_to
 from contracts.subjects import DURABLE, Family, Subjects
 
 ASYNCAPI_VERSION: Final = "3.0.0"
@@ -37,6 +37,7 @@ _ABOUT: Final = {
     Family.DEAD: "Refused messages, byte for byte, with the reason.",
     Family.COMMAND: "A command, answered on the request's reply subject.",
     Family.PULSE: "What each daemon tells of itself every few seconds; no stream keeps it.",
+    Family.NOTIFY: "What a notifier is to be told: a lane of the daemon's own.",
     Family.OPS: "An operator's command, answered on the request's reply subject.",
 }
 
@@ -46,7 +47,8 @@ def asyncapi(registry: Registry, subjects: Subjects) -> JsonObject:
     channels: JsonObject = {}
     operations: JsonObject = {}
     messages: JsonObject = {}
-    for channel in _channels(registry, subjects):
+    declared = list(_channels(registry, subjects))
+    for channel in declared:
         channels[channel.id] = channel.as_json()
         messages.update({message.id: message.as_json() for message in channel.messages})
         if channel.family is not None:
@@ -61,7 +63,7 @@ def asyncapi(registry: Registry, subjects: Subjects) -> JsonObject:
         "defaultContentType": "application/json",
         "channels": channels,
         "operations": operations,
-        "components": {"messages": messages, "schemas": _schemas(registry)},
+        "components": {"messages": messages, "schemas": _schemas(declared)},
     }
 
 
@@ -92,6 +94,8 @@ class _Channel:
     address: str | None
     description: str
     messages: tuple[_Message, ...]
+    reply: str = f"{REPLY_KIND}-1.0"
+    """The message that answers a command."""
 
     def as_json(self) -> JsonObject:
         channel: JsonObject = {
@@ -118,7 +122,9 @@ class _Channel:
             "messages": [_in_channel(self.id, message.id) for message in self.messages],
         }
         if self.family in _REQUESTS:
-            operation["reply"] = _answer(REPLY_KIND, "$message.header#/reply", "The request's reply subject.")
+            operation["reply"] = _answer(
+                REPLY_KIND, "$message.header#/reply", "The request's reply subject.", message=self.reply
+            )
         elif self.family in DURABLE:
             operation["reply"] = _answer(
                 RECEIPT_KIND, f"$message.header#/{RECEIPT_HEADER}", "Where the producer asked for a receipt."
@@ -128,8 +134,14 @@ class _Channel:
 
 def _channels(registry: Registry, subjects: Subjects) -> Iterator[_Channel]:
     declared = registry.contracts()
+    replies = {contract.kind: reply for contract in declared if (reply := _reply(contract)) is not None}
     for contract in declared:
-        yield _channel_of(contract, subjects)
+        channel = _channel_of(contract, subjects)
+        if contract.kind == REPLY_KIND:
+            channel = replace(channel, messages=(*channel.messages, *replies.values()))
+        elif contract.family in _REQUESTS and contract.kind in replies:
+            channel = replace(channel, reply=replies[contract.kind].id)
+        yield channel
     for family, (rest, about) in _WHOLE_FAMILIES.items():
         if family not in {contract.family for contract in declared}:
             name = "any-reported" if family in DURABLE else "any"
@@ -151,6 +163,14 @@ def _channel_of(contract: Contract, subjects: Subjects) -> _Channel:
     )
 
 
+def _reply(contract: Contract) -> _Message | None:
+    """The answer to a command that says what its result is."""
+    reply = reply_to(contract)
+    if reply is None:
+        return None
+    return _Message(f"{contract.kind}-reply", f"The answer to {contract.kind}.", reply.envelope_2, durable=False)
+
+
 def _messages(contract: Contract) -> Iterator[_Message]:
     """What may stand on a contract's subject: old schemas and old envelopes only where others are the writers."""
     for version, door in contract.schemas.items():
@@ -163,11 +183,11 @@ def _messages(contract: Contract) -> Iterator[_Message]:
             yield _Message(f"{name}-envelope-1", about, door.envelope_1, durable)
 
 
-def _answer(kind: str, location: str, description: str) -> JsonObject:
+def _answer(kind: str, location: str, description: str, *, message: str | None = None) -> JsonObject:
     return {
         "address": {"location": location, "description": description},
         "channel": {"$ref": f"#/channels/{kind}"},
-        "messages": [_in_channel(kind, f"{kind}-1.0")],
+        "messages": [_in_channel(kind, message or f"{kind}-1.0")],
     }
 
 
@@ -179,17 +199,10 @@ def _parameters(address: str) -> list[str]:
     return [part.split("}")[0] for part in address.split("{")[1:]]
 
 
-def _schemas(registry: Registry) -> JsonValue:
+def _schemas(channels: Iterable[_Channel]) -> JsonValue:
     """Every model that a message may refer to, by its name."""
-    models: Iterable[type[BaseModel]] = [
-        Envelope2,
-        *(
-            model
-            for contract in registry.contracts()
-            for door in contract.schemas.values()
-            for model in (door.envelope_2, *([door.envelope_1] if contract.family in DURABLE else []))
-        ),
-    ]
+    models: dict[type[BaseModel], None] = {Envelope2: None}
+    models |= {message.envelope: None for channel in channels for message in channel.messages}
     _, schemas = models_json_schema(
         [(model, "validation") for model in models], ref_template=_SCHEMAS + "{model}", by_alias=True
     )

@@ -39,6 +39,9 @@ def documents(registry: Registry, prefix: str) -> Iterator[tuple[str, bytes]]:
         kinds[contract.kind] += 1
         for version, door in contract.schemas.items():
             yield _file_name(contract, version, kinds[contract.kind] > 1), _as_bytes(schema_of(door.schema.model))
+        if contract.result is not None:
+            name = f"{contract.kind}-{contract.newest.version}.result.schema.json"
+            yield name, _as_bytes(schema_of(contract.result))
     document = asyncapi(registry, Subjects(prefix))
     yield ASYNCAPI_FILE, yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120).encode()
 

@@ -21,6 +21,7 @@ from daemon.observability.metrics import Metrics
 from daemon.outbox.relay import Relay
 from daemon.settings.pipeline import SelfHealSettings
 from daemon.transactions import ANSWERED, Done, Poison, committed, isolated
+from handlers.alerts.counting import count
 from handlers.effects import Context
 from handlers.work.healing import HEALERS, Healed, Healer, HealTerms
 from storage.engine.database import Database
@@ -239,6 +240,7 @@ class SelfHeal:
         context = self._context()
         healed = healer.heal(ids, uow, context, self._terms)
         uow.outbox.add(healed.messages, owner=context.daemon_id, now=context.now)
+        count(healed.counted, uow, context)
         # Every transaction that got this far has the whole time again.
         uow.leases.take(lease.name, holder=lease.holder, ttl_s=_LEASE_S)
         return healed

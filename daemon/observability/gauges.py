@@ -13,6 +13,7 @@ from storage.journal.outbox import OutboxDepth
 from storage.unit_of_work import UnitOfWork
 
 _MICROS = 1_000_000
+_MOST_STUCK = 10_000
 
 
 class Gauges:
@@ -27,16 +28,18 @@ class Gauges:
     async def read_database(self) -> None:
         """Raises the errors of :mod:`storage.engine.failures`."""
 
-        def look(uow: UnitOfWork) -> tuple[OutboxDepth, int]:
-            return uow.outbox.depth(), uow.dead_letters.count_open()
+        def look(uow: UnitOfWork) -> tuple[OutboxDepth, int, int]:
+            stuck = uow.alert_readings.overdue_jobs(now=now_micros(), most=_MOST_STUCK)
+            return uow.outbox.depth(), uow.dead_letters.count_open(), stuck
 
-        depth, dead_letters_open = await self._database.read(look)
+        depth, dead_letters_open, stuck = await self._database.read(look)
         metrics = self._metrics
         metrics.outbox_rows.set(depth.pending)
         metrics.outbox_failed.set(depth.failed)
         age_s = 0.0 if depth.oldest_at is None else max(0.0, (now_micros() - depth.oldest_at) / _MICROS)
         metrics.outbox_oldest_seconds.set(age_s)
         metrics.dead_letters_open.set(dead_letters_open)
+        metrics.jobs_stuck.set(stuck)
 
     async def read_consumers(self) -> None:
         """Raises :class:`adapters.errors.JetStreamError` where JetStream is away."""

@@ -58,6 +58,7 @@ class Metrics:
         self._jobs()
         self._loops()
         self._deployment()
+        self._alerts()
         self._facts: dict[str, Counter] = {
             "usage_unpriced": self.usage_unpriced,
             "cost_usd": self.cost_usd,
@@ -240,6 +241,19 @@ class Metrics:
             ["work"],
             registry=registry,
         )
+
+    def _alerts(self) -> None:
+        registry = self.registry
+        self.alert_severity = Gauge(
+            "headgate_alert_severity", "0 ok, 1 warning, 2 critical.", ["rule"], registry=registry
+        )
+        self.alert_read_failures = Counter(
+            "headgate_alert_read_failures", "Alert rules that could not be read.", ["rule"], registry=registry
+        )
+        self.notifications = Counter(
+            "headgate_notifications", "Attempts to tell a notifier.", ["notifier", "outcome"], registry=registry
+        )
+        self.jobs_stuck = Gauge("headgate_jobs_stuck", "Jobs whose work is past its deadline.", registry=registry)
 
     def batch(self, batch: Sequence[Judged], settled: BatchOutcome, *, seconds: float, now: int) -> None:
         """Count one committed batch."""

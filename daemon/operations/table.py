@@ -7,6 +7,7 @@ from typing import Final
 from daemon.commands.command_endpoint import Operation
 from daemon.operations import (
     about,
+    alerts,
     backup,
     console_link,
     dead_letters,
@@ -41,6 +42,7 @@ OPERATIONS: Final[Mapping[str, OperationFactory]] = MappingProxyType(
         "find": _query(find_id),
         "about": about.make,
         "jobs": _query(list_all_jobs),
+        "alerts": alerts.make,
         "self-heal": self_heal.make,
         "import-legacy": import_legacy.make,
         "prune": prune.make,

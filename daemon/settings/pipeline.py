@@ -128,6 +128,9 @@ class AlertRules(Section):
     stuck_jobs: AlertRuleSettings = _rule(10.0, 50.0, 3_600.0)
     dead_letters_open: AlertRuleSettings = _rule(10.0, 100.0, 86_400.0)
     kpi_anomaly: AlertRuleSettings = _rule(1.0, 5.0, 604_800.0)
+    work_not_taken: AlertRuleSettings = _rule(1.0, 6.0, 60.0)
+    work_given_up: AlertRuleSettings = _rule(1.0, 1.0, 3_600.0)
+    outbox_refused: AlertRuleSettings = _rule(1.0, 1.0, 3_600.0)
 
     @model_validator(mode="before")
     @classmethod

@@ -186,5 +186,7 @@ class RetentionSettings(Section):
     tasks: Days = 90
     """Finished tasks."""
     alert_transitions: Days = 365
+    signal_counts: Days = 8
+    """What alert rules count by minute: no less than their longest window."""
     exports: Days = 30
     """Finished exports and their bytes."""

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
-from contracts.errors import JsonObject
 from contracts.values.times import MICROS_PER_SECOND
 from contracts.values.work import WorkType
+from domain.alerts.signals import Counted
 from domain.jobs import job_commands
-from domain.work.work import GAVE_UP, Overdue
-from handlers.alert_events import Severity, alert_event
+from domain.work.work import Overdue
+from handlers.alerts.counting import gave_up
 from handlers.content.items import ItemRecorder
 from handlers.content.publications import PublicationRecorder
 from handlers.documents.task_healing import heal_tasks
@@ -24,7 +24,6 @@ from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 from storage.work.work import SubjectKind
 
-GIVEN_UP_RULE: Final = "work_given_up"
 _DUE_FOR: Final = 5 * MICROS_PER_SECOND
 """What is due for less is about to be handed out by the loop that does only that."""
 _WITHOUT_LEASE: Final = 60 * MICROS_PER_SECOND
@@ -57,6 +56,8 @@ class Healed:
     given_up: int = 0
     messages: list[OutboxMessage] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
+    counted: list[Counted] = field(default_factory=list)
+    """What alert rules count of it."""
 
 
 class Find(Protocol):
@@ -89,14 +90,13 @@ def overdue(kind: SubjectKind) -> Find:
     return find
 
 
-def note(healed: Healed, what: str, subject_id: str, ruling: Overdue, context: Context) -> None:
-    """Count one ruling; what is given up is told by an alert."""
+def note(healed: Healed, what: str, subject_id: str, ruling: Overdue) -> None:
+    """Count one ruling; what is given up is counted for the alert ``work_given_up`` too."""
     if ruling is Overdue.AGAIN:
         healed.republished += 1
     elif ruling is Overdue.GIVE_UP:
         healed.given_up += 1
-        facts: JsonObject = {"what": what, "id": subject_id, "error": GAVE_UP.code, "message": GAVE_UP.message}
-        healed.messages.append(alert_event(GIVEN_UP_RULE, Severity.CRITICAL, facts, context))
+        healed.counted.append(gave_up(what, subject_id))
 
 
 def _stale_items(uow: UnitOfWork, context: Context, terms: HealTerms) -> Mapping[str, int]:
@@ -111,7 +111,7 @@ def _stale_items(uow: UnitOfWork, context: Context, terms: HealTerms) -> Mapping
 def _heal_items(ids: Sequence[str], uow: UnitOfWork, context: Context, terms: HealTerms) -> Healed:
     recorder, healed = ItemRecorder(ids, uow, context), Healed()
     for item_id in ids:
-        note(healed, "items", item_id, recorder.heal(item_id, threshold_s=terms.threshold_s), context)
+        note(healed, "items", item_id, recorder.heal(item_id, threshold_s=terms.threshold_s))
     healed.messages += recorder.write()
     return healed
 
@@ -119,7 +119,7 @@ def _heal_items(ids: Sequence[str], uow: UnitOfWork, context: Context, terms: He
 def _heal_overdue_publications(ids: Sequence[str], uow: UnitOfWork, context: Context, _: HealTerms) -> Healed:
     recorder, healed = PublicationRecorder.locked(ids, uow, context), Healed()
     for post_id in ids:
-        note(healed, "publications", post_id, recorder.heal(post_id), context)
+        note(healed, "publications", post_id, recorder.heal(post_id))
     healed.messages += recorder.write()
     return healed
 
@@ -167,7 +167,7 @@ def _heal_jobs(ids: Sequence[str], uow: UnitOfWork, context: Context, _: HealTer
         if decision.changed:
             writer.take(job, decision, work[job.work.work_id].trace_id)
             ruling = Overdue.GIVE_UP if decision.dispatch is None else Overdue.AGAIN
-            note(healed, "jobs", job.job_id, ruling, context)
+            note(healed, "jobs", job.job_id, ruling)
     healed.messages += writer.write()
     healed.facts += writer.facts
     return healed
@@ -177,7 +177,7 @@ def _heal_tasks(ids: Sequence[str], uow: UnitOfWork, context: Context, _: HealTe
     healed = Healed()
     done, messages = heal_tasks(ids, uow, context)
     for each in done:
-        note(healed, "tasks", each.task_id, each.ruling, context)
+        note(healed, "tasks", each.task_id, each.ruling)
     healed.messages += messages
     return healed
 

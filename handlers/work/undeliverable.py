@@ -1,7 +1,8 @@
 """Messages that the broker refuses for good: whoever waits for what they were to bring about is told at once.
 
 A dead letter whose replay cannot be sent is open again, with the reason; work that cannot be handed out has failed, and
-with it what it was for. Anything else only stays set aside. An alert tells of all of them.
+with it what it was for. Anything else only stays set aside. The alert
+``outbox_refused`` counts all of them.
 """
 
 from collections import defaultdict
@@ -15,7 +16,7 @@ from contracts.gate.delivery import Lineage
 from contracts.values.principals import SYSTEM
 from domain.jobs import job_commands
 from domain.work.work import By, Failure, undeliverable
-from handlers.alert_events import Severity, alert_event
+from handlers.alerts.counting import count, outbox_refused
 from handlers.content.items import ItemRecorder
 from handlers.content.publications import PublicationRecorder
 from handlers.documents.task_healing import give_up_tasks
@@ -26,9 +27,7 @@ from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 from storage.work.work import SubjectKind, WorkState
 
-UNDELIVERABLE_RULE: Final = "outbox_refused"
 _WORK: Final = "work."
-_ALERT: Final = "alert."
 
 
 class RefusedMessage(Struct, frozen=True):
@@ -42,26 +41,9 @@ def tell_waiting(refused: Sequence[RefusedMessage], uow: UnitOfWork, context: Co
     """Tell whoever waits for *refused*, and put what follows from it in line; answers the messages."""
     _open_letters(refused, uow, context)
     messages = _fail_work(refused, uow, context)
-    # An alert about an alert would be refused like it, again and again.
-    if told := [each for each in refused if not each.message.aggregate.startswith(_ALERT)]:
-        messages.append(_alert(told, context))
     uow.outbox.add(messages, owner=context.daemon_id, now=context.now)
+    count([outbox_refused(each.message.lane, each.message.message_id, each.reason) for each in refused], uow, context)
     return messages
-
-
-def _alert(refused: Sequence[RefusedMessage], context: Context) -> OutboxMessage:
-    first = refused[0]
-    return alert_event(
-        UNDELIVERABLE_RULE,
-        Severity.CRITICAL,
-        {
-            "lane": first.message.lane,
-            "count": len(refused),
-            "message_id": first.message.message_id,
-            "reason": first.reason,
-        },
-        context,
-    )
 
 
 def _open_letters(refused: Sequence[RefusedMessage], uow: UnitOfWork, context: Context) -> None:

@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
+from domain.alerts.signals import Counted
 from domain.work.work import Failure, WorkChange
+from handlers.alerts.counting import count, job_ended
 from handlers.effects import Context, Fact
 from handlers.work import dispatch as work
 from storage.unit_of_work import UnitOfWork
-from storage.work.work import WorkRecord
+from storage.work.work import SubjectKind, WorkRecord
 
 F = TypeVar("F", bound=Failure | None)
 _MICROS: Final = 1_000_000
@@ -25,6 +27,7 @@ class WorkWriter:
         self._alive: set[str] = set()
         self._withdrawn: set[str] = set()
         self._given_up: dict[str, Failure] = {}
+        self._counted: list[Counted] = []
         self.facts: list[Fact] = []
 
     @property
@@ -68,11 +71,17 @@ class WorkWriter:
             work.give_up(ids, why, uow, context)
         if self._withdrawn:
             work.withdraw(list(self._withdrawn), uow, context)
+        count(self._counted, uow, context)
 
     def _observe(self, rows: Mapping[str, WorkRecord]) -> None:
         ended: dict[str, Failure | None] = {**self._ended, **self._given_up}
         for row in rows.values():
             failure = ended[row.work_id]
+            if row.subject_kind == SubjectKind.JOB:
+                ended_job = job_ended(
+                    row.subject_id, started_at=row.created_at, failed=failure is not None, context=self._context
+                )
+                self._counted.append(ended_job)
             labels = {"work": row.type, "status": "done" if failure is None else "failed"}
             self.facts.append(Fact("job_duration_seconds", (self._context.now - row.created_at) / _MICROS, labels))
         self.facts += [Fact("job_failures", labels={"code": why.code}) for why in ended.values() if why is not None]

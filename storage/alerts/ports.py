@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from contracts.errors import JsonObject
 from contracts.values.alerts import NoticeAction, NoticeState, Severity
 from domain.alerts.alerts import Alert, AlertRule, Transition
+from domain.alerts.signals import MinuteCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +98,33 @@ class AlertRepository(Protocol):
         ...
 
 
-class SignalCount(NamedTuple):
-    """How often something happened in a minute; ``newest`` names the last of them."""
-
-    signal: str
-    minute: int
-    bucket: int
-    occurrences: int
-    newest: str | None = None
-
-
 class SignalCountRepository(Protocol):
     """What rules read instead of searching: counts by minute."""
 
-    def add(self, counts: Sequence[SignalCount]) -> None:
+    def add(self, counts: Sequence[MinuteCount]) -> None:
         """Add *counts*; there is one for each signal, minute and bucket."""
         ...
 
-    def since(self, signals: Sequence[str], minute: int) -> Sequence[SignalCount]:
+    def since(self, signals: Sequence[str], minute: int) -> Sequence[MinuteCount]:
         """The counts of *signals* from a minute on, oldest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DayCost:
+    """What the usage of some days cost, as far as is known, and how many requests have no cost."""
+
+    usd_micros: float
+    missing_count: int
+
+
+class AlertReadings(Protocol):
+    """The figures that rules read beside counts: each is served by a key or an index."""
+
+    def cost_of_days(self, first: str, last: str) -> DayCost:
+        """The cost of usage on the days from *first* to *last*, both included (``YYYY-MM-DD``)."""
+        ...
+
+    def overdue_jobs(self, *, now: int, most: int) -> int:
+        """How many jobs' work is past its deadline; *most* where there are more."""
         ...

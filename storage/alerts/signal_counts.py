@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
-from storage.alerts.ports import SignalCount
+from domain.alerts.signals import MinuteCount
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter
 from storage.engine.upserts import adding
 from storage.tables.alerts import signal_counts
@@ -19,17 +19,17 @@ class SqlSignalCountRepository:
         self._connection = connection
         self._dialect = connection.dialect.name
 
-    def add(self, counts: Sequence[SignalCount]) -> None:
+    def add(self, counts: Sequence[MinuteCount]) -> None:
         if counts:
             # In key order, so that two daemons do not wait for each other in a circle.
             rows = sorted(counts, key=lambda count: count[:3])
             self._connection.execute(_add(self._dialect), as_parameter(rows))
 
-    def since(self, signals: Sequence[str], minute: int) -> Sequence[SignalCount]:
+    def since(self, signals: Sequence[str], minute: int) -> Sequence[MinuteCount]:
         if not signals:
             return []
         asked = as_parameter([(signal,) for signal in signals]) | {"first": minute}
-        return [SignalCount(*row) for row in self._connection.execute(_since(self._dialect), asked)]
+        return [MinuteCount(*row) for row in self._connection.execute(_since(self._dialect), asked)]
 
 
 @cache
@@ -37,14 +37,14 @@ def _add(dialect: str) -> UpsertInsert:
     def newest(new: UpsertInsert) -> ColumnElement[str | None]:
         return func.coalesce(new.excluded.newest, signal_counts.c.newest)
 
-    return adding(dialect, signal_counts, SignalCount._fields, sums=("occurrences",), others={"newest": newest})
+    return adding(dialect, signal_counts, MinuteCount._fields, sums=("occurrences",), others={"newest": newest})
 
 
 @cache
 def _since(dialect: str) -> Select[*tuple[Any, ...]]:
     these = BatchRows(dialect, signal_counts, ("signal",)).contains
     return (
-        select(*(signal_counts.c[name] for name in SignalCount._fields))
+        select(*(signal_counts.c[name] for name in MinuteCount._fields))
         .where(these, signal_counts.c.minute >= bindparam("first"))
         .order_by(signal_counts.c.minute, signal_counts.c.signal, signal_counts.c.bucket)
     )

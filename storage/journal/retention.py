@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from contracts.values.states import ItemState, LetterState, RunStatus, TaskState
 from storage.journal.outbox import FAILED
+from storage.tables.alerts import alert_notifications, alert_transitions, signal_counts
 from storage.tables.base import metadata
 from storage.tables.content import feed_items
 from storage.tables.jobs import job_events, tasks
@@ -98,6 +99,9 @@ RETENTIONS: Final[Sequence[Retention]] = (
     Retention("ops_runs", replay_items, None, _gone(replay_runs.c.run_id, replay_items.c.run_id)),
     Retention("session_events", session_events, session_events.c.created_at),
     Retention("session_usage", session_usage, session_usage.c.created_at),
+    Retention("alert_transitions", alert_transitions, alert_transitions.c.at),
+    Retention("alert_transitions", alert_notifications, alert_notifications.c.created_at),
+    Retention("signal_counts", signal_counts, signal_counts.c.minute),
     Retention("feed_items", feed_items, feed_items.c.updated_at, feed_items.c.status != ItemState.PENDING),
     Retention("job_events", job_events, job_events.c.at),
     Retention("callback_events", callback_events, callback_events.c.received_at),

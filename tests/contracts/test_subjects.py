@@ -37,7 +37,7 @@ def test_subjects_are_named_as_the_contract_names_them() -> None:
 
 def test_streams_and_buckets_bear_the_prefix_and_consumers_do_not() -> None:
     assert set(HG.streams) == {
-        f"HG_{name}" for name in ["INGEST", "CALLBACK", "REPLAY", "WORK", "EVENT", "DEAD", "ADVISORY"]
+        f"HG_{name}" for name in ["INGEST", "CALLBACK", "REPLAY", "WORK", "EVENT", "DEAD", "NOTIFY", "ADVISORY"]
     }
     assert (HG.status_bucket, HG.assets_bucket) == ("HG_STATUS", "HG_ASSETS")
     assert Subjects("acme-1").stream(Family.INGEST) == "ACME-1_INGEST"

@@ -23,7 +23,7 @@ async def limit_messages(pipeline: Pipeline, stream: str, size: int) -> None:
 
 
 async def test_a_job_whose_work_the_broker_refuses_fails_at_once_and_an_alert_tells(tmp_path: Path) -> None:
-    with running_daemon(tmp_path, SETTINGS) as daemon:
+    with running_daemon(tmp_path, SETTINGS + "[alerts]\ninterval_s = 0.2\n") as daemon:
         async with operating(daemon) as operator:
             pipeline = Pipeline(daemon, operator.nc)
             alerts = await operator.nc.subscribe("hg.event.alert.outbox_refused.>")
@@ -56,7 +56,8 @@ async def test_a_job_whose_work_the_broker_refuses_fails_at_once_and_an_alert_te
             await until(given_up, within_s=10)
 
     assert (job["error"]["code"], "message size" in job["error"]["message"]) == ("UNDELIVERABLE", True)
-    assert (alert["lane"], alert["count"], alert["severity"]) == ("HG_WORK", 1, "critical")
+    assert (alert["value"], alert["severity"]) == (1.0, "critical")
+    assert alert["facts"]["newest"][0].startswith("HG_WORK ")
 
 
 async def test_a_replay_that_the_broker_refuses_opens_its_letter_and_ends_its_run(tmp_path: Path) -> None:

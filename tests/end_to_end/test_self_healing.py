@@ -31,6 +31,10 @@ deadline_s = 1
 deadline_s = 1
 [work."job.process"]
 deadline_s = 1
+[alerts]
+interval_s = 0.2
+[alerts.rules.work_not_taken]
+resolve_after_s = 0.1
 """
 
 
@@ -83,7 +87,7 @@ async def test_unanswered_work_goes_out_again_with_its_attempt_raised_and_is_giv
     assert len({work_id for _, work_id in seen}) == 1
     assert pipeline.one("SELECT status FROM feed_items") == "failed"
     assert json.loads(pipeline.one("SELECT failure FROM feed_items"))["code"] == "DEADLINE_EXCEEDED"
-    assert json.loads((await alerts.next_msg(timeout=5)).data)["payload"]["id"] == "item-1"
+    assert json.loads((await alerts.next_msg(timeout=5)).data)["payload"]["facts"] == {"newest": ["items item-1"]}
     assert await pipeline.waiting_work() == 0
     assert pipeline.one("SELECT count(*) FROM ops_runs WHERE operation = 'self-heal' AND status <> 'succeeded'") == 0
 
@@ -106,7 +110,7 @@ async def test_while_nobody_takes_it_the_time_of_work_stands_still_and_an_alert_
     await pipeline.send("feed.item", item())
     await heal(pipeline)
     alert = json.loads((await alerts.next_msg(timeout=10)).data)["payload"]
-    assert (alert["severity"], alert["work"]) == ("warning", "item.analyse")
+    assert (alert["severity"], [*alert["facts"]["work"]]) == ("warning", ["item.analyse"])
     before = pipeline.one("SELECT deadline_at - counted_from FROM work")
     await until(lambda: _past(pipeline))
 

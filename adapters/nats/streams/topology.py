@@ -123,6 +123,7 @@ def _message_streams(subjects: Subjects, limits: Limits) -> Iterator[Stream]:
         (Family.REPLAY, aged, ()),
         (Family.EVENT, aged, ()),
         (Family.DEAD, aged, ()),
+        (Family.NOTIFY, aged, ()),
     ):
         name, patterns = subjects.stream(family), list(subjects.patterns(family))
         yield Stream(_config(name, patterns, limits, **config), refused)

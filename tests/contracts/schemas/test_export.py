@@ -45,7 +45,9 @@ def test_there_is_a_schema_for_every_kind_and_version_and_both_envelopes(exporte
         "session.usage-2.0.schema.json",
     }
     versions = sum(len(contract.versions) for contract in REGISTRY.contracts())
-    assert len(names) == versions + 3
+    results = {f"{each.kind}-1.0.result.schema.json" for each in REGISTRY.contracts() if each.result is not None}
+    assert {"alert.get-1.0.result.schema.json", "alerts-1.0.result.schema.json"} <= results <= names
+    assert len(names) == versions + len(results) + 3
 
 
 def test_every_schema_is_json_schema_2020_12(exported: Path) -> None:
@@ -153,7 +155,19 @@ def test_asyncapi_has_a_channel_for_every_subject(asyncapi: Json) -> None:
         "hg.control.{agent}",
     }
     tokens = {address.split(".")[1] for address in addresses if address}
-    assert tokens == {"ingest", "callback", "replay", "work", "event", "dead", "cmd", "ops", "control", "pulse"}
+    assert tokens == {
+        "ingest",
+        "callback",
+        "replay",
+        "work",
+        "event",
+        "dead",
+        "cmd",
+        "ops",
+        "control",
+        "pulse",
+        "notify",
+    }
 
 
 def test_asyncapi_says_what_is_received_what_is_sent_and_where_answers_go(asyncapi: Json) -> None:

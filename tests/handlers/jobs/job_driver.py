@@ -11,6 +11,7 @@ from contracts.gate.delivery import Judged
 from domain.jobs import job_commands
 from domain.jobs.job import Decision
 from domain.work.work import By
+from handlers.alerts.counting import count as count_signals
 from handlers.effects import MessageOutcome, Verdict
 from handlers.jobs.job_recorder import JobRecorder
 from handlers.work.healing import HEALERS, Healed, HealTerms
@@ -258,6 +259,7 @@ class JobsDriver:
         def heal(uow: UnitOfWork) -> Healed:
             healed = JOB_HEALER.heal(ids, uow, context, terms)
             uow.outbox.add(healed.messages, owner=DAEMON, now=context.now)
+            count_signals(healed.counted, uow, context)
             return healed
 
         healed = self.wait(self.database.write(heal))

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from contracts.values.alerts import AlertSignal, Lifecycle, NoticeAction, NoticeState, Severity
 from domain.alerts.alerts import AlertRule, evaluate, quiet_alert, suppress
-from storage.alerts.ports import Notification, NotificationKey, SignalCount, StoredTransition, TransitionMark
+from domain.alerts.signals import MinuteCount
+from storage.alerts.ports import Notification, NotificationKey, StoredTransition, TransitionMark
 from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 
@@ -83,9 +84,9 @@ async def test_a_notification_is_kept_once_and_its_attempts_are_counted_until_it
 
 async def test_counts_of_a_minute_add_up_and_remember_the_newest(database: Database) -> None:
     minute = 60 * SECOND
-    first = [SignalCount("a", minute, 1, 2, "x"), SignalCount("a", minute, 2, 1), SignalCount("b", 0, 0, 5)]
+    first = [MinuteCount("a", minute, 1, 2, "x"), MinuteCount("a", minute, 2, 1, None), MinuteCount("b", 0, 0, 5, None)]
     await database.write(lambda uow: uow.signal_counts.add(first))
-    await database.write(lambda uow: uow.signal_counts.add([SignalCount("a", minute, 1, 3, "y")]))
-    await database.write(lambda uow: uow.signal_counts.add([SignalCount("a", minute, 1, 1)]))
+    await database.write(lambda uow: uow.signal_counts.add([MinuteCount("a", minute, 1, 3, "y")]))
+    await database.write(lambda uow: uow.signal_counts.add([MinuteCount("a", minute, 1, 1, None)]))
     counted = await database.read(lambda uow: uow.signal_counts.since(["a", "b"], minute))
-    assert counted == [SignalCount("a", minute, 1, 6, "y"), SignalCount("a", minute, 2, 1, None)]
+    assert counted == [MinuteCount("a", minute, 1, 6, "y"), MinuteCount("a", minute, 2, 1, None)]
