@@ -66,10 +66,11 @@ from daemon.outbox.relay import Relay, RelayLimits
 from daemon.outbox.work_lane import WorkLane
 from daemon.process.connections import (
     Nats,
+    ServerStart,
     close_broker,
+    connect_nats,
     migrated_database,
     provision_streams,
-    start_nats,
     stream_limits,
 )
 from daemon.process.interpreter import freeze_heap, stop_on_signals, tune_interpreter
@@ -136,16 +137,17 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
         serving(dispatch, settings.http, port=settings.http.port, on_closed=metrics.http_closed)
     )
     console.listens_at(http_url)
+    starting = ServerStart(settings, console.websocket_user())
+    stack.push_async_callback(starting.stop)
     prices = load_prices(settings)
     database, revision = await migrated_database(settings, stack)
     versions = [PricingVersion(version, source, now_micros()) for version, source in prices.sources]
     await database.write(lambda uow: uow.pricing_versions.record(versions))
-    nats = await start_nats(
+    nats = await connect_nats(
         settings,
-        stack,
+        await starting.server(),
         on_error=lambda _name: metrics.nats_errors.inc(),
         on_change=lambda there: _connection_changed(readiness, there),
-        websocket=console.websocket_user(),
     )
     console.reaches_nats_by(partial(_console_access, settings, nats))
     stack.push_async_callback(close_broker, nats.broker, nats.watch)

@@ -61,25 +61,44 @@ class Nats:
     server: EmbeddedServer | None
 
 
-async def start_nats(
+class ServerStart:
+    """The start of the embedded server, going on while the database is brought up; nothing in external mode."""
+
+    def __init__(self, settings: Settings, websocket: WebsocketUser | None) -> None:
+        nats = settings.nats
+        self._server: EmbeddedServer | None = None
+        self._starting: asyncio.Task[None] | None = None
+        if nats.mode == "embedded":
+            self._server = EmbeddedServer(
+                nats.store_dir, settings.daemon.state_dir, port=nats.port, sync=nats.sync, websocket=websocket
+            )
+            self._starting = asyncio.create_task(self._server.start(), name="embedded-server-start")
+
+    async def server(self) -> EmbeddedServer | None:
+        """The server, once it listens. Raises :class:`adapters.errors.EmbeddedServerError` where it cannot start."""
+        if self._starting is not None:
+            await self._starting
+        return self._server
+
+    async def stop(self) -> None:
+        """Stop the server, however far it has come."""
+        if self._server is None or self._starting is None:
+            return
+        self._starting.cancel()
+        await asyncio.gather(self._starting, return_exceptions=True)
+        await self._server.stop()
+
+
+async def connect_nats(
     settings: Settings,
-    stack: AsyncExitStack,
+    server: EmbeddedServer | None,
     *,
     on_error: Callable[[str], None],
     on_change: Callable[[bool], None],
-    websocket: WebsocketUser | None = None,
 ) -> Nats:
-    """Start the embedded server where the settings say so, and connect. The server is stopped last."""
+    """Connect to the embedded server, or to the one of the settings."""
     nats = settings.nats
-    server: EmbeddedServer | None = None
-    url = nats.url
-    if nats.mode == "embedded":
-        server = EmbeddedServer(
-            nats.store_dir, settings.daemon.state_dir, port=nats.port, sync=nats.sync, websocket=websocket
-        )
-        await server.start()
-        stack.push_async_callback(server.stop)
-        url = server.url
+    url = nats.url if server is None else server.url
     watch = ConnectionWatch(on_error=on_error, on_change=on_change)
     broker = make_broker(url, watch=watch, credentials=nats.credentials)
     client = await connect(broker, url, watch, nats.connect_timeout_s)

@@ -20,8 +20,10 @@ def tune_interpreter() -> None:
 
 
 def freeze_heap() -> None:
-    """Take what the start has made out of the collector's sight: it lives as long as the process."""
-    gc.collect()
+    """Take what the start has made out of the collector's sight: it lives as long as the process.
+
+    It is not searched for garbage before: that takes a tenth of a second and finds hardly a thousand of 180,000.
+    """
     gc.freeze()
     gc.enable()
 

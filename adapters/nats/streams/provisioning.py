@@ -4,6 +4,7 @@ Several daemons may do this at once. What the daemon has no opinion on (descript
 consumer) stays as an operator has set it.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -35,20 +36,23 @@ async def provision(nc: Client, wanted: Topology) -> None:
     Raises :class:`IncompatibleStreamsError` that names every difference, before anything is changed, and
     :class:`JetStreamError` where the server refuses or does not answer.
     """
-    differences: list[str] = []
-    for stream in wanted.streams:
-        differences += await _stream_differences(nc, stream)
-    for consumer in wanted.consumers:
-        differences += await _consumer_differences(nc, consumer)
+    looks = [
+        *(_stream_differences(nc, stream) for stream in wanted.streams),
+        *(_consumer_differences(nc, consumer) for consumer in wanted.consumers),
+    ]
+    # All at once: each alone waits for the server, and the start of the daemon for all of them.
+    differences = [difference for found in await asyncio.gather(*looks) for difference in found]
     if differences:
         raise IncompatibleStreamsError(differences)
-    for stream in wanted.streams:
-        await ensure_stream(nc, stream)
-    for consumer in wanted.consumers:
-        if not consumer.shares_queue:
-            await ensure_consumer(nc, consumer)
-        elif in_the_way := await ensure_work_consumer(nc, consumer):
-            log.warning("work_consumer_in_the_way", consumer=consumer.name, reason=in_the_way)
+    await asyncio.gather(*(ensure_stream(nc, stream) for stream in wanted.streams))
+    await asyncio.gather(*(_ensure(nc, consumer) for consumer in wanted.consumers))
+
+
+async def _ensure(nc: Client, consumer: Consumer) -> None:
+    if not consumer.shares_queue:
+        await ensure_consumer(nc, consumer)
+    elif in_the_way := await ensure_work_consumer(nc, consumer):
+        log.warning("work_consumer_in_the_way", consumer=consumer.name, reason=in_the_way)
 
 
 async def ensure_stream(nc: Client, wanted: Stream) -> None:
