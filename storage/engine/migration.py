@@ -20,7 +20,6 @@ from sqlalchemy.engine import URL, make_url
 
 from storage import migrations
 from storage.engine.failures import DataRefused, StorageAway, StorageError, StorageUnusable, driver_error
-from storage.engine.postgres import postgres_engine
 from storage.engine.sqlite_connection import READ, WRITE, SqliteConnection, sqlite_engine
 from storage.migrations import SchemaStatus, UnknownRevision
 
@@ -95,6 +94,8 @@ class _Target:
             raise StorageUnusable(f"{self.name}: the migration failed: {_one_line(driver_error(error))}") from error
 
     async def _on_postgres(self, step: Callable[[Connection], T]) -> T:
+        from storage.engine.postgres import postgres_engine  # it brings the whole of SQLAlchemy's asyncio with it
+
         engine = postgres_engine(
             self.url,
             pool_size=1,
