@@ -79,8 +79,8 @@ from daemon.process.systemd import Supervisor
 from daemon.settings.alert_terms import alert_rules, notifier_terms
 from daemon.settings.model import Settings
 from daemon.version import VERSION
+from handlers.healing.undeliverable import tell_waiting
 from handlers.registry import CHANGES
-from handlers.work.undeliverable import tell_waiting
 from storage.engine.failures import StorageError
 from storage.ledger.pricing_versions import PricingVersion
 

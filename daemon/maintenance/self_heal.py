@@ -23,7 +23,7 @@ from daemon.settings.pipeline import SelfHealSettings
 from daemon.transactions import ANSWERED, Done, Poison, committed, isolated
 from handlers.alerts.counting import count
 from handlers.effects import Context
-from handlers.work.healing import HEALERS, Healed, Healer, HealTerms
+from handlers.healing.healing import HEALERS, Healed, Healer, HealTerms
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageError
 from storage.journal.leases import Lease

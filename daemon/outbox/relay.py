@@ -22,7 +22,7 @@ from adapters.nats.status_bucket import Publisher
 from daemon.observability.metrics import Metrics
 from daemon.transactions import chance, committed
 from domain.backoff import Backoff
-from handlers.work.undeliverable import RefusedMessage
+from handlers.healing.undeliverable import RefusedMessage
 from storage.engine.database import Database
 from storage.engine.failures import StorageError
 from storage.journal.outbox import OutboxMessage, OutboxRow

@@ -16,8 +16,8 @@ from handlers.documents.anchored_assets import AnchoredAssets
 from handlers.documents.instructions import InstructionHeads, VersionedInstructions
 from handlers.documents.task_work import TaskRecorder
 from handlers.jobs.job_commands import JobAggregates
-from handlers.jobs.job_views import task_view
 from handlers.work import dispatch as work
+from handlers.work.task_views import task_view
 from storage.jobs.ports import TaskKey, TaskRecord
 
 _OK = 200

@@ -7,7 +7,8 @@ from domain.jobs.job_commands import readable
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.commands.pages import cursor, page, read_cursor
 from handlers.effects import Context
-from handlers.jobs.job_views import audit_view, job_view, project_view, scene_view, task_view
+from handlers.jobs.job_views import audit_view, job_view, project_view, scene_view
+from handlers.work.task_views import task_view
 from storage.jobs.ports import Project, Segment, SegmentKey
 from storage.unit_of_work import UnitOfWork
 

@@ -22,11 +22,11 @@ from domain.work import tasks as rules
 from domain.work.tasks import TaskDecision, TaskRuling
 from domain.work.work import Arrival, By, Duplicate, Failure, Held, WorkChange, known_event
 from handlers.effects import Context, Effects, Fact
-from handlers.jobs.job_views import task_view
 from handlers.status_updates import status_update
 from handlers.work import dispatch as work
 from handlers.work.callbacks import CallbackReport, reports_of
 from handlers.work.dispatch import Order
+from handlers.work.task_views import task_view
 from handlers.work.work_writer import WorkWriter
 from storage.jobs.ports import TaskRecord
 from storage.journal.callback_events import CallbackEvent

@@ -13,8 +13,8 @@ from domain.jobs.job import Decision
 from domain.work.work import By
 from handlers.alerts.counting import count as count_signals
 from handlers.effects import MessageOutcome, Verdict
+from handlers.healing.healing import HEALERS, Healed, HealTerms
 from handlers.jobs.job_recorder import JobRecorder
-from handlers.work.healing import HEALERS, Healed, HealTerms
 from storage.engine.database import Database
 from storage.journal.outbox import OutboxRow
 from storage.unit_of_work import UnitOfWork
