@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Connection, Select, column, literal_column, select, table
+from sqlalchemy import Connection, Select, column, func, literal_column, select, table
 
 from storage.alerts.alerts import SqlAlertRepository
 from storage.alerts.ports import AlertReadings, AlertRepository, SignalCountRepository
@@ -55,6 +55,7 @@ from storage.work.work import WorkRepository
 from storage.work.work_takers import HealRounds, WorkTakers
 
 _REVISION: Final[Select[str]] = select(column("version_num")).select_from(table("alembic_version"))
+_FSYNC: Final[Select[str]] = select(func.current_setting("fsync"))
 _TOUCH: Final[tuple[Select[int], ...]] = tuple(
     select(literal_column("1")).select_from(each).limit(1) for each in metadata.sorted_tables
 )
@@ -223,6 +224,12 @@ class UnitOfWork:
     def schema_revision(self) -> str | None:
         """The migration that the database is at."""
         return self.connection.execute(_REVISION).scalar_one_or_none()
+
+    def lost_with_the_machine(self) -> str | None:
+        """Why commits of this database may be gone after its machine crashed; None where they are not."""
+        if self.connection.dialect.name != "postgresql" or self.connection.execute(_FSYNC).scalar_one() == "on":
+            return None
+        return "fsync is off: what is committed may be gone after a crash of the server's machine"
 
     def touch_tables(self) -> int:
         """Ask every table for a row; the number of tables. Raises what the first one that does not answer raises."""

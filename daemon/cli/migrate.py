@@ -25,6 +25,7 @@ def migrate(
     revision: Annotated[
         str | None, typer.Argument(help="down: the revision to go back to, or -1 for one step.", metavar="REVISION")
     ] = None,
+    create: Annotated[bool, typer.Option("--create", help="up: make the database file where there is none.")] = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -32,25 +33,27 @@ def migrate(
     if (direction is Direction.DOWN) != (revision is not None):
         wanted = "needs a revision, or -1 for one step" if direction is Direction.DOWN else "takes no revision"
         raise typer.BadParameter(f"{direction} {wanted}", param_hint="REVISION")
+    if create and direction is not Direction.UP:
+        raise typer.BadParameter(f"{direction} makes nothing", param_hint="--create")
     settings = settings_or_fail(config, as_json=as_json)
     from alembic.util import CommandError
 
     from storage.engine.failures import StorageError
 
     try:
-        status = asyncio.run(_move(settings.storage.url, direction, revision))
+        status = asyncio.run(_move(settings.storage.url, direction, revision, create=create))
     except (StorageError, CommandError) as error:
         reason = " ".join(str(error).split())
         fail(f"{without_credentials(settings.storage.url)}: {reason}", as_json=as_json)
     _answer(status, as_json=as_json)
 
 
-async def _move(url: str, direction: Direction, revision: str | None) -> "SchemaStatus":
+async def _move(url: str, direction: Direction, revision: str | None, *, create: bool) -> "SchemaStatus":
     from storage.engine import migration
 
     if direction is Direction.DOWN and revision is not None:
         return await migration.downgrade(url, revision)
-    return await (migration.upgrade(url) if direction is Direction.UP else migration.status(url))
+    return await (migration.upgrade(url, make=create) if direction is Direction.UP else migration.status(url))
 
 
 def _answer(status: "SchemaStatus", *, as_json: bool) -> None:

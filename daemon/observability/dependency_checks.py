@@ -17,6 +17,9 @@ def database_check(database: Database) -> Check:
 
     async def check() -> Finding:
         await database.write(lambda uow: uow.leases.now())
+        weakness = await database.read(lambda uow: uow.lost_with_the_machine())
+        if weakness is not None:
+            return Finding(Status.DEGRADED, f"{database.dialect} takes writes; {weakness}")
         return Finding(_HEALTHY, f"{database.dialect} takes writes")
 
     return check

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from contracts.errors import JsonObject
+from storage.engine.failures import StorageAway
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +89,8 @@ class HealthCheck:
             finding = Finding(_away(name), f"no answer within {_TIMEOUT_S:g} s")
         except Exception as error:  # a check that breaks is a finding
             log.warning("health_check_failed", dependency=name, exc_info=error)
-            finding = Finding(_away(name), type(error).__name__)
+            away = isinstance(error, StorageAway)
+            finding = Finding(_away(name), " ".join(str(error).split()) if away else type(error).__name__)
         latency_ms = round((time.perf_counter() - started) * 1_000, 3)
         return {"status": str(finding.status), "latency_ms": latency_ms, "detail": finding.detail}
 

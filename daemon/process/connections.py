@@ -39,7 +39,7 @@ def open_database(settings: Settings) -> Database:
         return SqliteDatabase(Path(str(url.database)), busy_timeout_ms=storage.busy_timeout_ms, readers=storage.readers)
     from storage.engine.postgres import PostgresDatabase  # a daemon on SQLite does without its driver
 
-    return PostgresDatabase(url, busy_timeout_ms=storage.busy_timeout_ms, pool_size=storage.pool_size)
+    return PostgresDatabase(storage.url, busy_timeout_ms=storage.busy_timeout_ms, pool_size=storage.pool_size)
 
 
 async def migrated_database(settings: Settings, stack: AsyncExitStack) -> tuple[Database, str]:
@@ -47,6 +47,9 @@ async def migrated_database(settings: Settings, stack: AsyncExitStack) -> tuple[
     status = await migration.upgrade(settings.storage.url)
     database = open_database(settings)
     stack.push_async_callback(database.close)
+    weakness = await database.read(lambda uow: uow.lost_with_the_machine())
+    if weakness is not None:
+        log.warning("storage_not_durable", reason=weakness)
     return database, status.head
 
 

@@ -19,6 +19,8 @@ from pydantic import (
     ValidationInfo,
 )
 
+from storage.engine.postgres_url import read_postgres_url
+
 BASE: Final = "base"
 """Key of the validation context: the folder that relative paths start from (the one of the settings file)."""
 
@@ -68,6 +70,7 @@ def _storage_url(url: str, info: ValidationInfo) -> str:
         parts = _split(url)
         if not parts.hostname and "host=" not in parts.query:
             raise ValueError("must name a host: postgresql://user:password@host/database")
+        read_postgres_url(url)
         return url
     path = url.removeprefix(_LOCAL_FILE)
     if path == url:

@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy.engine import make_url
 
 from storage.engine.failures import StorageAway, StorageUnusable
+from storage.engine.postgres_url import read_postgres_url
 from storage.engine.sqlite_connection import ThreadedConnection
 
 PG_DUMP: Final = "pg_dump"
@@ -90,13 +91,11 @@ async def _dump_postgres(url: str, target: Path) -> None:
     program = shutil.which(PG_DUMP)
     if program is None:
         raise StorageUnusable(f"{PG_DUMP} is not installed: a copy of PostgreSQL is made by it")
-    parsed = make_url(url)
+    read = read_postgres_url(url)
     environment = dict(os.environ)
-    if parsed.password is not None:
-        environment["PGPASSWORD"] = str(parsed.password)  # not an argument: those can be read by everybody
-    # `set` leaves alone what it is given as None.
-    place = parsed._replace(drivername="postgresql", password=None).render_as_string(hide_password=False)
-    command = [program, "--format=custom", "--no-password", "--file", str(target), "--dbname", place]
+    if read.password is not None:
+        environment["PGPASSWORD"] = read.password
+    command = [program, "--format=custom", "--no-password", "--file", str(target), "--dbname", read.dump]
     process = await asyncio.create_subprocess_exec(
         *command, env=environment, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
     )

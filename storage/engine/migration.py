@@ -34,14 +34,19 @@ _OLDEST_SQLITE: Final = (3, 38, 0)
 """STRICT tables, JSON built in."""
 
 
-async def upgrade(url: str, revision: str = "head", *, scripts: Path = migrations.SCRIPTS) -> SchemaStatus:
-    """Bring the database to *revision*, making it where it is missing; the status afterwards."""
+async def upgrade(
+    url: str, revision: str = "head", *, make: bool = True, scripts: Path = migrations.SCRIPTS
+) -> SchemaStatus:
+    """Bring the database to *revision*; the status afterwards. With *make*, a missing file is made."""
 
     def step(connection: Connection) -> SchemaStatus:
         migrations.upgrade(connection, revision, scripts=scripts)
         return migrations.status(connection, scripts=scripts)
 
-    return await _Target.of(url).run(step)
+    target = _Target.of(url)
+    if not make:
+        target.require_there()
+    return await target.run(step)
 
 
 async def downgrade(url: str, revision: str, *, scripts: Path = migrations.SCRIPTS) -> SchemaStatus:
@@ -51,14 +56,15 @@ async def downgrade(url: str, revision: str, *, scripts: Path = migrations.SCRIP
         migrations.downgrade(connection, revision, scripts=scripts)
         return migrations.status(connection, scripts=scripts)
 
-    return await _Target.of(url).run(step)
+    target = _Target.of(url)
+    target.require_there()
+    return await target.run(step)
 
 
 async def status(url: str, *, scripts: Path = migrations.SCRIPTS) -> SchemaStatus:
-    """Where the database stands. Changes nothing: a file that is missing stays missing."""
+    """Where the database stands. Changes nothing: a file that is missing stays missing, and is said to be."""
     target = _Target.of(url)
-    if target.path is not None and not target.path.exists():
-        return SchemaStatus(None, migrations.head(scripts))
+    target.require_there()
     return await target.run(lambda connection: migrations.status(connection, scripts=scripts), writes=False)
 
 
@@ -80,6 +86,11 @@ class _Target:
         """What a person calls it; never with the password."""
         return str(self.path) if self.path is not None else self.url.render_as_string(hide_password=True)
 
+    def require_there(self) -> None:
+        """A server says itself which databases it has not; a file would be made by opening it."""
+        if self.path is not None and not self.path.exists():
+            raise StorageUnusable(f"there is no database at {self.path}")
+
     async def run(self, step: Callable[[Connection], T], *, writes: bool = True) -> T:
         """Run *step* in one transaction that may change the schema."""
         try:
@@ -97,7 +108,7 @@ class _Target:
         from storage.engine.postgres import postgres_engine  # it brings the whole of SQLAlchemy's asyncio with it
 
         engine = postgres_engine(
-            self.url,
+            self.url.render_as_string(hide_password=False),
             pool_size=1,
             timeout_s=_CONNECT_TIMEOUT_S,
             lock_timeout_ms=_LOCK_WAIT_MS,

@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
+import asyncpg
 from sqlalchemy import Connection, event
-from sqlalchemy.engine import URL, AdaptedConnection, make_url
+from sqlalchemy.engine import AdaptedConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from storage.engine.failures import DataRefused, StorageAway, of_driver, translate_errors
+from storage.engine.postgres_url import read_postgres_url
 from storage.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
@@ -24,36 +27,60 @@ _IDLE_TIMEOUT_MS: Final = 30_000
 """How long a stopped daemon may sit in a transaction before the server ends it, and with it the locks on its keys."""
 
 
+_COMMIT_TO_DISK: Final = (
+    "SELECT set_config('synchronous_commit', 'on', false) "
+    "WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"
+)
+"""A database or a role may say that commits return before they are flushed, here or at the standbys that are waited
+for; what was acknowledged would be lost with the server. What is stricter (``remote_apply``) stays."""
+
+
 def postgres_engine(
-    url: str | URL,
+    url: str,
     *,
     pool_size: int,
     timeout_s: float,
     lock_timeout_ms: int,
     command_timeout_s: float | None = _COMMAND_TIMEOUT_S,
 ) -> AsyncEngine:
-    """An asyncpg engine for a ``postgresql://`` URL.
+    """An asyncpg engine for a ``postgresql://`` URL in libpq's words.
 
     A wait for a connection ends after *timeout_s*, one for a lock after *lock_timeout_ms* (0: never), a statement after
     *command_timeout_s* (``None``: never).
     """
-    engine = create_async_engine(
-        make_url(url).set(drivername="postgresql+asyncpg"),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=timeout_s,
-        hide_parameters=True,
-        connect_args={
-            "timeout": timeout_s,
-            "command_timeout": command_timeout_s,
-            "prepared_statement_cache_size": 500,
-            "server_settings": {
-                "application_name": "headgate",
+    read = read_postgres_url(url)
+
+    async def connect() -> asyncpg.Connection:
+        connection = await asyncpg.connect(
+            read.dsn,
+            timeout=read.timeout_s or timeout_s,
+            command_timeout=command_timeout_s,
+            server_settings={
+                **read.server_settings,
                 "idle_in_transaction_session_timeout": str(_IDLE_TIMEOUT_MS),
                 "jit": "off",
                 "lock_timeout": str(lock_timeout_ms),
             },
-        },
+        )
+        try:
+            await connection.execute(_COMMIT_TO_DISK)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    def adapted() -> DBAPIConnection:
+        driver = engine.sync_engine.dialect.import_dbapi()
+        adapter: DBAPIConnection = driver.connect(async_creator_fn=connect, prepared_statement_cache_size=500)
+        return adapter
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        creator=adapted,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=timeout_s,
+        hide_parameters=True,
     )
     translate_errors(engine.sync_engine)
 
@@ -76,7 +103,7 @@ class PostgresDatabase:
 
     dialect: Final = "postgresql"
 
-    def __init__(self, url: str | URL, *, busy_timeout_ms: int = 5_000, pool_size: int = 8) -> None:
+    def __init__(self, url: str, *, busy_timeout_ms: int = 5_000, pool_size: int = 8) -> None:
         self._engine = postgres_engine(
             url,
             pool_size=pool_size,

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -154,11 +154,18 @@ async def opened(url: str, *, busy_timeout_ms: int = 5_000, connections: int = 4
         path = Path(str(parsed.database))
         database = SqliteDatabase(path, busy_timeout_ms=busy_timeout_ms, readers=connections)
     else:
-        database = PostgresDatabase(parsed, busy_timeout_ms=busy_timeout_ms, pool_size=connections)
+        database = PostgresDatabase(url, busy_timeout_ms=busy_timeout_ms, pool_size=connections)
     try:
         yield database
     finally:
         await database.close()
+
+
+async def until(database: Database, holds: Callable[[UnitOfWork], bool], *, seconds: float = 30.0) -> None:
+    """Wait until *holds* of the database."""
+    async with asyncio.timeout(seconds):
+        while not await database.read(holds):  # noqa: ASYNC110 - the database tells nobody
+            await asyncio.sleep(0.02)
 
 
 def somebody_waits(uow: UnitOfWork) -> bool:

@@ -142,7 +142,15 @@ def test_h_is_help(run: Run, command: tuple[str, ...]) -> None:
 
 
 def test_migrate_goes_up_says_where_it_stands_and_goes_down(run: Run, tmp_path: Path) -> None:
-    up = run("migrate", "--json")
+    for command in (("migrate",), ("migrate", "status"), ("migrate", "down", "-1")):
+        absent = run(*command)
+        (line,) = absent.stderr.splitlines()
+        assert (absent.returncode, line.partition(": ")[2]) == (
+            1, f"there is no database at {tmp_path}/var/headgate.db"
+        )  # fmt: skip
+        assert not (tmp_path / "var").exists()
+
+    up = run("migrate", "--create", "--json")
     assert up.returncode == 0, up.stderr
     head = json.loads(up.stdout)["head"]
     assert json.loads(up.stdout) == {"current": head, "head": head, "up_to_date": True}
@@ -159,6 +167,7 @@ def test_migrate_goes_up_says_where_it_stands_and_goes_down(run: Run, tmp_path: 
 
 
 def test_a_revision_that_does_not_exist_is_one_line(run: Run) -> None:
+    assert run("migrate", "--create").returncode == 0
     done = run("migrate", "down", "no-such-revision")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
@@ -181,7 +190,7 @@ def a_file_for_a_folder(path: Path) -> None:
 @pytest.mark.parametrize("occupy", [a_text_file, a_folder, a_file_for_a_folder], ids=lambda occupy: occupy.__name__)
 def test_a_database_that_is_none_is_one_line(run: Run, tmp_path: Path, occupy: Callable[[Path], None]) -> None:
     occupy(tmp_path / "var" / "headgate.db")
-    done = run("migrate")
+    done = run("migrate", "--create")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"sqlite:///{tmp_path}/var/headgate.db: ")

@@ -18,6 +18,7 @@ from daemon.settings.faults import all_keys, dotted
 from daemon.settings.loading import load_settings
 from daemon.settings.model import Settings
 from daemon.settings.pipeline import BridgeModelSettings, NotifierSettings
+from storage.engine.postgres_url import KNOWN
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -297,6 +298,8 @@ def test_a_variable_below_a_value_that_is_no_table_is_refused(write: Write) -> N
          "storage.url: must name a database file: sqlite:///relative.db or sqlite:////absolute.db"),
         ("[storage]\nurl = 'postgresql:///x'",
          "storage.url: must name a host: postgresql://user:password@host/database"),
+        ("[storage]\nurl = 'postgresql://host/x?ssl=1'",
+         f"storage.url: has ssl (sslmode is meant), which is not among the words taken here: {', '.join(KNOWN)}"),
         ("[daemon]\nstate_dir = 5", "daemon.state_dir: must be a path in quotes"),
         ('[daemon]\nstate_dir = "a\\u0000b"', "daemon.state_dir: must not contain a null character"),
         ("[imports]\nenabled = 1", "imports.enabled: must be true or false"),
