@@ -1,7 +1,7 @@
 """Bearer tokens: JSON Web Tokens become principals, by keys that are configured and by nothing that the token says.
 
 An algorithm is accepted only with the key configured for it: HS256 with the shared secret, EdDSA with the public key.
-Whatever is wrong with a token is answered in the same words, so that nobody learns how far a forgery came.
+Whatever is wrong with a token is answered in the same words, so that an attacker does not learn how far a forgery came.
 """
 
 import hashlib

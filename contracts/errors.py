@@ -15,7 +15,7 @@ from typing import Final
 from typing_extensions import TypeAliasType
 
 MAX_DETAILS: Final = 50
-"""How many violations are told; nobody need find the rest."""
+"""How many violations are listed; the rest need not be found."""
 
 JsonValue = TypeAliasType("JsonValue", "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None")
 JsonObject = TypeAliasType("JsonObject", "dict[str, JsonValue]")

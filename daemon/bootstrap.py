@@ -25,7 +25,7 @@ from contracts.schemas.asyncapi import asyncapi
 from contracts.subjects import DURABLE, Family, Subjects
 from daemon.assets.assembly import asset_parts
 from daemon.clock import new_id, now_micros
-from daemon.commands.authorization import make_authenticator, make_guard
+from daemon.commands.authorization import make_authenticator, make_authorization
 from daemon.commands.command_endpoint import CommandEndpoint, Operation, Replies
 from daemon.commands.command_server import CommandServer
 from daemon.commands.routes import endpoints, routes
@@ -384,7 +384,7 @@ def _make_endpoint(
 ) -> CommandEndpoint:
     return CommandEndpoint(
         routes=routes(served, prepared),
-        guard=make_guard(base.settings),
+        guard=make_authorization(base.settings),
         rules=base.rules,
         database=base.database,
         context=base.context,

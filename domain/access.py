@@ -87,7 +87,7 @@ _HAND_OUT_BODIES: Final = frozenset({("dead-letters", "show")})
 def required_scope(command: str, action: object = None) -> Scope | None:
     """The scope for a command, None where it needs none; ``action`` is what its payload says, not yet proven.
 
-    An action that nobody knows counts as reading: the check of the payload refuses it. Raises ``KeyError`` for a
+    An unknown action counts as reading: the check of the payload refuses it. Raises ``KeyError`` for a
     command that the table lacks.
     """
     if isinstance(action, str) and action in WRITING_ACTIONS.get(command, ()):

@@ -31,12 +31,12 @@ def decide_batch(batch: Sequence[Judged], uow: UnitOfWork, context: Context, fam
     Nothing in memory may change here: the transaction can still fail. Raises whatever a handler or the database
     raises; the caller then rolls back and halves, waits or repeats.
     """
-    settling = _BatchDecision(batch, uow, context)
-    settling.pass_over_known()
-    settling.claim_keys()
-    settling.hand_to(families)
-    settling.bury_refused()
-    return settling.finish()
+    decision = _BatchDecision(batch, uow, context)
+    decision.pass_over_known()
+    decision.claim_keys()
+    decision.hand_to(families)
+    decision.record_refused()
+    return decision.finish()
 
 
 def dead_letter_alone(judged: Judged, cause: Problem, uow: UnitOfWork, context: Context) -> BatchOutcome:
@@ -46,11 +46,11 @@ def dead_letter_alone(judged: Judged, cause: Problem, uow: UnitOfWork, context: 
         refused = Refused(cause.traced(judged.trace_id), judged.kind, judged.message_id, judged.producer, delivery)
     else:
         refused = replace(judged, problem=cause.traced(judged.problem.trace_id))
-    settling = _BatchDecision([refused], uow, context)
-    settling.pass_over_known()
-    settling.claim_keys()
-    settling.bury_refused()
-    return settling.finish()
+    decision = _BatchDecision([refused], uow, context)
+    decision.pass_over_known()
+    decision.claim_keys()
+    decision.record_refused()
+    return decision.finish()
 
 
 class _BatchDecision:
@@ -160,7 +160,7 @@ class _BatchDecision:
                 # The first one did not use up the key: this one has its own chance, in the next batch.
                 self._outcomes[index] = MessageOutcome(Verdict.HELD, _OK)
 
-    def bury_refused(self) -> None:
+    def record_refused(self) -> None:
         """Write the dead letters and put their messages in line. A refused replay has its dead letter already."""
         if not self._are_replays:
             self._outbox += record_dead_letters(list(self._refused.values()), self._uow, self._context)
@@ -210,7 +210,7 @@ def _is_callback(delivery: Delivery) -> bool:
     return delivery.subject.startswith("callback.")
 
 
-# It says nothing of the first message: whoever guesses a key learns only that it is taken.
+# It says nothing of the first message: a caller who guesses a key learns only that it is taken.
 _CONFLICT = problem(ErrorCode.IDEMPOTENCY_CONFLICT, "this message_id was used with another payload")
 _MISMATCH = problem(ErrorCode.EVENT_ID_PAYLOAD_MISMATCH, "this event_id was used with another payload")
 INTERNAL = problem(ErrorCode.INTERNAL_ERROR, "the message could not be processed")

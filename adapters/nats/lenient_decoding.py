@@ -1,4 +1,4 @@
-"""A client that whatever bytes a producer sent cannot deafen.
+"""A client that goes on reading whatever bytes a producer sent.
 
 Servers take any bytes but blanks and line ends in subjects, and any bytes at all in headers. The client library decodes
 both strictly, inside its reading task: one message whose subject is not UTF-8 ends that task without a word, the

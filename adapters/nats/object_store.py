@@ -39,7 +39,7 @@ class ObjectStoreError(AdapterError):
 
 
 class StoredObject(Struct, frozen=True):
-    """An object's entry. ``sha256`` is hexadecimal, as whoever wrote the object told it."""
+    """An object's entry. ``sha256`` is hexadecimal, as the writer of the object gave it."""
 
     name: str
     nuid: str
@@ -263,7 +263,7 @@ def _reason(error: Exception) -> str:
 
 
 async def has_object(nc: Client, bucket: str, name: str) -> bool:
-    """Whether the bucket holds the object. Raises :class:`AdapterError` where nobody answers."""
+    """Whether the bucket holds the object. Raises :class:`AdapterError` where the server does not answer."""
     try:
         store = await nc.jetstream().object_store(bucket)
         await store.get_info(name)

@@ -1,4 +1,4 @@
-"""The command door as a NATS service (ADR-32): one endpoint for each command, found by ``nats micro ls``.
+"""Commands as a NATS service (ADR-32): one endpoint for each command, found by ``nats micro ls``.
 
 nats-py serves an endpoint one request at a time, and counts as its duration what the callback takes. So the callback
 only takes the request in and returns; who answers it, and when, is decided elsewhere.
@@ -118,7 +118,7 @@ async def serve(
             queue_group=queue_group,
             handler=_taker(endpoint.name, take),
         )
-    await nc.flush()  # the server knows all of them: whoever asks from now on is answered
+    await nc.flush()  # the server knows all of them: every request from now on is answered
     return CommandService(nc, service, errors)
 
 

@@ -1,4 +1,4 @@
-"""What the bridge asks of a provider, whoever it is."""
+"""What the bridge asks of any provider."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +22,7 @@ class PredictionStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PredictionRequest:
-    """What to run. ``deadline_s``: the provider may end the prediction by itself after it, should nobody else do so."""
+    """What to run. ``deadline_s``: after it the provider may end the prediction by itself."""
 
     model: str
     inputs: JsonObject

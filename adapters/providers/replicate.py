@@ -38,7 +38,7 @@ class Replicate:
 
     async def create(self, request: PredictionRequest) -> Prediction:
         path, body = _creation(request)
-        # Should this process never come back, the provider ends what nobody waits for.
+        # Should this process never come back, the provider ends the prediction by itself.
         deadline = {"cancel-after": f"{max(_CANCEL_AFTER_LEAST_S, math.ceil(request.deadline_s))}s"}
         answer = await self._client.request("POST", _VERSION_PATH + path, body=body, headers=deadline)
         return _prediction(answer)

@@ -40,7 +40,7 @@ from contracts.values.times import format_micros
 from contracts.values.types import MessageId, Producer, TraceId
 
 UNKNOWN_KIND: Final = "unknown"
-"""What refusals of kinds that nobody declared are listed and counted under."""
+"""What refusals of undeclared kinds are listed and counted under."""
 
 MESSAGE_ID_HEADER: Final = "Nats-Msg-Id"
 _NUL: Final = "\0"
@@ -68,7 +68,7 @@ class _Reading:
         return _kind_of(self.contract)
 
     @property
-    def door(self) -> VersionedSchema | None:
+    def versioned(self) -> VersionedSchema | None:
         """The schema that the body names, where the kind has it."""
         named = self.envelope.get("schema_version")
         return self.contract.schemas.get(named) if self.contract is not None and isinstance(named, str) else None
@@ -123,7 +123,7 @@ def examine_envelope(
     if reading.has_known_version:
         violations = [*_envelope_details(reading), *_beside_the_body(reading, rules)]
         violations = _with_nuls(reading, violations, within_payload=False)
-        if not violations and reading.door is not None:
+        if not violations and reading.versioned is not None:
             return reading.envelope
         why = invalid(violations) if violations else _unsupported_schema(reading)
     return why.traced(trace_of(reading.envelope))
@@ -170,9 +170,9 @@ def _adapted(delivery: Delivery, contract: Contract | None, value: JsonObject) -
 def _fitting_version(contract: Contract, payload: JsonObject) -> str:
     """The oldest schema that fits a bare payload; where none does, the one it comes nearest to, the newer of two."""
     violations: dict[str, int] = {}
-    for version, door in contract.schemas.items():
+    for version, versioned in contract.schemas.items():
         try:
-            door.schema.model.model_validate(payload)
+            versioned.schema.model.model_validate(payload)
         except ValidationError as error:
             violations[version] = error.error_count()
         else:
@@ -183,11 +183,11 @@ def _fitting_version(contract: Contract, payload: JsonObject) -> str:
 
 def _prove(reading: _Reading) -> tuple[Proven1 | Proven2 | None, list[Detail]]:
     """The envelope as a model, or what is wrong with it; neither where only the schema version is unknown."""
-    door = reading.door
-    if door is None:
+    versioned = reading.versioned
+    if versioned is None:
         return None, _envelope_details(reading)
-    prove: Callable[[JsonValue], Proven1 | Proven2] = door.prove_1 if reading.version == 1 else door.prove_2
-    model: type[Proven1 | Proven2] = door.envelope_1 if reading.version == 1 else door.envelope_2
+    prove: Callable[[JsonValue], Proven1 | Proven2] = versioned.prove_1 if reading.version == 1 else versioned.prove_2
+    model: type[Proven1 | Proven2] = versioned.envelope_1 if reading.version == 1 else versioned.envelope_2
     try:
         return prove(reading.envelope), []
     except ValidationError as error:
@@ -233,10 +233,10 @@ def _with_nuls(reading: _Reading, violations: list[Detail], *, within_payload: b
     """U+0000 is one violation with a code of its own, whatever other rule of the field it breaks."""
     if b"\\u0000" not in reading.delivery.body:
         return violations
-    # Which fields of a payload may hold it is a matter of its schema: of an unknown one nobody knows.
+    # Which fields of a payload may hold it is a matter of its schema: an unknown one has none.
     data: set[tuple[str, ...]] = {("payload",)}
-    if reading.door is not None and within_payload:
-        data = {("payload", name) for name in reading.door.schema.model.may_hold_nul}
+    if reading.versioned is not None and within_payload:
+        data = {("payload", name) for name in reading.versioned.schema.model.may_hold_nul}
     nuls = dict.fromkeys(dotted(path) for path in islice(_nuls(reading.envelope, (), data), MAX_DETAILS + 1))
     return [detail for detail in violations if detail.path not in nuls] + [
         Detail(path, "null_character", "U+0000 is not allowed here") for path in nuls
@@ -261,7 +261,7 @@ def _nuls(value: JsonValue, path: tuple[str | int, ...], data: set[tuple[str, ..
 
 
 def _accept(reading: _Reading, proven: Proven1 | Proven2) -> Judged:
-    adapt = reading.door.schema.adapt if reading.door else None
+    adapt = reading.versioned.schema.adapt if reading.versioned else None
     return Accepted(
         kind=reading.kind,
         message_id=proven.message_id if isinstance(proven, Proven2) else reading.key_1,

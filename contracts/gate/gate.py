@@ -78,12 +78,12 @@ def accept_plain(contract: Contract, value: JsonValue, delivery: Delivery) -> Ac
     version = value.get("schema_version")
     if type(version) is not str or version not in contract.schemas:
         return None
-    door = contract.schemas[version]
-    quick, adapt = door.schema.quick, door.schema.adapt
+    versioned = contract.schemas[version]
+    quick, adapt = versioned.schema.quick, versioned.schema.adapt
     envelope: QuickEnvelope | Proven2 | None = quick(value) if quick is not None else None
     if envelope is None:
         try:
-            envelope = door.prove_2(value)
+            envelope = versioned.prove_2(value)
         except ValidationError:
             return None
     return Accepted(

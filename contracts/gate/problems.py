@@ -129,7 +129,7 @@ def _words(code: str, sentence: str) -> tuple[str, str]:
 
 
 def dotted(path: Iterable[str | int]) -> str:
-    """``payload.scenes.0.text``; names that nobody declared are shortened and their unprintable characters escaped."""
+    """``payload.scenes.0.text``; undeclared names are shortened and their unprintable characters escaped."""
     return ".".join(_name(step) for step in path)
 
 

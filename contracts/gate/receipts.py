@@ -1,4 +1,4 @@
-"""Where a receipt or a reply may go: the daemon publishes with its own rights, so it lends them to nobody."""
+"""Where a receipt or a reply may go: the daemon publishes with its own rights, so only reply subjects are allowed."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -33,7 +33,7 @@ def is_literal(subject: str) -> bool:
 
 
 def receipt_subject(headers: Mapping[str, str], rules: GateRules) -> str | Problem | None:
-    """Where the outcome of a message is to be published; None where nobody asked, a problem where it may not go."""
+    """Where the outcome of a message is to be published; None: none was asked for; a problem: it may not go there."""
     subject = headers.get(RECEIPT_HEADER)
     if subject is None:
         return None

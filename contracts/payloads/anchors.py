@@ -150,7 +150,7 @@ class TextOp:
 
 @dataclass(frozen=True, slots=True, config=CLOSED)
 class BlurOp:
-    """What nobody should be able to read."""
+    """What should not be readable."""
 
     type: Literal["blur"]
     x: Pixel

@@ -25,14 +25,14 @@ _COMES_IN: Final = (*DURABLE, *_REQUESTS)
 _WHOLE_FAMILIES: Final = {
     Family.CALLBACK: ("{family}.{id}", "What workers report of the work they took; the id may span several tokens."),
     Family.REPLAY: ("{subject}", "Dead letters on their way through the gate again, by their original subject."),
-    Family.WORK: ("{type}", "Work for whoever takes it, kept until it is acknowledged."),
+    Family.WORK: ("{type}", "Work for workers, kept until it is acknowledged."),
     Family.EVENT: ("{aggregate}.{id}.{event}", "What happened to an aggregate; the id may span several tokens."),
     Family.CONTROL: ("{agent}", "What an operator tells an agent: kill, spawn, model."),
 }
 _ABOUT: Final = {
     Family.INGEST: "What producers report.",
     Family.CALLBACK: "What workers report of the work they took.",
-    Family.WORK: "Work for whoever takes it, kept until it is acknowledged.",
+    Family.WORK: "Work for workers, kept until it is acknowledged.",
     Family.EVENT: "What happened to an aggregate.",
     Family.DEAD: "Refused messages, byte for byte, with the reason.",
     Family.COMMAND: "A command, answered on the request's reply subject.",
@@ -173,14 +173,14 @@ def _reply(contract: Contract) -> _Message | None:
 
 def _messages(contract: Contract) -> Iterator[_Message]:
     """What may stand on a contract's subject: old schemas and old envelopes only where others are the writers."""
-    for version, door in contract.schemas.items():
+    for version, versioned in contract.schemas.items():
         name, durable = f"{contract.kind}-{version}", contract.family in DURABLE
         if contract.family in _REQUESTS:
             name = f"{contract.family}.{name}"
-        yield _Message(name, f"{contract.kind}, schema {version}.", door.envelope_2, durable)
+        yield _Message(name, f"{contract.kind}, schema {version}.", versioned.envelope_2, durable)
         if durable:
             about = f"{contract.kind}, schema {version}, in a version 1 envelope."
-            yield _Message(f"{name}-envelope-1", about, door.envelope_1, durable)
+            yield _Message(f"{name}-envelope-1", about, versioned.envelope_1, durable)
 
 
 def _answer(kind: str, location: str, description: str, *, message: str | None = None) -> JsonObject:

@@ -37,8 +37,8 @@ def documents(registry: Registry, prefix: str) -> Iterator[tuple[str, bytes]]:
     kinds = Counter[str]()
     for contract in registry.contracts():
         kinds[contract.kind] += 1
-        for version, door in contract.schemas.items():
-            yield _file_name(contract, version, kinds[contract.kind] > 1), _as_bytes(schema_of(door.schema.model))
+        for version, versioned in contract.schemas.items():
+            yield _file_name(contract, version, kinds[contract.kind] > 1), _as_bytes(schema_of(versioned.schema.model))
         if contract.result is not None:
             name = f"{contract.kind}-{contract.newest.version}.result.schema.json"
             yield name, _as_bytes(schema_of(contract.result))

@@ -2,7 +2,7 @@
 
 An entry is written *before* the step that it speaks of: before a prediction is created, before a callback is sent. So a
 bridge that is killed at any moment leaves enough for the next one to go on without a second prediction and without two
-callbacks that bear one id and differ. Writes compare revisions: whoever lost the work to another bridge finds out.
+callbacks that bear one id and differ. Writes compare revisions: a bridge that lost the work to another finds out.
 """
 
 import re

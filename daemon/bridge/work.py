@@ -79,7 +79,7 @@ def _attempt(payload: JsonObject) -> int:
 
 
 def _job_of(callback_subject: str, subjects: Subjects) -> str:
-    """A bridge lends its rights to nobody: it signs only what goes to the callback subject of a job."""
+    """A bridge signs only what goes to the callback subject of a job."""
     bare = subjects.bare(callback_subject)
     callback = None if bare is None else parse_callback(bare)
     if callback is None or callback.family != "job" or not callback_subject.isprintable() or " " in callback_subject:

@@ -24,7 +24,7 @@ class Anyone:
         return LOCAL
 
 
-class Guard:
+class Authorization:
     """Lets a call in, or says why not. *own* are limits of single commands, beside the one of all together."""
 
     def __init__(
@@ -85,10 +85,10 @@ def make_authenticator(settings: Settings) -> Authenticator:
     return Anyone() if settings.auth.mode == "none" else token_authenticator(settings)
 
 
-def make_guard(settings: Settings) -> Guard:
-    """The guard of the command door. Raises :class:`StartError` for a key that cannot check tokens."""
+def make_authorization(settings: Settings) -> Authorization:
+    """The authorization of commands. Raises :class:`StartError` for a key that cannot check tokens."""
     limits = settings.limits
-    return Guard(
+    return Authorization(
         make_authenticator(settings),
         RateLimits(Rate(limits.commands_per_second, 1)),
         RateLimits(Rate(limits.unauthenticated_per_second, 1)),

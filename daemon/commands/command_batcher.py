@@ -1,6 +1,6 @@
-"""The writer behind the command door: what queued while the last transaction ran shares the next one.
+"""The writer behind the command endpoint: what queued while the last transaction ran shares the next one.
 
-One command alone waits for nobody; under load the groups grow by themselves. What makes a transaction fail decides what
+One command alone does not wait; under load the groups grow by themselves. What makes a transaction fail decides what
 happens: storage away is answered at once, a conflict between daemons repeats the whole, anything else halves the group
 until the broken command stands alone.
 """

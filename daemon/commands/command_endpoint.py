@@ -1,6 +1,6 @@
-"""The door for commands: takes requests in, answers each one, always.
+"""The endpoint of commands: takes requests in and answers each one.
 
-What only reads goes to the readers in small groups and waits for nobody; what changes something shares transactions
+What only reads goes to the readers in small groups and waits for no write; what changes something shares transactions
 (:mod:`daemon.commands.command_batcher`). A request whose reply subject is not allowed is counted and not executed: a
 reply is published with the rights of the daemon.
 """
@@ -26,7 +26,7 @@ from contracts.gate.receipts import may_receive
 from contracts.gate.rules import GateRules
 from contracts.registry import Contract
 from contracts.subjects import Family
-from daemon.commands.authorization import Guard
+from daemon.commands.authorization import Authorization
 from daemon.commands.command_batcher import ChangeQueue
 from daemon.observability.metrics import Metrics
 from handlers.commands.command import Command, Query, Reply, answer, refuse
@@ -116,7 +116,7 @@ class CommandEndpoint:
         self,
         *,
         routes: Mapping[str, Route],
-        guard: Guard,
+        guard: Authorization,
         rules: GateRules,
         database: Database,
         context: Callable[[], Context],

@@ -122,7 +122,7 @@ async def serving(
         listener = config.bind_socket()
     except SystemExit:
         raise StartError(f"http: cannot listen on {host}:{port}") from None
-    listener.listen(_BACKLOG)  # at once: whoever knows the URL may connect
+    listener.listen(_BACKLOG)  # at once: clients that know the URL may connect
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     try:

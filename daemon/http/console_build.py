@@ -26,7 +26,7 @@ TIMEOUT_S = 600
 
 
 class CannotBuild(Exception):
-    """The message is one line for whoever asked for the page."""
+    """The message is one line for the reader of the page."""
 
 
 def main(arguments: list[str]) -> int:

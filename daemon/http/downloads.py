@@ -1,4 +1,4 @@
-"""``GET /assets/<id>`` and ``GET /exports/<id>``: bytes for whoever has a signed URL."""
+"""``GET /assets/<id>`` and ``GET /exports/<id>``: bytes for the holder of a signed URL."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path

@@ -107,7 +107,7 @@ async def _start(
         ("etag", file.etag),
         ("accept-ranges", "bytes"),
         ("last-modified", formatdate(file.kept_at / MICROS_PER_SECOND, usegmt=True)),
-        # Only for whoever has the URL, and no longer than it is good for; the bytes themselves never change.
+        # Only for the holder of the URL, and no longer than it is good for; the bytes themselves never change.
         ("cache-control", f"private, max-age={max_age_s}, immutable"),
         ("content-type", file.media_type),
         ("content-disposition", file.disposition),

@@ -11,7 +11,7 @@ from daemon.foundation import Foundation
 from daemon.intake.after_commit import AfterCommit
 from daemon.intake.gate_factory import import_rules, make_gate
 from daemon.intake.in_hand import InHand
-from daemon.intake.ingest_authorization import IngestGuard
+from daemon.intake.ingest_authorization import IngestAuthorization
 from daemon.intake.intake import Intake
 from daemon.intake.ports import Gatekeeper, IntakeLimits
 from daemon.intake.reordering import OlderMessages
@@ -64,7 +64,7 @@ def intake_of(base: Foundation, relay: Relay, in_hand: InHand, family: Family, p
 
 def _make_gate(base: Foundation) -> Gatekeeper:
     gate = make_gate(base.settings, base.rules)
-    return IngestGuard(gate, token_authenticator(base.settings)) if base.settings.auth.ingest == "jwt" else gate
+    return IngestAuthorization(gate, token_authenticator(base.settings)) if base.settings.auth.ingest == "jwt" else gate
 
 
 def _make_replay_gate(base: Foundation) -> Gatekeeper:

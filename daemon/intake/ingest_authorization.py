@@ -12,7 +12,7 @@ from daemon.commands.authorization import Authenticator
 from domain.access import may_ingest
 
 
-class IngestGuard:
+class IngestAuthorization:
     """A gate that also asks who sends. Only what the gate would take is asked."""
 
     def __init__(self, gate: Gate, authenticator: Authenticator) -> None:
@@ -22,7 +22,7 @@ class IngestGuard:
     def judge(self, delivery: Delivery) -> Judged:
         judged = self._gate.judge(delivery)
         if delivery.lineage is not None:
-            return judged  # no row keeps a token: whoever replays vouches for the message
+            return judged  # no row keeps a token: the operator who replays vouches for the message
         if isinstance(judged, Refused) or family_of(delivery.subject) is not Family.INGEST:
             return judged
         principal = self._authenticator.authenticate(delivery.headers, delivery.stored_at)

@@ -1,7 +1,7 @@
 """The loop that hands publications out at their moment.
 
 Every daemon runs it: a publication that another daemon is handing out is locked and skipped, one that went out is no
-longer scheduled. So nobody waits for the lease of a daemon that died, and what is due is never late by that.
+longer scheduled. So nothing waits for the lease of a daemon that died, and what is due is never late by that.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""The pulse: the figures of one daemon, published every few seconds for whoever looks.
+"""The pulse: the figures of one daemon, published every few seconds.
 
 It asks neither storage nor JetStream: it tells what the daemon knows, also while they are away.
 """

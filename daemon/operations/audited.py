@@ -179,7 +179,7 @@ def _with_run_id(reply: Reply, run_id: str | None) -> Reply:
     return replace(reply, result={"run_id": run_id, **reply.result})
 
 
-# It says nothing of the first request: whoever guesses a key learns only that it is taken.
+# It says nothing of the first request: a caller who guesses a key learns only that it is taken.
 CONFLICT: Final[Problem] = problem(ErrorCode.IDEMPOTENCY_CONFLICT, "this message_id was used with another payload")
 BROKEN: Final[Problem] = problem(ErrorCode.INTERNAL_ERROR, "the operation could not be carried out")
 _STORAGE_AWAY: Final[Problem] = problem(ErrorCode.UNAVAILABLE, "storage is away; try again")

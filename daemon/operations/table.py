@@ -52,7 +52,7 @@ OPERATIONS: Final[Mapping[str, OperationFactory]] = MappingProxyType(
 
 
 def serve_operations(context: OperationContext) -> Mapping[str, Operation]:
-    """Make every operation, and hand its runs to whoever works on them."""
+    """Make every operation, and assign a worker to its runs."""
     served = {name: make(context) for name, make in OPERATIONS.items()}
     context.runs.assign({name: each.worker for name, each in served.items() if each.worker is not None})
     return {name: each.operation for name, each in served.items()}

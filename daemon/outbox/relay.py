@@ -1,7 +1,7 @@
 """The outbox relay: moves committed messages to their streams, lane by lane.
 
-A lane is a stream with a task and a backoff of its own, so that a full or missing stream delays nobody else. A row
-leaves the table only when its stream confirmed it. What may have been published before (a row inherited from a daemon
+A lane is a stream with a task and a backoff of its own, so that a full or missing stream delays only itself. A row
+leaves the table only when its stream confirmed it. What may have been published before (a row adopted from a daemon
 that ended, or one whose try ended without an answer) carries the same ``Nats-Msg-Id`` again, which the stream knows for
 its duplicate window; a row older than half of that window is looked up in the stream first.
 """
@@ -41,7 +41,7 @@ that the stream holds."""
 
 
 class SentMessage(Struct, frozen=True):
-    """What became of one row: ``sequence`` where the stream has it, None where nobody knows."""
+    """What became of one row: ``sequence`` where the stream has it, None where it is unknown."""
 
     message: OutboxMessage
     sequence: int | None
@@ -57,7 +57,7 @@ class LaneKeeper(Protocol):
         """Called before anything is published; raises where nothing may be published yet."""
         ...
 
-    def settle(self, sent: Sequence[SentMessage], uow: UnitOfWork) -> None:
+    def record_sent(self, sent: Sequence[SentMessage], uow: UnitOfWork) -> None:
         """Called in the transaction that notes what became of rows."""
         ...
 
@@ -252,7 +252,7 @@ class Relay:
             uow.outbox.mark_tried(done.unknown, now=self._clock())
             uow.outbox.set_aside(done.refused)
             if keeper is not None and done.sent:
-                keeper.settle(done.sent, uow)
+                keeper.record_sent(done.sent, uow)
             return self._tell_waiting(done.set_aside, uow) if done.set_aside else ()
 
         told = await committed(self._database, write)

@@ -24,7 +24,7 @@ _AT_ONCE: Final = 100
 
 
 class WorkLane:
-    """Keeps the stream of work free of what nobody is to do any more."""
+    """Keeps the stream of work free of withdrawn work."""
 
     # A cancelled job has nothing to publish here that would wake the lane.
     idle_check_s: float = 1.0
@@ -63,7 +63,7 @@ class WorkLane:
             self._nc, self._stream, subject, removal.message_id, not_before=removal.not_before
         )
 
-    def settle(self, sent: Sequence[SentMessage], uow: UnitOfWork) -> None:
+    def record_sent(self, sent: Sequence[SentMessage], uow: UnitOfWork) -> None:
         """Note where messages lie; those that are no longer their work's are to be removed."""
         uow.work.record_arrivals([self._message(each) for each in sent], now=self._clock())
 

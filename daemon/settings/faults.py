@@ -15,7 +15,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
-# pydantic's own words are for programmers; these are for whoever edits the file. None repeats the value.
+# pydantic's own words are for programmers; these are for the editor of the file. None repeats the value.
 _SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "missing": "must be set",

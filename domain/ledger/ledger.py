@@ -132,7 +132,7 @@ class _Session:
         elif at == self.model_at and (self.model is None or model > self.model):
             self.model = model
 
-    def told(self, status: SessionStatus, at: int) -> None:
+    def reported(self, status: SessionStatus, at: int) -> None:
         if self.status_at is None or at > self.status_at:
             self.status = status
             self.status_at = at
@@ -287,7 +287,7 @@ def _fold_event(sessions: dict[str, _Session], event: EventFacts) -> None:
     session.events += 1
     if model is not None:
         session.named(model, at)
-    session.told(STATUS_OF_EVENT[event.type], at)
+    session.reported(STATUS_OF_EVENT[event.type], at)
 
 
 def _key(item: tuple[tuple[int, str, str], object]) -> tuple[int, str, str]:

@@ -1,4 +1,4 @@
-"""Whether the time of a type of work runs: it stands still while nobody takes such work, and while nobody looks."""
+"""Whether the time of a type of work runs: it stands still while no worker asks for work, or no daemon looks."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -2,7 +2,7 @@
 
 Each command is decided in its turn, on what the ones before it left; what they need is loaded for all of them at once
 and what they changed is written at once. A command that took effect is remembered with its answer in the transaction of
-its effect: whoever repeats it, in this batch or a year later, gets that answer.
+its effect: a repetition, in this batch or a year later, gets that answer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -137,5 +137,5 @@ def _key(command: Command) -> CommandKey:
     return CommandKey(command.principal.owner, command.name, command.message_id)
 
 
-# It says nothing of the first command: whoever guesses an id learns only that it is taken.
+# It says nothing of the first command: a caller who guesses an id learns only that it is taken.
 CONFLICT: Final = problem(ErrorCode.IDEMPOTENCY_CONFLICT, "this message_id was used with another payload")

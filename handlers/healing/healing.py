@@ -188,7 +188,7 @@ def _stuck_replays(uow: UnitOfWork, context: Context, terms: HealTerms) -> Mappi
 
 
 def _open_stuck_replays(ids: Sequence[str], uow: UnitOfWork, context: Context, terms: HealTerms) -> Healed:
-    """They are open again for whoever replays them next; a replay that nobody heard of is not sent twice."""
+    """They are open for the next replay; one whose outcome is unknown is not sent twice."""
     since = context.now - round(terms.threshold_s * MICROS_PER_SECOND)
     return Healed(given_up=open_stuck(uow, context, since=since, limit=len(ids)))
 

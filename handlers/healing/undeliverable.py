@@ -1,4 +1,4 @@
-"""Messages that the broker refuses for good: whoever waits for what they were to bring about is told at once.
+"""Messages that the broker refuses for good: what waits for their effect is told at once.
 
 A dead letter whose replay cannot be sent is open again, with the reason; work that cannot be handed out has failed, and
 with it what it was for. Anything else only stays set aside. The alert

@@ -26,7 +26,7 @@ COST_OF_WORKERS: Final = "worker_reported"
 def take_job_reports(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
     """Decide on reports of jobs; state, artifacts, costs, audit and events change together or not at all."""
     reports = reports_of(group)
-    # The jobs first: who waits for a lock then sees the events of whoever held it.
+    # The jobs first: a transaction that waits for a lock then sees the events of the one that held it.
     jobs = uow.jobs.locked(sorted({report.subject_id for report in reports}))
     known = uow.callback_events.known("job", sorted({report.event_id for report in reports}))
     incoming = [_incoming(report, context) for report in reports]

@@ -66,7 +66,7 @@ class JobAggregates:
         return key is not None and self._validity.get(key, ValidationStatus.INVALID) != ValidationStatus.INVALID
 
     def job(self, job_id: str) -> Job:
-        """A job that was wanted and found, whoever owns it."""
+        """A job that was wanted and found, of any owner."""
         return self._jobs[job_id]
 
     def instruction_changed(self, key: VersionKey, validation_status: str) -> None:

@@ -137,7 +137,7 @@ class _Taking:
     ) -> None:
         self._uow = uow
         self._context = context
-        # The tasks first: who waits for a lock then sees the events of whoever held it.
+        # The tasks first: a transaction that waits for a lock then sees the events of the one that held it.
         self._records = dict(uow.tasks.locked(sorted({report.subject_id for report in reports})))
         self._known = dict(uow.callback_events.known("task", sorted({report.event_id for report in reports})))
         self._waiting: set[str] = set()

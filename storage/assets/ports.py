@@ -39,11 +39,11 @@ class AssetRepository(Protocol):
         ...
 
     def by_ids(self, asset_ids: Sequence[str]) -> Mapping[str, Asset]:
-        """Assets whoever owns them, to look at."""
+        """Assets of all owners, to look at."""
         ...
 
     def by_upload(self, upload_id: str) -> Asset | None:
-        """The asset of an upload, whoever owns it, to look at."""
+        """The asset of an upload, of any owner, to look at."""
         ...
 
     def put(self, assets: Sequence[Asset]) -> None:

@@ -63,7 +63,7 @@ class InstructionRepository(Protocol):
         ...
 
     def latest(self, instruction_ids: Sequence[str]) -> Mapping[str, InstructionHead]:
-        """Instructions whoever owns them. Whoever adds versions holds the lock of the job."""
+        """Instructions of all owners. A writer of versions holds the lock of the job."""
         ...
 
     def versions(self, wanted: Sequence[VersionKey]) -> Mapping[VersionKey, InstructionVersion]:

@@ -6,7 +6,7 @@
     ├── StorageAway      nobody's message is to blame: wait and try again, acknowledge nothing
     ├── StorageConflict  two daemons met: repeat the whole unit of work at once
     ├── DataRefused      the data (or our own code) caused it: the batch is halved until the culprit stands alone
-    └── StorageUnusable  the database cannot be used as it is: whoever runs headgate has to put it right
+    └── StorageUnusable  the database cannot be used as it is: an operator has to put it right
 
 No message repeats a value that was to be stored: it may be a secret, and errors are logged.
 """
@@ -38,7 +38,7 @@ class DataRefused(StorageError):
 
 
 class StorageUnusable(StorageError):
-    """The database is not one that headgate can start on. The message is one line for whoever runs it."""
+    """The database is not one that headgate can start on. The message is one line for an operator."""
 
 
 # Primary result codes (the low byte of an extended code): https://www.sqlite.org/rescode.html

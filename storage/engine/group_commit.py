@@ -41,7 +41,7 @@ class _Request(Generic[T]):
             self.carry_out(connection)
         except (StorageAway, MemoryError):
             raise
-        except Exception as error:  # noqa: BLE001 - raised to whoever asked for the work
+        except Exception as error:  # noqa: BLE001 - raised to the caller of the work
             connection.exec_driver_sql("ROLLBACK TO unit")
             self._error = without_words(error)
         connection.exec_driver_sql("RELEASE unit")

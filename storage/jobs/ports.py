@@ -53,7 +53,7 @@ class JobRepository(Protocol):
         ...
 
     def locked(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
-        """Jobs whoever owns them, locked until the transaction ends."""
+        """Jobs of all owners, locked until the transaction ends."""
         ...
 
     def retries_of(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
@@ -143,7 +143,7 @@ class TaskKey(NamedTuple):
 
 class TaskRecord(Struct, frozen=True):
     """A task with what was asked and what came of it. ``request_key`` is by what the same request is known again,
-    ``reported`` what a worker brought and nobody has proven yet."""
+    ``reported`` what a worker brought and is not proven yet."""
 
     task: Task
     subject_id: str
@@ -167,7 +167,7 @@ class TaskRepository(Protocol):
         ...
 
     def locked(self, task_ids: Sequence[str]) -> Mapping[str, TaskRecord]:
-        """Tasks whoever owns them, locked until the transaction ends."""
+        """Tasks of all owners, locked until the transaction ends."""
         ...
 
     def requested(self, keys: Sequence[TaskKey]) -> Mapping[TaskKey, TaskRecord]:

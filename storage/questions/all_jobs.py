@@ -21,7 +21,7 @@ class JobFilter(NamedTuple):
 
 
 class AllJobsRepository(Protocol):
-    """Jobs, whoever owns them."""
+    """Jobs of all owners."""
 
     def page(self, wanted: JobFilter, *, before: str | None, limit: int) -> Sequence[Job]:
         """Newest first, from the one after the id *before* on."""

@@ -1,7 +1,7 @@
 """Work that was handed out: its standing, its deadline, and where its one message lies.
 
 A message whose work went on without it (handed out again, cancelled, given up) is put down in ``work_removals``, and
-whoever relays work takes it out of the stream before anything newer goes in: at most one message of a work lies there.
+the relay of work takes it out of the stream before anything newer goes in: at most one message of a work lies there.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The lock beside a JetStream store: one server at a time, whoever started it.
+"""The lock beside a JetStream store: one server at a time, also where another program started it.
 
 nats-server takes no lock of its own: two servers on one store serve the same streams and destroy each other's index.
 The lock is an ``flock`` on a file beside the store, taken before the server is spawned and inherited by it, so that it
@@ -43,7 +43,7 @@ class StoreLock:
     async def acquire(self) -> list[int]:
         """Take the lock, ending a server that a killed daemon left behind; answers the process ids that were ended.
 
-        Raises :class:`StoreHeldError` where a living daemon (or anybody who cannot be told to be a left-over) holds
+        Raises :class:`StoreHeldError` where a living daemon (or a process that is not certainly a left-over) holds
         it and :class:`StoreUnusableError` where the lock file cannot be written.
         """
         fd = self._open()
@@ -102,7 +102,7 @@ class StoreLock:
                 return []
 
     def _left_over_servers(self, own_fd: int) -> list[int]:
-        """The servers that hold the lock file open, if nobody but servers does."""
+        """The servers that hold the lock file open, where only servers do."""
         holders = _holders(os.fstat(own_fd))
         daemons = [pid for pid, name in holders if name != self._server_name]
         if daemons:

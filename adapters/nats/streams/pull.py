@@ -95,7 +95,7 @@ class ContinuousPull:
 
     @property
     def buffered(self) -> int:
-        """Messages here that nobody has taken yet."""
+        """Messages that were delivered here and not yet handed out."""
         return len(self._buffer)
 
     @property
@@ -193,7 +193,7 @@ class ContinuousPull:
         self._due.set()
 
     async def drain(self) -> int:
-        """Stop for good: ask for nothing more and give back what nobody has taken; answers how many were given back.
+        """Stop for good: ask for nothing more and give back what was not handed out; answers how many were given back.
 
         What was taken stays with its taker, who may still acknowledge it. Draining twice is fine.
         """

@@ -107,7 +107,7 @@ class Link:
 
     async def permitted(self, doing: Coroutine[object, object, T]) -> T:
         """Await *doing*, or raise :class:`NotPermitted` as soon as the server refuses a subject: without that word a
-        request that may not be made looks like one that nobody answers."""
+        request that may not be made looks like one that is not answered."""
         task = asyncio.ensure_future(doing)
         refused = asyncio.ensure_future(self._refused.wait())
         try:

@@ -15,7 +15,7 @@ from contracts.errors import JsonObject, Problem
 from contracts.registry import REGISTRY
 from contracts.subjects import Family
 from contracts.values.principals import LOCAL, Principal
-from daemon.commands.authorization import Anyone, Guard
+from daemon.commands.authorization import Anyone, Authorization
 from daemon.commands.command_endpoint import CommandEndpoint, OperationRoute, QueryRoute, Route
 from domain.rate_limits import Rate, RateLimits
 from handlers.commands.command import Command, Query, Reply, ok
@@ -56,13 +56,13 @@ async def line(shared_server: EmbeddedServer, prefix: str, database: Database) -
 
 @asynccontextmanager
 async def door(
-    line: Pipeline, route: Route, *, database: Database | None = None, guard: Guard | None = None
+    line: Pipeline, route: Route, *, database: Database | None = None, guard: Authorization | None = None
 ) -> AsyncIterator[str]:
     """Open for one command; yields its subject."""
     service = None
     made = CommandEndpoint(
         routes={"ledger-get": route},
-        guard=guard or Guard(Anyone(), RateLimits(Rate(10_000, 1)), RateLimits(Rate(100, 1))),
+        guard=guard or Authorization(Anyone(), RateLimits(Rate(10_000, 1)), RateLimits(Rate(100, 1))),
         rules=line.rules,
         database=database or line.database,
         context=line.context,
@@ -137,7 +137,7 @@ async def test_a_door_that_breaks_before_the_command_is_read_answers(line: Pipel
                 raise ValueError("a secret key")
             return LOCAL
 
-    guard = Guard(Broken(), RateLimits(Rate(10_000, 1)), RateLimits(Rate(100, 1)))
+    guard = Authorization(Broken(), RateLimits(Rate(10_000, 1)), RateLimits(Rate(100, 1)))
     async with door(line, query(lambda *_: ok(None)), guard=guard) as subject:
         answer = await ask(line.nc, subject, {"session_id": "a"})
 

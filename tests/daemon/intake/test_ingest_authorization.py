@@ -10,13 +10,13 @@ from contracts.gate.delivery import Accepted, Delivery, Refused
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
-from daemon.intake.ingest_authorization import IngestGuard
+from daemon.intake.ingest_authorization import IngestAuthorization
 from tests.contracts.samples import STORED_AT, envelope, usage
 
 SECRET = "a secret of at least thirty-two bytes"
 STORED_S = STORED_AT // 1_000_000
 VERSION_1 = ("schema_version", "trace_id", "created_at", "payload")
-GUARD = IngestGuard(Gate(REGISTRY, GateRules()), TokenAuthenticator(TokenKeys(jwt_secret=SECRET)))
+GUARD = IngestAuthorization(Gate(REGISTRY, GateRules()), TokenAuthenticator(TokenKeys(jwt_secret=SECRET)))
 
 
 def token(**claims: object) -> dict[str, str]:
