@@ -1,13 +1,11 @@
 """``dead-letters``: looking at refused messages, discarding them, replaying one with a corrected body."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from contracts.errors import Detail, ErrorCode, JsonObject, problem
+from contracts.errors import Detail, ErrorCode, problem
 from contracts.payloads.operations import DeadLetters, LetterAction
-from contracts.values.states import LetterState
 from contracts.values.times import format_micros
 from daemon.intake.gate_factory import import_rules, make_gate
 from daemon.intake.ports import Gatekeeper
@@ -19,19 +17,14 @@ from daemon.operations.replaying import Replaying
 from daemon.operations.runs import Runs, RunWorker
 from daemon.operations.selecting import Selecting
 from daemon.transactions import committed
-from domain.dead_letters.dead_letters import edit_conflict, refused_discard, refused_edit
 from handlers.commands.command import NOT_FOUND, Command, Query, Reply, answer, ok, payload_of, refuse
 from handlers.dead_letters.dead_letter_queries import count_over_time, list_groups, list_letters, show_letter
 from handlers.dead_letters.letter_checks import as_edited, verdict
+from handlers.dead_letters.letter_commands import begin_edit, discard_letter
 from handlers.effects import Context
-from handlers.replays.replays import message_of
 from handlers.replays.run_queries import is_discard
 from storage.engine.database import Database
-from storage.journal.discards import Discard
 from storage.journal.ops_runs import NewRun, Run
-from storage.journal.replay_runs import ReplayItem
-from storage.journal.replays import DEAD_LETTERS
-from storage.unit_of_work import UnitOfWork
 
 _QUERIES: Final[Mapping[LetterAction, Query]] = MappingProxyType(
     {
@@ -75,7 +68,8 @@ class DeadLettersOperation:
         if wanted.action is LetterAction.EDIT:
             return await self._edit(wanted, run)
         if wanted.dead_letter_id is not None:
-            return await self._database.write(partial(self._discard, wanted=wanted, run=run))
+            context = self._context()
+            return await self._database.write(lambda uow: discard_letter(wanted, run, uow, context))
         return await self._discard_many(wanted, run)
 
     async def _check(self, wanted: DeadLetters) -> Reply:
@@ -84,17 +78,6 @@ class DeadLettersOperation:
             return refuse(NOT_FOUND)
         judged = self._gate.judge(as_edited(letter, (wanted.body or "").encode()))
         return ok(await self._database.read(lambda uow: verdict(judged, uow)))
-
-    def _discard(self, uow: UnitOfWork, wanted: DeadLetters, run: NewRun) -> Reply:
-        dead_letter_id = wanted.dead_letter_id or ""
-        why = Discard(run.run_id, run.principal, wanted.reason, self._context().now)
-        discarded = uow.discards.discard([dead_letter_id], why)
-        found = uow.replays.states([dead_letter_id]).get(dead_letter_id)
-        if found is None:
-            return refuse(NOT_FOUND)
-        if not discarded and (objection := refused_discard(found[0])) is not None:
-            return refuse(objection)
-        return ok({"dead_letter_id": dead_letter_id, "state": LetterState.DISCARDED})
 
     async def _discard_many(self, wanted: DeadLetters, run: NewRun) -> Reply:
         if wanted.dry_run:
@@ -108,34 +91,11 @@ class DeadLettersOperation:
         body = (wanted.body or "").encode()
         if len(body) > self._most_bytes:
             return refuse(_BODY_TOO_LARGE)
-        reply = await committed(self._database, partial(self._begin_edit, wanted=wanted, body=body, run=run))
+        reply = await committed(self._database, lambda uow: begin_edit(wanted, body, run, uow, self._context()))
         if reply.problem is None:
             self._wake({message.lane for message in reply.outbox})
             self._runs.begin(run.run_id)
         return reply
-
-    def _begin_edit(self, uow: UnitOfWork, wanted: DeadLetters, body: bytes, run: NewRun) -> Reply:
-        """Begin a replay that carries *body*. What came stays in the row; the replay keeps the other body."""
-        context, dead_letter_id = self._context(), wanted.dead_letter_id or ""
-        found = uow.replays.states([dead_letter_id], locked=True).get(dead_letter_id)
-        if found is None:
-            return refuse(NOT_FOUND)
-        objection = edit_conflict(found[1], base=wanted.base_replay_number) or refused_edit(found[0])
-        if objection is not None:
-            return refuse(objection)
-        (replay,) = uow.replays.begin([dead_letter_id], run_id=run.run_id, principal=run.principal, now=context.now)
-        uow.replays.edit((replay.dead_letter_id, replay.replay_number), body, reason=wanted.reason)
-        uow.replay_runs.open(run.run_id, frozen_at=context.now, is_selecting=False)
-        item = ReplayItem(DEAD_LETTERS, replay.dead_letter_id, replay.replay_number, None, None)
-        uow.replay_runs.add(run.run_id, [item])
-        message = message_of(replay, body, run.run_id, context)
-        uow.outbox.add([message], owner=context.daemon_id, now=context.now)
-        result: JsonObject = {
-            "dead_letter_id": replay.dead_letter_id,
-            "replay_number": replay.replay_number,
-            "state": LetterState.REPLAYING,
-        }
-        return Reply(GOES_ON, result, outbox=[message])
 
 
 class DeadLetterRuns:
