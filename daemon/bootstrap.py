@@ -74,6 +74,7 @@ from daemon.process.connections import (
     stream_limits,
 )
 from daemon.process.interpreter import freeze_heap, stop_on_signals, tune_interpreter
+from daemon.process.state_files import secure_state_files
 from daemon.process.state_lock import StateLock
 from daemon.process.systemd import Supervisor
 from daemon.settings.alert_terms import alert_rules, notifier_terms
@@ -95,6 +96,7 @@ def run(settings: Settings) -> int:
     configure_logs(settings.log)
     tune_interpreter()
     with StateLock(settings.daemon.state_dir):
+        secure_state_files(settings.daemon.state_dir)
         return uvloop.run(_serve(settings))
 
 

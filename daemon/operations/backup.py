@@ -95,7 +95,7 @@ class Backups:
         path = self.path_of(run.run_id, run.started_at)
         try:
             size = await copy_database(self._url, path)
-            gone = keep_newest(self._folder, self._keep)
+            gone = keep_newest(self._folder, self._keep, made=path)
         except (StorageAway, StorageUnusable, OSError) as error:
             raise RunFailed(problem(ErrorCode.UNAVAILABLE, f"the copy failed: {error}")) from error
         result: JsonObject = {"run_id": run.run_id, "path": str(path), "bytes": size, "removed": len(gone)}

@@ -1,11 +1,11 @@
 """``runtime.json``: how the command line finds the daemon of a state directory, and with which credentials."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from daemon.process.state_files import write_own
 from daemon.process.state_lock import is_held
 
 _NAME: Final = "runtime.json"
@@ -32,13 +32,7 @@ class Runtime:
 
 def write_runtime(state_dir: Path, runtime: Runtime) -> None:
     """Put the file in place in one step, readable by its owner alone from its first moment. Raises ``OSError``."""
-    draft = state_dir / f".{_NAME}.{os.getpid()}"
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(asdict(runtime), file)
-        file.write("\n")
-    draft.replace(state_dir / _NAME)
+    write_own(state_dir / _NAME, f"{json.dumps(asdict(runtime))}\n".encode())
 
 
 def remove_runtime(state_dir: Path) -> None:

@@ -125,12 +125,15 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def keep_newest(folder: Path, count: int) -> list[Path]:
-    """Remove all copies in *folder* but the newest *count*, and what was left half made a day ago; what went.
+def keep_newest(folder: Path, count: int, *, made: Path) -> list[Path]:
+    """Remove all copies in *folder* but *made*, which is the newest, and the *count* less one that were written last;
+    and what was left half made a day ago. What went.
 
-    Only what has a name that :func:`backup_name` makes is touched. Raises ``OSError``.
+    Only what has a name that :func:`backup_name` makes is touched. The stamp in it does not decide: a clock may have
+    been wrong, or the copies of another machine lie there. Raises ``OSError``.
     """
-    whole = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    others = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path != made]
+    whole = [*sorted(others, key=lambda path: (path.stat().st_mtime_ns, path.name)), made]
     parts = [path for path in folder.glob(f"*{_PART}") if _NAME.fullmatch(path.name.removesuffix(_PART))]
     abandoned = [path for path in parts if path.stat().st_mtime < time.time() - _HALF_MADE_S]
     gone = [*whole[: max(0, len(whole) - count)], *abandoned]

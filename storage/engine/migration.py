@@ -195,7 +195,7 @@ def _prepare_place(path: Path) -> None:
         raise StorageUnusable(f"SQLite {sqlite3.sqlite_version} is too old: headgate needs {oldest} or newer")
     folder = path.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except (FileExistsError, NotADirectoryError) as error:
         raise StorageUnusable(f"{folder} is a file, not a folder for the database") from error
     except OSError as error:
@@ -208,6 +208,8 @@ def _prepare_place(path: Path) -> None:
         raise StorageUnusable(f"{path} cannot be written")
     if not _may_be_sqlite(path):
         raise StorageUnusable(f"{path} is not an SQLite database")
+    if not path.exists():
+        path.touch(mode=0o600)  # what it will hold is nobody else's; its log is made as it is
 
 
 def _may_be_sqlite(path: Path) -> bool:

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import json
 import os
+import re
 import secrets
 import socket
 import time
@@ -28,6 +29,7 @@ Restarted = Callable[[], Awaitable[None]]
 
 MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
 _WEBSOCKET_PORT: Final = "nats-websocket-port"
+_SECRET: Final = re.compile(r"[A-Za-z0-9_-]{16,256}")
 _HIGHEST_PORT: Final = 65_535
 _POLL_S = 0.01
 _MONITORING_TIMEOUT_S = 2.0
@@ -274,16 +276,18 @@ def _make_folder(folder: Path) -> None:
 
 
 def _secret(path: Path) -> str:
-    """A user's password: made once and kept, so that a restart does not lock workers out."""
+    """A user's password: made once and kept, so that a restart does not lock workers out. What is none is replaced."""
     try:
-        kept = path.read_text(encoding="ascii").strip() if path.exists() else ""
-        if kept:
+        kept = path.read_bytes().strip().decode("ascii", "replace") if path.exists() else ""
+        if _SECRET.fullmatch(kept):
             path.chmod(0o600)
             return kept
-        made = secrets.token_hex(32)
-        _write_private(path, made)
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreUnusableError(f"cannot keep the server's secret in {path}: {error}") from error
+    except OSError as error:
+        raise StoreUnusableError(f"cannot keep the server's secret in {path}: {error.strerror}") from error
+    if kept:
+        log.warning("secret_unreadable", file=str(path))
+    made = secrets.token_hex(32)
+    _write_private(path, made)
     return made
 
 

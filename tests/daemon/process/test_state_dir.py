@@ -13,6 +13,7 @@ import pytest
 
 from daemon.errors import StartError
 from daemon.process.runtime_file import NoDaemonError, Runtime, find_daemon, remove_runtime, write_runtime
+from daemon.process.state_files import read_own, secure_state_files, write_own
 from daemon.process.state_lock import StateLock, is_held
 
 RUNTIME = Runtime(4711, "nats://secret@127.0.0.1:4222", "http://127.0.0.1:8080", "2026-11-20T10:15:30.123Z")
@@ -20,6 +21,7 @@ RUNTIME = Runtime(4711, "nats://secret@127.0.0.1:4222", "http://127.0.0.1:8080",
 HOLD = """
 import sys
 from pathlib import Path
+from daemon.process.state_files import read_own, secure_state_files, write_own
 from daemon.process.state_lock import StateLock
 StateLock(Path(sys.argv[1])).acquire()
 print("held", flush=True)
@@ -78,6 +80,7 @@ def test_a_killed_daemon_leaves_no_lock(tmp_path: Path) -> None:
 LOOK = """
 import sys
 from pathlib import Path
+from daemon.process.state_files import read_own, secure_state_files, write_own
 from daemon.process.state_lock import is_held
 print("looking", flush=True)
 while True:
@@ -164,3 +167,41 @@ def test_a_file_that_is_not_ours_is_one_line(locked: Path, content: str) -> None
     (locked / "runtime.json").write_text(content)
     with pytest.raises(NoDaemonError, match=r"is not the file of this version's daemon$"):
         find_daemon(locked)
+
+
+def test_own_files_are_for_their_owner_and_nobody_else_writes_in_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "daemon-id").write_text("x")
+    (tmp_path / "daemon-id").chmod(0o666)
+    (tmp_path / "notes.txt").write_text("somebody's")
+    (tmp_path / "notes.txt").chmod(0o666)
+    tmp_path.chmod(0o777)
+
+    secure_state_files(tmp_path)
+
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, *tmp_path.iterdir())}
+    assert modes == {tmp_path.name: 0o755, "daemon-id": 0o600, "notes.txt": 0o666}
+
+
+@pytest.mark.parametrize("name", ["daemon-id", "in-hand", "runtime.json", "nats-token"])
+def test_what_is_no_file_in_the_place_of_one_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+
+    with pytest.raises(StartError) as caught:
+        secure_state_files(tmp_path)
+    assert caught.value.lines == (f"{tmp_path / name} is no regular file: it is the daemon's own, move it away",)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_of_another_user_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "daemon-id").write_text("x")
+    os.chown(tmp_path / "daemon-id", 4711, 4711)
+
+    with pytest.raises(StartError, match=r"daemon-id belongs to user 4711"):
+        secure_state_files(tmp_path)
+
+
+def test_own_files_are_written_whole_and_read_with_a_bound(tmp_path: Path) -> None:
+    assert read_own(tmp_path / "daemon-id") is None
+    write_own(tmp_path / "daemon-id", b"x" * 100_000)
+    assert len(read_own(tmp_path / "daemon-id") or b"") == 65_536
+    assert stat.S_IMODE((tmp_path / "daemon-id").stat().st_mode) == 0o600

@@ -90,11 +90,23 @@ def test_only_our_own_old_copies_go(tmp_path: Path) -> None:
     copies = [tmp_path / backup_name(f"2026112{day}T101530Z", RUN, "sqlite") for day in range(5)]
     others = [tmp_path / name for name in ("headgate.db", "notes.txt", "headgate-mine.db")]
     abandoned, fresh = (tmp_path / f"{copies[number].name}.part" for number in (0, 1))
-    for path in (*copies, *others, abandoned, fresh):
+    for age, path in enumerate((*others, abandoned, fresh, *copies)):
         path.touch()
+        os.utime(path, (age, age))
+    fresh.touch()
     os.utime(abandoned, (time.time() - 90_000,) * 2)
 
-    gone = keep_newest(tmp_path, 2)
+    gone = keep_newest(tmp_path, 2, made=copies[4])
 
     assert sorted(gone) == sorted([*copies[:3], abandoned])
     assert sorted(tmp_path.iterdir()) == sorted([*copies[3:], *others, fresh])
+
+
+def test_what_was_just_made_stays_whatever_the_stamps_of_others_say(tmp_path: Path) -> None:
+    later = [tmp_path / backup_name(f"2099112{day}T101530Z", RUN, "sqlite") for day in range(3)]
+    made = tmp_path / backup_name("20261120T101530Z", RUN, "sqlite")
+    for path in (made, *later):
+        path.touch()
+
+    assert made not in keep_newest(tmp_path, 1, made=made)
+    assert list(tmp_path.iterdir()) == [made]
