@@ -145,14 +145,24 @@ export interface Alert {
   readonly lifecycle: string;
   readonly value: string | number | null;
   readonly since: string | null;
-  readonly warning?: string | number | null;
-  readonly critical?: string | number | null;
+  readonly thresholds?: { readonly warning: string | number; readonly critical: string | number } | null;
   readonly acknowledged_by?: string | null;
   readonly suppressed_until?: string | null;
   readonly suppressed_by?: string | null;
   readonly suppression_reason?: string | null;
+  readonly history?: readonly AlertStep[];
+}
+
+export interface AlertStep {
+  readonly at?: string;
+  readonly from?: unknown;
+  readonly to?: unknown;
+  readonly cause?: string;
+  readonly actor?: string | null;
   readonly reason?: string | null;
-  readonly history?: readonly Readonly<Record<string, unknown>>[];
+  readonly value?: string | number | null;
+  readonly notifications?: readonly { readonly notifier: string; readonly state: string }[];
+  readonly [more: string]: unknown;
 }
 
 export interface Provenance {

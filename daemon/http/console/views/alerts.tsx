@@ -1,1 +1,194 @@
-export function Alerts() { return <h1>Alerts</h1>; }
+/** Alerts: what is raised, since when, who keeps it quiet, until when and why. */
+
+import type { VNode } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { ask, newMessageId } from "../link/ask.ts";
+import { alerting } from "../link/pulse.ts";
+import { listenToEvents } from "../link/watch.ts";
+import type { Alert, AlertStep } from "../link/views.ts";
+import { count, visible } from "../model/text.ts";
+import { duration } from "../model/time.ts";
+import { Act } from "../parts/act.tsx";
+import { useAnswer, useList, useTenSeconds } from "../parts/answers.ts";
+import { Dialog } from "../parts/dialog.tsx";
+import { Grid, type Column } from "../parts/grid.tsx";
+import { useKeys } from "../parts/keys.ts";
+import { say, sayProblem } from "../parts/outcome.tsx";
+import { now } from "../parts/preferences.ts";
+import { ProblemView } from "../parts/problem.tsx";
+import { go, route } from "../parts/router.ts";
+import { Instant } from "../parts/time.tsx";
+import { State, Text, Value } from "../parts/words.tsx";
+
+type Word = "acknowledge" | "resolve" | "suppress";
+
+function act(action: Word, rule: string, more: { until?: string; reason?: string }, done: () => void): void {
+  void ask<unknown, "alerts">("alerts", { action, rule, ...more }, { messageId: newMessageId(), onSlow: say }).then((answer) => {
+    if (!answer.ok) return sayProblem(answer.problem);
+    say(`${rule}: ${action === "suppress" ? "suppressed" : `${action}d`}`);
+    done();
+  });
+}
+
+export function Alerts(): VNode {
+  const [word, rule] = route.value.path;
+  return word === "alert" && rule ? <OneAlert key={rule} rule={rule} /> : <AlertList />;
+}
+
+/** What keeps an alert quiet, in words. */
+function quietness(alert: Alert): string {
+  if (alert.suppressed_until) {
+    const left = (Date.parse(alert.suppressed_until) - now.value) / 1000;
+    return `suppressed for ${duration(Math.max(0, left))} more by ${alert.suppressed_by ?? "?"}: ${alert.suppression_reason ?? "no reason given"}`;
+  }
+  return alert.acknowledged_by ? `quiet, ${alert.acknowledged_by} has it` : "nobody has it";
+}
+
+const COLUMNS: readonly Column<Alert>[] = [
+  { name: "severity", width: "7rem", cell: (alert) => <State of={alert.severity} /> },
+  { name: "rule", width: "minmax(9rem, 1fr)", cell: (alert) => <Text of={alert.rule} /> },
+  { name: "lifecycle", width: "8rem", cell: (alert) => <State of={alert.lifecycle} /> },
+  { name: "value", width: "minmax(6rem, 0.6fr)", numeric: true, cell: (alert) => <Text of={alert.value === null ? null : String(alert.value)} /> },
+  { name: "since", width: "9rem", cell: (alert) => <Instant at={alert.since} /> },
+  {
+    name: "quiet",
+    width: "minmax(10rem, 2fr)",
+    cell: (alert) => (alert.severity === "ok" && !alert.suppressed_until ? "" : <Text of={quietness(alert)} />),
+  },
+];
+
+function AlertList(): VNode {
+  const alerts = useList<Alert, "alert.list">("alert.list", useMemo(() => ({ limit: 200 }), []));
+  const [moves, setMoves] = useState(0);
+  useEffect(() => listenToEvents("alert.>", () => setMoves((before) => before + 1)), []);
+  useTenSeconds(moves || JSON.stringify(alerting.value), alerts.refresh);
+  const tally = new Map<string, number>();
+  for (const alert of alerts.rows) {
+    const word = alert.lifecycle === "suppressed" ? "suppressed" : alert.severity !== "ok" && alert.acknowledged_by ? "quiet" : alert.severity;
+    tally.set(word, (tally.get(word) ?? 0) + 1);
+  }
+  return (
+    <>
+      <h1>Alerts</h1>
+      <p class="bar">
+        {[...tally].map(([word, number]) => (
+          <span>
+            <State of={word} /> {count(number)}
+          </span>
+        ))}
+        <button class="pill" onClick={alerts.refresh} disabled={alerts.loading}>
+          Refresh ↻
+        </button>
+      </p>
+      {alerts.problem && <ProblemView problem={alerts.problem} />}
+      <Grid
+        main
+        name="Alerts"
+        rows={alerts.rows}
+        columns={COLUMNS}
+        keyOf={(alert) => alert.rule}
+        onOpen={(alert) => go(["alert", alert.rule])}
+        onEnd={alerts.more}
+        complete={alerts.complete}
+        empty={alerts.loading ? "…" : alerts.problem ? "" : "No rule has been judged yet."}
+      />
+    </>
+  );
+}
+
+function OneAlert({ rule }: { rule: string }): VNode {
+  const asked = useAnswer<Alert, "alert.get">("alert.get", useMemo(() => ({ rule }), [rule]));
+  const [suppressing, setSuppressing] = useState(false);
+  useEffect(() => listenToEvents(`alert.${rule}.>`, asked.refresh), [rule, asked.refresh]);
+  useKeys([{ key: "Escape", help: "back", run: () => (history.length > 1 ? history.back() : go(["alerts"])) }]);
+  const alert = asked.result;
+  const raised = alert !== null && alert.severity !== "ok";
+  return (
+    <>
+      <h1>Alert {visible(rule)}</h1>
+      {asked.problem && <ProblemView problem={asked.problem} />}
+      {alert && (
+        <>
+          <p class="bar">
+            <State of={alert.severity} /> <State of={alert.lifecycle} /> <b>{alert.value === null ? "–" : visible(String(alert.value))}</b>
+            {alert.thresholds && (
+              <span>
+                warning {String(alert.thresholds.warning)}, critical {String(alert.thresholds.critical)}
+              </span>
+            )}
+            <span>
+              since <Instant at={alert.since} />
+            </span>
+            <span>{visible(quietness(alert))}</span>
+          </p>
+          <p class="bar">
+            <Act onAct={() => act("acknowledge", rule, {}, asked.refresh)} scope="ops:write" disabled={!raised || Boolean(alert.acknowledged_by)} why={raised ? "it is acknowledged" : "nothing is raised"}>
+              Acknowledge
+            </Act>
+            <Act onAct={() => setSuppressing(true)} scope="ops:write">
+              Suppress…
+            </Act>
+            <Act onAct={() => act("resolve", rule, {}, asked.refresh)} scope="ops:write" disabled={alert.lifecycle === "resolved"} why="it is resolved">
+              {alert.suppressed_until ? "Resolve, lift the suppression" : "Resolve"}
+            </Act>
+          </p>
+          <h2>History</h2>
+          <ol class="steps">{alert.history?.map((step) => <StepLine step={step} />)}</ol>
+        </>
+      )}
+      {suppressing && (
+        <SuppressDialog
+          rule={rule}
+          onClose={(acted) => {
+            setSuppressing(false);
+            if (acted) asked.refresh();
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+function StepLine({ step }: { step: AlertStep }): VNode {
+  const { at, notifications, ...rest } = step;
+  return (
+    <li>
+      <Instant at={at} />
+      <span>{visible(String(step.actor ?? ""))}</span>
+      <span>
+        <Value of={rest} /> {notifications?.map((told) => `${visible(told.notifier)} ${visible(told.state)}`).join(", ")}
+      </span>
+    </li>
+  );
+}
+
+function SuppressDialog({ rule, onClose }: { rule: string; onClose: (acted: boolean) => void }): VNode {
+  const [hours, setHours] = useState("1");
+  const [reason, setReason] = useState("");
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    const minutes = Math.max(1, Math.round(Number(hours) * 60));
+    if (reason.trim() === "" || !(Number(hours) > 0)) return;
+    act("suppress", rule, { until: new Date(now.value + minutes * 60_000).toISOString(), reason }, () => onClose(true));
+  };
+  return (
+    <Dialog title="Suppress" about={visible(rule)} onClose={() => onClose(false)}>
+      <form onSubmit={submit}>
+        <label>
+          Hours <input type="number" min="0.1" max="8760" step="any" value={hours} onInput={(event) => setHours(event.currentTarget.value)} />
+        </label>
+        <label>
+          Reason <input type="text" value={reason} maxLength={500} onInput={(event) => setReason(event.currentTarget.value)} />
+        </label>
+        <footer>
+          <button type="button" onClick={() => onClose(false)}>
+            Cancel
+          </button>
+          <Act submit kind="main" onAct={() => undefined} scope="ops:write" disabled={reason.trim() === "" || !(Number(hours) > 0)} why="say the reason">
+            Suppress
+          </Act>
+        </footer>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,1 +1,220 @@
-export function Job() { return <h1>Job</h1>; }
+/** One job: where it stands, what was drafted, what it cost, what was tried, and what may be done now. */
+
+import type { VNode } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { ask, newMessageId } from "../link/ask.ts";
+import type { Command } from "../link/commands.ts";
+import { watchKey } from "../link/watch.ts";
+import type { Job as JobView, JobEvent, Page } from "../link/views.ts";
+import { usd } from "../model/money.ts";
+import { newer } from "../model/progress.ts";
+import { href } from "../model/route.ts";
+import { count, httpsUrl, visible } from "../model/text.ts";
+import { Act } from "../parts/act.tsx";
+import { useAnswer, useList } from "../parts/answers.ts";
+import { useKeys } from "../parts/keys.ts";
+import { say, sayProblem } from "../parts/outcome.tsx";
+import { ProblemView } from "../parts/problem.tsx";
+import { go, route, setQuery } from "../parts/router.ts";
+import { Tabs } from "../parts/tabs.tsx";
+import { Instant } from "../parts/time.tsx";
+import { Id, State, Text, Value } from "../parts/words.tsx";
+import { ApproveDialog } from "../parts/approve_dialog.tsx";
+import { InstructionTab, StoryboardTab, TranscriptTab } from "../parts/job_documents.tsx";
+
+const WAY = ["CREATED", "UPLOADED", "QUEUED", "TRANSCRIBING", "DRAFTING", "AWAITING_APPROVAL", "RENDERING", "READY", "DONE"];
+const TABS = ["Instruction", "Transcript", "Storyboard", "History"];
+const TERMINAL = new Set(["DONE", "FAILED", "CANCELLED"]);
+
+export function Job(): VNode {
+  const id = route.value.path[1] ?? "";
+  return <OneJob key={id} id={id} />;
+}
+
+/** The newest view of a job: what was answered, or what came by its key. */
+function useJob(id: string): { job: JobView | null; asked: ReturnType<typeof useAnswer<JobView, "job.get">> } {
+  const asked = useAnswer<JobView, "job.get">("job.get", useMemo(() => ({ job_id: id }), [id]));
+  const [live, setLive] = useState<JobView | null>(null);
+  useEffect(() => watchKey<JobView>(`job.${id}`, (view) => setLive((known) => newer(known, view))), [id]);
+  const job = asked.result === null ? live : live === null ? asked.result : newer(asked.result, live);
+  return { job, asked };
+}
+
+function OneJob({ id }: { id: string }): VNode {
+  const { job, asked } = useJob(id);
+  const tab = TABS.find((name) => name.toLowerCase() === route.value.query.get("tab")) ?? "Instruction";
+  useKeys([{ key: "Escape", help: "back", run: () => (history.length > 1 ? history.back() : go(["jobs"])) }]);
+  return (
+    <>
+      <h1>
+        Job {job ? visible(job.title) : ""} <span class="mono soft">{visible(id)}</span>
+      </h1>
+      {asked.problem && !job && <ProblemView problem={asked.problem} />}
+      {asked.problem && job && <p class="soft">It is another owner's: its view comes by its key, its documents are theirs.</p>}
+      {job && (
+        <>
+          <Bar job={job} onActed={asked.refresh} />
+          <Way job={job} />
+          {job.error && <ProblemView problem={job.error} live={false} />}
+          <Facts job={job} />
+          <Tabs label="About the job" names={TABS} chosen={tab} onChoose={(name) => setQuery({ tab: name.toLowerCase() })} />{" "}
+          <a href={href(["story"], { id })}>Story</a>
+          {tab === "Instruction" && <InstructionTab job={job} />}
+          {tab === "Transcript" && <TranscriptTab job={job} />}
+          {tab === "Storyboard" && <StoryboardTab job={job} />}
+          {tab === "History" && <History job={job} />}
+        </>
+      )}
+    </>
+  );
+}
+
+type JobAct = Extract<Command, "job.run" | "job.render" | "job.cancel" | "job.retry">;
+
+function Bar({ job, onActed }: { job: JobView; onActed: () => void }): VNode {
+  const [approving, setApproving] = useState(false);
+  const act = (command: JobAct, word: string): void =>
+    void ask<JobView, JobAct>(command, { job_id: job.job_id }, { messageId: newMessageId(), onSlow: say }).then((answer) => {
+      if (!answer.ok) return sayProblem(answer.problem);
+      say(`${word}: ${answer.result.status}`);
+      if (command === "job.retry" && answer.result.job_id !== job.job_id) go(["job", answer.result.job_id]);
+      else onActed();
+    });
+  const is = (...states: string[]): boolean => states.includes(job.status);
+  return (
+    <div class="bar">
+      <State of={job.status} /> <span>version {count(job.version)}</span>
+      <Act onAct={() => setApproving(true)} scope="jobs:write" kind="main" disabled={!is("AWAITING_APPROVAL", "READY")} why={`it is ${job.status}`}>
+        Approve…
+      </Act>
+      <Act onAct={() => act("job.render", "Render")} scope="jobs:write" disabled={!job.approved || !is("AWAITING_APPROVAL", "READY")} why={job.approved ? `it is ${job.status}` : "approve it first"}>
+        Render
+      </Act>
+      {is("CREATED", "UPLOADED") && (
+        <Act onAct={() => act("job.run", "Run")} scope="jobs:write" disabled={!is("UPLOADED")} why="nothing is uploaded yet">
+          Run
+        </Act>
+      )}
+      <Act onAct={() => act("job.cancel", "Cancel")} scope="jobs:write" kind="danger" disabled={TERMINAL.has(job.status)} why={`it is ${job.status}`}>
+        Cancel job
+      </Act>
+      <Act onAct={() => act("job.retry", "Retry")} scope="jobs:write" disabled={!is("FAILED")} why={`it is ${job.status}`}>
+        Retry
+      </Act>
+      {approving && (
+        <ApproveDialog
+          job={job}
+          onClose={(acted) => {
+            setApproving(false);
+            if (acted) onActed();
+          }}
+        />
+      )}
+    </div>
+  );
+}
+
+function Way({ job }: { job: JobView }): VNode {
+  const at = WAY.indexOf(job.status);
+  return (
+    <ol class="timeline" aria-label="The way of the job">
+      {[...WAY, ...(at < 0 ? [job.status] : [])].map((state, index) => (
+        <li class={at < 0 || index <= at ? "passed" : ""} aria-current={state === job.status ? "step" : undefined}>
+          {state === job.status ? <State of={state} /> : state}
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+function Facts({ job }: { job: JobView }): VNode {
+  const link = httpsUrl(job.video_url);
+  return (
+    <dl>
+      <dt>cost</dt>
+      <dd>
+        {usd(job.actual_cost_usd)}
+        {job.estimated_cost_usd ? ` of ${usd(job.estimated_cost_usd)}` : ""}
+      </dd>
+      <dt>progress</dt>
+      <dd>{job.progress === null ? "–" : `${job.progress} %`}</dd>
+      <dt>attempt</dt>
+      <dd>
+        {count(job.attempt)}
+        {job.dispatches !== undefined && `, dispatches ${count(job.dispatches)}`}
+        {job.retry_of && (
+          <>
+            , retry of <a href={href(["job", job.retry_of])}>{visible(job.retry_of)}</a>
+          </>
+        )}
+      </dd>
+      <dt>approved</dt>
+      <dd>
+        {job.approved_by ? (
+          <>
+            by {visible(job.approved_by)} <Instant at={job.approved_at} />
+          </>
+        ) : (
+          "not yet"
+        )}
+      </dd>
+      {job.owner && (
+        <>
+          <dt>owner</dt>
+          <dd>
+            <Text of={job.owner} />
+          </dd>
+        </>
+      )}
+      <dt>project</dt>
+      <dd>
+        <a href={href(["jobs"], { project: job.project_id })}>
+          <Id of={job.project_id} />
+        </a>
+      </dd>
+      <dt>video</dt>
+      <dd>
+        {link ? (
+          <a href={link} rel="noopener noreferrer" target="_blank">
+            {visible(link)}
+          </a>
+        ) : (
+          <Text of={job.video_url ?? job.video_uri} />
+        )}
+      </dd>
+      <dt>created</dt>
+      <dd>
+        <Instant at={job.created_at} />
+      </dd>
+      <dt>moved</dt>
+      <dd>
+        <Instant at={job.updated_at} />
+      </dd>
+    </dl>
+  );
+}
+
+function History({ job }: { job: JobView }): VNode {
+  const payload = useMemo(() => ({ job_id: job.job_id, limit: 200 }), [job.job_id]);
+  const events = useList<JobEvent, "job.history">("job.history", payload);
+  useEffect(events.refresh, [job.version]);
+  const page: Page<JobEvent> | null = events.first;
+  return (
+    <section aria-label="History">
+      {events.problem && <ProblemView problem={events.problem} live={false} />}
+      <ol class="steps">
+        {events.rows.map((event) => (
+          <li>
+            <Instant at={event.when} />
+            <span>{visible(event.who)}</span>
+            <span>
+              {visible(event.what)} {event.from && visible(event.from)} {event.to && <>→ {visible(event.to)}</>}{" "}
+              {Object.keys(event.details ?? {}).length > 0 && <Value of={event.details} />}
+            </span>
+          </li>
+        ))}
+      </ol>
+      {page?.next_cursor && !events.complete && <button onClick={events.more}>More</button>}
+    </section>
+  );
+}

@@ -1,7 +1,7 @@
 /** One dead letter: why, from where, what was tried; its body, and the editor for it. */
 
 import type { VNode } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Letter as LetterView } from "../link/views.ts";
 import { formatted, scan, type Fault } from "../model/exact_json.ts";
 import { href } from "../model/route.ts";
@@ -71,12 +71,13 @@ function useOutcome(letter: LetterView | null, refresh: () => void): void {
       if (hasEnded(run.status)) refresh();
     });
   }, [replay?.run_id, letter?.replay_number]);
-  const [before, setBefore] = useState<string | null>(null);
+  const told = useRef<number | null>(null);
   useEffect(() => {
     if (letter === null) return;
-    if (before === "replaying" && letter.state !== "replaying")
-      say(letter.state === "open" ? `Replay ${letter.replay_number} was refused: the letter is open again` : `Replay ${letter.replay_number}: ${letter.state}`);
-    setBefore(letter.state);
+    const decided = letter.replays.filter((each) => each.outcome !== null).length;
+    if (told.current !== null && decided > told.current)
+      say(letter.state === "open" ? `Replay ${letter.replay_number} was refused again: the letter is open` : `Replay ${letter.replay_number}: ${letter.state}`);
+    told.current = decided;
   }, [letter]);
 }
 
