@@ -2,7 +2,7 @@
 
 import type { VNode } from "preact";
 import { age, clock, wholeInstant } from "../model/time.ts";
-import { now, zone } from "./preferences.ts";
+import { now, zone } from "./shell/preferences.ts";
 
 export function Instant({ at }: { at: string | null | undefined }): VNode {
   if (!at) return <span>–</span>;

@@ -8,12 +8,12 @@ import type { Problem } from "../model/errors.ts";
 import { href } from "../model/route.ts";
 import { count, visible } from "../model/text.ts";
 import { Act } from "../parts/act.tsx";
-import { useAnswer } from "../parts/answers.ts";
+import { useAnswer } from "../parts/lists/answers.ts";
 import { Dialog } from "../parts/dialog.tsx";
-import { Grid, type Column } from "../parts/grid.tsx";
-import { say } from "../parts/outcome.tsx";
+import { Grid, type Column } from "../parts/lists/grid.tsx";
+import { say } from "../parts/shell/outcome.tsx";
 import { ProblemView } from "../parts/problem.tsx";
-import { go } from "../parts/router.ts";
+import { go } from "../parts/shell/router.ts";
 import { Age } from "../parts/time.tsx";
 import { Id, State, Text, Value } from "../parts/words.tsx";
 

@@ -10,12 +10,12 @@ import { termsOf, withTerm, withTerms, type Terms } from "../model/filters.ts";
 import { usd } from "../model/money.ts";
 import { count } from "../model/text.ts";
 import { instantOf } from "../model/time.ts";
-import { useList, useTenSeconds } from "../parts/answers.ts";
-import { FilterBar } from "../parts/filter_bar.tsx";
-import { Grid, type Column } from "../parts/grid.tsx";
-import { now } from "../parts/preferences.ts";
+import { useList, useTenSeconds } from "../parts/lists/answers.ts";
+import { FilterBar } from "../parts/lists/filter_bar.tsx";
+import { Grid, type Column } from "../parts/lists/grid.tsx";
+import { now } from "../parts/shell/preferences.ts";
 import { ProblemView } from "../parts/problem.tsx";
-import { go, replaceQuery, route } from "../parts/router.ts";
+import { go, replaceQuery, route } from "../parts/shell/router.ts";
 import { Age } from "../parts/time.tsx";
 import { Id, State, Text } from "../parts/words.tsx";
 

@@ -7,12 +7,12 @@ import { termsOf, withTerms, type Terms } from "../model/filters.ts";
 import { href } from "../model/route.ts";
 import { count, visible } from "../model/text.ts";
 import { instantOf } from "../model/time.ts";
-import { useAnswer } from "../parts/answers.ts";
-import { FilterBar } from "../parts/filter_bar.tsx";
-import { Grid, type Column } from "../parts/grid.tsx";
-import { now } from "../parts/preferences.ts";
+import { useAnswer } from "../parts/lists/answers.ts";
+import { FilterBar } from "../parts/lists/filter_bar.tsx";
+import { Grid, type Column } from "../parts/lists/grid.tsx";
+import { now } from "../parts/shell/preferences.ts";
 import { ProblemView } from "../parts/problem.tsx";
-import { go, replaceQuery, route, setQuery } from "../parts/router.ts";
+import { go, replaceQuery, route, setQuery } from "../parts/shell/router.ts";
 import { Tabs } from "../parts/tabs.tsx";
 import { Text } from "../parts/words.tsx";
 

@@ -9,19 +9,19 @@ import { lineOf, placeOf } from "../model/schema_paths.ts";
 import { bytes, count, visible } from "../model/text.ts";
 import { hasEnded } from "../model/progress.ts";
 import { Act } from "../parts/act.tsx";
-import { useAnswer } from "../parts/answers.ts";
-import { BulkDialog } from "../parts/bulk_dialog.tsx";
-import { useKeys } from "../parts/keys.ts";
-import { BodyView, download, useBody, type Body } from "../parts/letter_body.tsx";
-import { Replays } from "../parts/replays.tsx";
-import { say } from "../parts/outcome.tsx";
+import { useAnswer } from "../parts/lists/answers.ts";
+import { BulkDialog } from "../parts/letters/bulk_dialog.tsx";
+import { useKeys } from "../parts/shell/keys.ts";
+import { BodyView, download, useBody, type Body } from "../parts/letters/letter_body.tsx";
+import { Replays } from "../parts/letters/replays.tsx";
+import { say } from "../parts/shell/outcome.tsx";
 import { ProblemView } from "../parts/problem.tsx";
-import { go, route } from "../parts/router.ts";
+import { go, route } from "../parts/shell/router.ts";
 import { followRun } from "../parts/run_progress.tsx";
 import { Instant } from "../parts/time.tsx";
 import { Id, State, Text } from "../parts/words.tsx";
 import { letterOrder } from "./dead_letters.tsx";
-import { LetterEditor } from "./letter_editor.tsx";
+import { LetterEditor } from "../parts/letters/letter_editor.tsx";
 
 export function Letter(): VNode {
   const [, id = "", mode] = route.value.path;

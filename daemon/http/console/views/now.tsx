@@ -11,12 +11,12 @@ import { href } from "../model/route.ts";
 import { count, plural, visible } from "../model/text.ts";
 import { duration, milliseconds } from "../model/time.ts";
 import { Act } from "../parts/act.tsx";
-import { useAnswer, useList, useTenSeconds } from "../parts/answers.ts";
+import { useAnswer, useList, useTenSeconds } from "../parts/lists/answers.ts";
 import { Meter, Sparkline } from "../parts/chart.tsx";
-import { Grid, type Column } from "../parts/grid.tsx";
-import { now } from "../parts/preferences.ts";
+import { Grid, type Column } from "../parts/lists/grid.tsx";
+import { now } from "../parts/shell/preferences.ts";
 import { ProblemView } from "../parts/problem.tsx";
-import { go } from "../parts/router.ts";
+import { go } from "../parts/shell/router.ts";
 import { Age } from "../parts/time.tsx";
 import { State, Text } from "../parts/words.tsx";
 

@@ -8,13 +8,13 @@ import { termsOf, withTerms, type Term, type Terms } from "../model/filters.ts";
 import { progressOf } from "../model/progress.ts";
 import { instantOf } from "../model/time.ts";
 import { count, cut, visible } from "../model/text.ts";
-import { useList, useTenSeconds } from "../parts/answers.ts";
+import { useList, useTenSeconds } from "../parts/lists/answers.ts";
 import { Meter } from "../parts/chart.tsx";
-import { FilterBar } from "../parts/filter_bar.tsx";
-import { Grid, type Column } from "../parts/grid.tsx";
-import { now } from "../parts/preferences.ts";
+import { FilterBar } from "../parts/lists/filter_bar.tsx";
+import { Grid, type Column } from "../parts/lists/grid.tsx";
+import { now } from "../parts/shell/preferences.ts";
 import { ProblemView } from "../parts/problem.tsx";
-import { go, replaceQuery, route, setQuery } from "../parts/router.ts";
+import { go, replaceQuery, route, setQuery } from "../parts/shell/router.ts";
 import { Instant } from "../parts/time.tsx";
 import { Id, State, Text } from "../parts/words.tsx";
 

@@ -6,10 +6,10 @@ import type { Page, Provenance, Session as SessionView, SessionEvent } from "../
 import { usd } from "../model/money.ts";
 import { href } from "../model/route.ts";
 import { count, cut, plural, visible, visibleLines } from "../model/text.ts";
-import { isUnknown, useAnswer } from "../parts/answers.ts";
-import { useKeys } from "../parts/keys.ts";
+import { isUnknown, useAnswer } from "../parts/lists/answers.ts";
+import { useKeys } from "../parts/shell/keys.ts";
 import { ProblemView } from "../parts/problem.tsx";
-import { go, route } from "../parts/router.ts";
+import { go, route } from "../parts/shell/router.ts";
 import { Instant } from "../parts/time.tsx";
 import { State, Text, Value } from "../parts/words.tsx";
 

@@ -6,9 +6,9 @@ import type { PayloadOf } from "../link/commands.ts";
 import type { Found, Page, Step } from "../link/views.ts";
 import { href } from "../model/route.ts";
 import { plural, visible } from "../model/text.ts";
-import { isUnknown, useAnswer, useList } from "../parts/answers.ts";
+import { isUnknown, useAnswer, useList } from "../parts/lists/answers.ts";
 import { ProblemView } from "../parts/problem.tsx";
-import { go, route } from "../parts/router.ts";
+import { go, route } from "../parts/shell/router.ts";
 import { Instant } from "../parts/time.tsx";
 import { Id, State, Value } from "../parts/words.tsx";
 

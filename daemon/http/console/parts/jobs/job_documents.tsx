@@ -2,15 +2,15 @@
 
 import type { VNode } from "preact";
 import { useMemo, useState } from "preact/hooks";
-import type { Instruction, Job, Page } from "../link/views.ts";
-import { lineDifference } from "../model/difference.ts";
-import { count, httpsUrl, visible, visibleLines } from "../model/text.ts";
-import { milliseconds } from "../model/time.ts";
-import { useAnswer, useList } from "./answers.ts";
-import { DifferenceView } from "./difference.tsx";
-import { ProblemView } from "./problem.tsx";
-import { Instant } from "./time.tsx";
-import { State, Text } from "./words.tsx";
+import type { Instruction, Job, Page } from "../../link/views.ts";
+import { lineDifference } from "../../model/difference.ts";
+import { count, httpsUrl, visible, visibleLines } from "../../model/text.ts";
+import { milliseconds } from "../../model/time.ts";
+import { useAnswer, useList } from "../lists/answers.ts";
+import { DifferenceView } from "../difference.tsx";
+import { ProblemView } from "../problem.tsx";
+import { Instant } from "../time.tsx";
+import { State, Text } from "../words.tsx";
 
 export function Blocks({ blocks }: { blocks: Instruction["blocks"] }): VNode {
   return (

@@ -16,8 +16,8 @@ import {
   type DecorationSet,
 } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
-import type { Fault } from "../model/exact_json.ts";
-import { visible } from "../model/text.ts";
+import type { Fault } from "../../model/exact_json.ts";
+import { visible } from "../../model/text.ts";
 
 export interface Handle {
   readonly text: () => string;

@@ -2,7 +2,7 @@
 
 import type { VNode } from "preact";
 import { useMemo } from "preact/hooks";
-import { Dialog } from "./dialog.tsx";
+import { Dialog } from "../dialog.tsx";
 import { allBindings } from "./keys.ts";
 import { plainPages, singleKeys } from "./preferences.ts";
 

@@ -5,21 +5,21 @@
 
 import type { VNode } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { ask, newMessageId, type Answer } from "../link/ask.ts";
-import { who } from "../link/principal.ts";
-import type { RunItem } from "../link/views.ts";
-import { filterText, letterPayload, narrows, type Payload, type Terms } from "../model/filters.ts";
-import { href } from "../model/route.ts";
-import { count, plural, visible } from "../model/text.ts";
-import type { Problem } from "../model/errors.ts";
-import { hasEnded } from "../model/progress.ts";
-import { Act } from "./act.tsx";
-import { Dialog } from "./dialog.tsx";
-import { say, sayProblem } from "./outcome.tsx";
-import { now } from "./preferences.ts";
-import { ProblemView } from "./problem.tsx";
-import { RunProgress, useRuns } from "./run_progress.tsx";
-import { Instant } from "./time.tsx";
+import { ask, newMessageId, type Answer } from "../../link/ask.ts";
+import { who } from "../../link/principal.ts";
+import type { RunItem } from "../../link/views.ts";
+import { filterText, letterPayload, narrows, type Payload, type Terms } from "../../model/filters.ts";
+import { href } from "../../model/route.ts";
+import { count, plural, visible } from "../../model/text.ts";
+import type { Problem } from "../../model/errors.ts";
+import { hasEnded } from "../../model/progress.ts";
+import { Act } from "../act.tsx";
+import { Dialog } from "../dialog.tsx";
+import { say, sayProblem } from "../shell/outcome.tsx";
+import { now } from "../shell/preferences.ts";
+import { ProblemView } from "../problem.tsx";
+import { RunProgress, useRuns } from "../run_progress.tsx";
+import { Instant } from "../time.tsx";
 
 export interface Target {
   readonly terms: Terms;

@@ -1,12 +1,12 @@
 /** Every replay of a letter: who, when, what was changed, what came of it. */
 
 import type { VNode } from "preact";
-import type { Change, Letter } from "../link/views.ts";
-import { href } from "../model/route.ts";
-import { visible } from "../model/text.ts";
-import { problemLine } from "./problem.tsx";
-import { Instant } from "./time.tsx";
-import { State, Value } from "./words.tsx";
+import type { Change, Letter } from "../../link/views.ts";
+import { href } from "../../model/route.ts";
+import { visible } from "../../model/text.ts";
+import { problemLine } from "../problem.tsx";
+import { Instant } from "../time.tsx";
+import { State, Value } from "../words.tsx";
 
 export function Replays({ letter }: { letter: Letter }): VNode | null {
   if (letter.replays.length === 0) return null;

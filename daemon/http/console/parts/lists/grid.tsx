@@ -5,10 +5,10 @@
 
 import type { ComponentChildren, VNode } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { count } from "../model/text.ts";
-import { isSelected, ranged, toggled, type Selection } from "../model/selection.ts";
-import { useKeys, type Binding } from "./keys.ts";
-import { plainPages } from "./preferences.ts";
+import { count } from "../../model/text.ts";
+import { isSelected, ranged, toggled, type Selection } from "../../model/selection.ts";
+import { useKeys, type Binding } from "../shell/keys.ts";
+import { plainPages } from "../shell/preferences.ts";
 import { useVisibleRows } from "./visible_rows.ts";
 
 export interface Column<T> {

@@ -2,11 +2,11 @@
 
 import type { VNode } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { ask } from "../link/ask.ts";
-import type { Letter } from "../link/views.ts";
-import { formatted, type Fault } from "../model/exact_json.ts";
-import { bytes, fromBase64, hex, visibleLines } from "../model/text.ts";
-import { lineOf } from "../model/schema_paths.ts";
+import { ask } from "../../link/ask.ts";
+import type { Letter } from "../../link/views.ts";
+import { formatted, type Fault } from "../../model/exact_json.ts";
+import { bytes, fromBase64, hex, visibleLines } from "../../model/text.ts";
+import { lineOf } from "../../model/schema_paths.ts";
 
 const MOST_SHOWN = 64 * 1024;
 const MOST_EDITED = 1024 * 1024;

@@ -2,10 +2,10 @@
 
 import type { VNode } from "preact";
 import { useId, useRef, useState } from "preact/hooks";
-import { faultOf, filterText, parseFilter, withTerm, withoutTerm, type Term, type Terms } from "../model/filters.ts";
-import { cut, visible } from "../model/text.ts";
-import { useKeys } from "./keys.ts";
-import { now } from "./preferences.ts";
+import { faultOf, filterText, parseFilter, withTerm, withoutTerm, type Term, type Terms } from "../../model/filters.ts";
+import { cut, visible } from "../../model/text.ts";
+import { useKeys } from "../shell/keys.ts";
+import { now } from "../shell/preferences.ts";
 
 interface FilterBarProps {
   readonly terms: Terms;

@@ -1,8 +1,8 @@
 /** Theme and time zone, which are all that localStorage ever holds; and what lasts as long as the tab. */
 
 import { computed, effect, signal } from "@preact/signals";
-import { clockSkew } from "../link/pulse.ts";
-import type { Zone } from "../model/time.ts";
+import { clockSkew } from "../../link/pulse.ts";
+import type { Zone } from "../../model/time.ts";
 
 export type Theme = "system" | "light" | "dark";
 const THEMES: readonly Theme[] = ["system", "light", "dark"];

@@ -5,21 +5,21 @@
 
 import type { VNode } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ask, newMessageId } from "../link/ask.ts";
-import { judge, type Judgement } from "../link/schemas.ts";
-import type { Letter } from "../link/views.ts";
-import { changedLines, lineDifference } from "../model/difference.ts";
-import type { Problem } from "../model/errors.ts";
-import { formatted, scan, type Fault } from "../model/exact_json.ts";
-import { lineOf, placeOf } from "../model/schema_paths.ts";
-import { count, plural, visible } from "../model/text.ts";
-import { Act } from "../parts/act.tsx";
-import type { Handle } from "../parts/codemirror.ts";
-import { DifferenceView } from "../parts/difference.tsx";
-import { Editor } from "../parts/editor.tsx";
-import { say, sayProblem } from "../parts/outcome.tsx";
-import { ProblemView } from "../parts/problem.tsx";
-import { State } from "../parts/words.tsx";
+import { ask, newMessageId } from "../../link/ask.ts";
+import { judge, type Judgement } from "../../link/schemas.ts";
+import type { Letter } from "../../link/views.ts";
+import { changedLines, lineDifference } from "../../model/difference.ts";
+import type { Problem } from "../../model/errors.ts";
+import { formatted, scan, type Fault } from "../../model/exact_json.ts";
+import { lineOf, placeOf } from "../../model/schema_paths.ts";
+import { count, plural, visible } from "../../model/text.ts";
+import { Act } from "../act.tsx";
+import type { Handle } from "./codemirror.ts";
+import { DifferenceView } from "../difference.tsx";
+import { Editor } from "./editor.tsx";
+import { say, sayProblem } from "../shell/outcome.tsx";
+import { ProblemView } from "../problem.tsx";
+import { State } from "../words.tsx";
 
 const PAUSE_MS = 300;
 

@@ -2,15 +2,15 @@
 
 import type { VNode } from "preact";
 import { useMemo, useState } from "preact/hooks";
-import { ask, newMessageId } from "../link/ask.ts";
-import type { Instruction, Job } from "../link/views.ts";
-import type { Problem } from "../model/errors.ts";
-import { Act } from "./act.tsx";
-import { useAnswer } from "./answers.ts";
-import { Dialog } from "./dialog.tsx";
+import { ask, newMessageId } from "../../link/ask.ts";
+import type { Instruction, Job } from "../../link/views.ts";
+import type { Problem } from "../../model/errors.ts";
+import { Act } from "../act.tsx";
+import { useAnswer } from "../lists/answers.ts";
+import { Dialog } from "../dialog.tsx";
 import { Blocks } from "./job_documents.tsx";
-import { say } from "./outcome.tsx";
-import { ProblemView } from "./problem.tsx";
+import { say } from "../shell/outcome.tsx";
+import { ProblemView } from "../problem.tsx";
 
 export function ApproveDialog({ job, onClose }: { job: Job; onClose: (acted: boolean) => void }): VNode {
   const payload = useMemo(() => (job.instruction_id ? { instruction_id: job.instruction_id } : null), [job.instruction_id]);

@@ -2,8 +2,8 @@
 
 import { signal } from "@preact/signals";
 import type { VNode } from "preact";
-import { problemLine } from "./problem.tsx";
-import type { Problem } from "../model/errors.ts";
+import { problemLine } from "../problem.tsx";
+import type { Problem } from "../../model/errors.ts";
 
 const text = signal("");
 const failed = signal(false);

@@ -1,11 +1,11 @@
 /** Answers as state of a component: asked on sight, after a reconnect, and on demand; the last one stays while away. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { ask, type Answer } from "../link/ask.ts";
-import type { Command, PayloadOf } from "../link/commands.ts";
-import { generation, hidden } from "../link/connection.ts";
-import { NOBODY_ANSWERS, OFFLINE, type Problem } from "../model/errors.ts";
-import type { Page } from "../link/views.ts";
+import { ask, type Answer } from "../../link/ask.ts";
+import type { Command, PayloadOf } from "../../link/commands.ts";
+import { generation, hidden } from "../../link/connection.ts";
+import { NOBODY_ANSWERS, OFFLINE, type Problem } from "../../model/errors.ts";
+import type { Page } from "../../link/views.ts";
 
 export interface Asked<T> {
   readonly result: T | null;

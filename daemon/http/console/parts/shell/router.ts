@@ -1,7 +1,7 @@
 /** Where the person is: the fragment of the address, as a signal. */
 
 import { signal } from "@preact/signals";
-import { href, parseRoute, type Route } from "../model/route.ts";
+import { href, parseRoute, type Route } from "../../model/route.ts";
 
 export const route = signal<Route>(parseRoute(location.hash));
 
