@@ -13,7 +13,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,\
 	$(shell command -v $(name) >/dev/null 2>&1 && $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 
-.PHONY: help console install install-dev run test lint format check bench chaos
+.PHONY: help console demo install install-dev run test lint format check bench chaos
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,12 @@ console-if-possible: | $(BIN)/python
 
 run: install ## start the daemon (embedded server, SQLite) with config.toml; another file: make run CONFIG=...
 	exec $(BIN)/headgate serve --config $(CONFIG)
+
+SPEED ?= 1
+TRACE ?= ../shared/data/azure_llm_2023_conv.csv.gz
+
+demo: install ## start a daemon with something going on: make demo SPEED=5 TRACE=trace.csv.gz
+	exec $(BIN)/python examples/demo.py --speed $(SPEED) $(if $(wildcard $(TRACE)),--trace $(TRACE))
 
 test: install-dev ## run the tests; a part of them: make test TESTS=tests/domain
 	$(BIN)/python -m pytest $(TESTS)

@@ -48,11 +48,15 @@ async def report(js: JetStreamContext, work: dict[str, Any], secret: str, sequen
     head |= {"trace_id": work["trace_id"], "created_at": now.isoformat(), "producer": "example-worker"}
     said |= {"event_id": event_id, "attempt": order["attempt"], "sequence": sequence}
     body = json.dumps({**head, "payload": said}).encode()
+    await js.publish(order["callback_subject"], body, headers=signed(event_id, secret, body))
+
+
+def signed(event_id: str, secret: str, body: bytes) -> dict[str, str]:
+    """The headers of a callback, as Standard Webhooks has them."""
     key, sent_at = base64.b64decode(secret.removeprefix("whsec_")), str(int(time.time()))
     signature = hmac.digest(key, f"{event_id}.{sent_at}.".encode() + body, hashlib.sha256)
-    signed = {"webhook-id": event_id, "webhook-timestamp": sent_at}
-    signed["webhook-signature"] = "v1," + base64.b64encode(signature).decode()
-    await js.publish(order["callback_subject"], body, headers=signed)
+    headers = {"webhook-id": event_id, "webhook-timestamp": sent_at}
+    return headers | {"webhook-signature": "v1," + base64.b64encode(signature).decode()}
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ export function wholeInstant(instant: string, now: number): string {
 export function age(instant: string, now: number): string {
   const seconds = (now - Date.parse(instant)) / 1000;
   if (Number.isNaN(seconds)) return "";
-  return seconds < -0.5 ? `in ${duration(-seconds)}` : `${duration(Math.max(0, seconds))} ago`;
+  // Clocks differ by a little, and the page looks at its own every few seconds.
+  return seconds < -10 ? `in ${duration(-seconds)}` : `${duration(Math.max(0, seconds))} ago`;
 }
 
 /** `12 s`, `5 min`, `1 h 19 min`, `3 d`. */

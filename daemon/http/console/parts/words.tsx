@@ -83,6 +83,25 @@ export function Id({ of: id, short = false }: { of: string | null | undefined; s
   );
 }
 
+/** The fields of an object in one line; what is empty tells nothing. */
+export function Details({ of: details }: { of: unknown }): VNode | null {
+  if (details === null || typeof details !== "object" || Array.isArray(details)) return details ? <Value of={details} /> : null;
+  const told = Object.entries(details).filter(
+    ([, value]) => value !== null && value !== "" && !(typeof value === "object" && Object.keys(value).length === 0),
+  );
+  if (told.length === 0) return null;
+  return (
+    <span class="details">
+      {told.map(([name, value]) => (
+        <span>
+          <span class="soft">{visible(name.replaceAll("_", " "))}</span>{" "}
+          {typeof value === "object" && !Array.isArray(value) ? <Details of={value} /> : <Value of={value} />}
+        </span>
+      ))}
+    </span>
+  );
+}
+
 /** Any value, for looking at only. */
 export function Value({ of: value }: { of: unknown }): VNode {
   const text = typeof value === "string" ? value : JSON.stringify(value);

@@ -15,7 +15,7 @@ import { say } from "../parts/shell/outcome.tsx";
 import { ProblemView } from "../parts/problem.tsx";
 import { go } from "../parts/shell/router.ts";
 import { Age } from "../parts/time.tsx";
-import { Id, State, Text, Value } from "../parts/words.tsx";
+import { Details, Id, State, Text } from "../parts/words.tsx";
 
 interface Status {
   readonly agents: readonly Agent[];
@@ -94,13 +94,13 @@ export function Agents(): VNode {
           <ul class="plainlist">
             {status.result.daemons.map((daemon) => (
               <li>
-                <Value of={daemon} />
+                <Details of={daemon} />
               </li>
             ))}
           </ul>
           <h2>Last round of healing</h2>
           <p>
-            <Value of={status.result.self_heal} />
+            <Details of={status.result.self_heal} />
           </p>
         </>
       )}

@@ -18,7 +18,7 @@ import { now } from "../parts/shell/preferences.ts";
 import { ProblemView } from "../parts/problem.tsx";
 import { go, route } from "../parts/shell/router.ts";
 import { Instant } from "../parts/time.tsx";
-import { State, Text, Value } from "../parts/words.tsx";
+import { Details, State, Text } from "../parts/words.tsx";
 
 type Word = "acknowledge" | "resolve" | "suppress";
 
@@ -156,7 +156,7 @@ function StepLine({ step }: { step: AlertStep }): VNode {
       <Instant at={at} />
       <span>{visible(String(step.actor ?? ""))}</span>
       <span>
-        <Value of={rest} /> {notifications?.map((told) => `${visible(told.notifier)} ${visible(told.state)}`).join(", ")}
+        <Details of={rest} /> {notifications?.map((told) => `${visible(told.notifier)} ${visible(told.state)}`).join(", ")}
       </span>
     </li>
   );

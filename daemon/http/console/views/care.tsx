@@ -15,7 +15,7 @@ import { say, sayProblem } from "../parts/shell/outcome.tsx";
 import { ProblemView } from "../parts/problem.tsx";
 import { useRuns } from "../parts/run_progress.tsx";
 import { Instant } from "../parts/time.tsx";
-import { State, Value } from "../parts/words.tsx";
+import { Details, State, Value } from "../parts/words.tsx";
 
 export function Care(): VNode {
   const health = useAnswer<Health, "health-check">("health-check", useMemo(() => ({}), []));
@@ -152,7 +152,7 @@ function HealDialog({ onClose }: { onClose: () => void }): VNode {
           <dd>{count(shown.errors)}</dd>
           <dt>of each</dt>
           <dd>
-            <Value of={shown.by ?? null} />
+            <Details of={shown.by ?? null} />
           </dd>
         </dl>
       )}

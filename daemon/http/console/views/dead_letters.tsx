@@ -14,6 +14,7 @@ import { Act } from "../parts/act.tsx";
 import { useList, useTenSeconds } from "../parts/lists/answers.ts";
 import { BulkDialog, type Target } from "../parts/letters/bulk_dialog.tsx";
 import { FilterBar } from "../parts/lists/filter_bar.tsx";
+import { GroupHistory } from "../parts/letters/group_history.tsx";
 import { Grid, type Column } from "../parts/lists/grid.tsx";
 import { useKeys } from "../parts/shell/keys.ts";
 import { say } from "../parts/shell/outcome.tsx";
@@ -62,11 +63,12 @@ const groupKey = (group: LetterGroup): string => JSON.stringify([group.kind, gro
 const GROUP_COLUMNS: readonly Column<LetterGroup>[] = [
   { name: "count", width: "6rem", numeric: true, cell: (group) => count(group.count) },
   { name: "kind", width: "minmax(8rem, 1fr)", cell: (group) => <Text of={group.kind} /> },
-  { name: "code", width: "minmax(11rem, 1.4fr)", cell: (group) => <Text of={group.code} /> },
+  { name: "code", width: "minmax(15rem, 1.2fr)", cell: (group) => <Text of={group.code} /> },
   { name: "where", width: "minmax(8rem, 2fr)", cell: (group) => <Text of={group.paths.join(", ")} /> },
   { name: "producer", width: "minmax(6rem, 1fr)", cell: (group) => <Text of={group.producer ?? "unknown"} /> },
   { name: "first", width: "9rem", cell: (group) => <Instant at={group.first_seen} /> },
   { name: "last", width: "8rem", cell: (group) => <Age at={group.last_seen} /> },
+  { name: "last 24 h", width: "6rem", cell: (group) => <GroupHistory group={group} /> },
 ];
 
 function Groups({ terms, onChange }: PartProps): VNode {

@@ -18,7 +18,7 @@ import { ProblemView } from "../parts/problem.tsx";
 import { go, route, setQuery } from "../parts/shell/router.ts";
 import { Tabs } from "../parts/tabs.tsx";
 import { Instant } from "../parts/time.tsx";
-import { Id, State, Text, Value } from "../parts/words.tsx";
+import { Details, Id, State, Text } from "../parts/words.tsx";
 import { ApproveDialog } from "../parts/jobs/approve_dialog.tsx";
 import { InstructionTab, StoryboardTab, TranscriptTab } from "../parts/jobs/job_documents.tsx";
 
@@ -209,7 +209,7 @@ function History({ job }: { job: JobView }): VNode {
             <span>{visible(event.who)}</span>
             <span>
               {visible(event.what)} {event.from && visible(event.from)} {event.to && <>→ {visible(event.to)}</>}{" "}
-              {Object.keys(event.details ?? {}).length > 0 && <Value of={event.details} />}
+              <Details of={event.details} />
             </span>
           </li>
         ))}

@@ -13,6 +13,7 @@ import { duration, milliseconds } from "../model/time.ts";
 import { Act } from "../parts/act.tsx";
 import { useAnswer, useList, useTenSeconds } from "../parts/lists/answers.ts";
 import { Meter, Sparkline } from "../parts/chart.tsx";
+import { GroupHistory } from "../parts/letters/group_history.tsx";
 import { Grid, type Column } from "../parts/lists/grid.tsx";
 import { now } from "../parts/shell/preferences.ts";
 import { ProblemView } from "../parts/problem.tsx";
@@ -111,10 +112,11 @@ function Tile({ name, value, values, note, link }: TileProps): VNode {
 const CAUSE_COLUMNS: readonly Column<LetterGroup>[] = [
   { name: "count", width: "6rem", numeric: true, cell: (group) => count(group.count) },
   { name: "kind", width: "minmax(8rem, 1fr)", cell: (group) => <Text of={group.kind} /> },
-  { name: "code", width: "minmax(11rem, 1.4fr)", cell: (group) => <Text of={group.code} /> },
+  { name: "code", width: "minmax(15rem, 1.2fr)", cell: (group) => <Text of={group.code} /> },
   { name: "where", width: "minmax(8rem, 2fr)", cell: (group) => <Text of={group.paths.join(", ")} /> },
   { name: "producer", width: "minmax(6rem, 1fr)", cell: (group) => <Text of={group.producer ?? "unknown"} /> },
   { name: "last", width: "8rem", cell: (group) => <Age at={group.last_seen} /> },
+  { name: "last 24 h", width: "6rem", cell: (group) => <GroupHistory group={group} /> },
 ];
 
 function Causes(): VNode {

@@ -17,7 +17,7 @@ import { go, route } from "../parts/shell/router.ts";
 import { RunProgress, useRuns } from "../parts/run_progress.tsx";
 import { Tabs } from "../parts/tabs.tsx";
 import { Instant } from "../parts/time.tsx";
-import { Id, State, Text, Value } from "../parts/words.tsx";
+import { Details, Id, State, Text } from "../parts/words.tsx";
 import { parametersText } from "./runs.tsx";
 
 /** Operations that have items and can be aborted. */
@@ -105,7 +105,7 @@ function Facts({ run }: { run: RunView }): VNode {
           <>
             <dt>result</dt>
             <dd>
-              <Value of={run.result} />
+              <Details of={run.result} />
             </dd>
           </>
         )}

@@ -10,7 +10,7 @@ import { isUnknown, useAnswer, useList } from "../parts/lists/answers.ts";
 import { ProblemView } from "../parts/problem.tsx";
 import { go, route } from "../parts/shell/router.ts";
 import { Instant } from "../parts/time.tsx";
-import { Id, State, Value } from "../parts/words.tsx";
+import { Details, Id, State } from "../parts/words.tsx";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
@@ -99,7 +99,7 @@ function Steps({ question, of }: { question: Question; of: string }): VNode {
             <State of={step.what} />
             <span>
               {step.id && <StepId step={step} />} {step.from && visible(step.from)} {step.to && <>→ {visible(step.to)}</>} {step.by && <>by {visible(step.by)}</>}{" "}
-              {step.details !== undefined && step.details !== null && <Value of={step.details} />}
+              <Details of={step.details} />
             </span>
           </li>
         ))}
