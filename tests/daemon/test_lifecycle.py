@@ -20,7 +20,7 @@ from tests.contracts.samples import envelope, usage
 from tests.support.commands import get
 from tests.support.daemons import HEADGATE, DaemonProcess, environment, eventually, running_daemon
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.kills]
 
 
 def refused(home: Path, settings: str = "") -> str:

@@ -9,6 +9,8 @@ import pytest
 from tests.end_to_end.conftest import SECRET, Pipeline, soon, until
 from tests.support.commands import metric
 
+pytestmark = pytest.mark.kills
+
 Json = dict[str, Any]
 
 RULE: Final = "cost_usd_per_day"

@@ -19,7 +19,7 @@ from tests.end_to_end.conftest import SETTINGS, Json, Pipeline, until
 from tests.end_to_end.test_jobs_end_to_end import ask
 from tests.support import files
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.kills]
 
 BUCKET = "HG_ASSETS"
 

@@ -18,7 +18,7 @@ from tests.support.daemons import DaemonProcess, running_daemon
 
 WORKER = Path(__file__).parents[2] / "examples" / "worker.py"
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.kills]
 
 
 @contextmanager

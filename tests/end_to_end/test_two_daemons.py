@@ -24,7 +24,7 @@ from tests.end_to_end.conftest import SECRET, soon, until
 from tests.support import databases
 from tests.support.daemons import DaemonProcess
 
-pytestmark = [pytest.mark.process, pytest.mark.postgres]
+pytestmark = [pytest.mark.process, pytest.mark.postgres, pytest.mark.kills]
 
 JOBS: Final = 12
 PROGRESS: Final = 25

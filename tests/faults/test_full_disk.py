@@ -22,7 +22,7 @@ from tests.faults.load import (
 from tests.support.commands import get
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.kills]
 
 
 @pytest.fixture

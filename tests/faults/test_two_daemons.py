@@ -24,7 +24,7 @@ from tests.support.commands import get, metric
 from tests.support.daemons import DaemonProcess, eventually
 from tests.support.databases import postgres_server
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.kills]
 
 
 @pytest_asyncio.fixture

@@ -20,7 +20,7 @@ from nats.aio.client import Client
 from tests.programs.conftest import program
 from tests.support.daemons import DaemonProcess, running_daemon
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.kills]
 
 SECRET = "whsec_" + b64encode(b"w" * 32).decode()
 SETTINGS = f'[callbacks]\nsecrets = ["{SECRET}"]\n'

@@ -13,6 +13,8 @@ from adapters.nats.streams.stored_messages import delete_message, last_message_o
 from contracts.errors import JsonValue
 from tests.adapters.nats.waiting import eventually_awaited
 
+pytestmark = pytest.mark.kills
+
 
 @pytest_asyncio.fixture
 async def publisher(nc: Client) -> AsyncIterator[StreamPublisher]:

@@ -19,6 +19,8 @@ from daemon.settings.loading import load_settings
 from tests.adapters.providers.replicate_server import PROCESSING, Fault, failed, processing, succeeded
 from tests.daemon.bridge.bridge_harness import SECRET, Pipeline, pipeline, until_metric, work_consumer
 
+pytestmark = pytest.mark.kills
+
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path

@@ -12,7 +12,7 @@ from tests.contracts.samples import envelope, event, usage, usage_1
 from tests.daemon.operations.operating import Json, Operator, operating, until
 from tests.support.daemons import DaemonProcess, running_daemon
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.kills]
 
 
 @pytest.fixture(scope="module")

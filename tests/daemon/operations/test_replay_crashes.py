@@ -11,7 +11,7 @@ import pytest
 from tests.daemon.operations.operating import Json, Operator, operating, until, wrong
 from tests.support.daemons import DaemonProcess, running_daemon
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.kills]
 
 COMPAT = "[contracts]\nmode = 'compat'\n"
 """Bare payloads are refused under strict rules and taken under these: a restart mends what was refused."""

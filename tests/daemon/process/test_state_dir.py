@@ -16,6 +16,8 @@ from daemon.process.runtime_file import NoDaemonError, Runtime, find_daemon, rem
 from daemon.process.state_files import read_own, secure_state_files, write_own
 from daemon.process.state_lock import StateLock, is_held
 
+pytestmark = pytest.mark.kills
+
 RUNTIME = Runtime(4711, "nats://secret@127.0.0.1:4222", "http://127.0.0.1:8080", "2026-11-20T10:15:30.123Z")
 
 HOLD = """

@@ -22,7 +22,7 @@ from tests.adapters.nats.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[4]
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.kills]
 
 # A daemon in small: starts the server, says where it is, and waits to be killed. With "orphan" the server does not
 # notice the death of its parent, as on a kernel without that signal.

@@ -19,6 +19,8 @@ from contracts.gate.delivery import Delivery
 from contracts.subjects import Subjects
 from tests.adapters.nats.waiting import eventually, eventually_awaited
 
+pytestmark = pytest.mark.kills
+
 CONSUMER = "headgate-ingest"
 
 
