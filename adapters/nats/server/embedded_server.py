@@ -207,6 +207,7 @@ class EmbeddedServer:
         config = self._state_dir / "nats-server.conf"
         _write_private(config, self._configuration())
         output = self._state_dir / "nats-server.out"
+        self.log_file.touch(mode=0o600)  # the server would have others of the group read it
         deadline = time.monotonic() + self._start_timeout_s
         command = [str(self._binary), "-c", str(config)]
         self._process = ServerProcess.spawn(command, inherit=self._lock.fd, output=output)

@@ -48,6 +48,7 @@ class ServerProcess:
         if threading.current_thread() is not threading.main_thread():
             raise EmbeddedServerError("the embedded server must be started from the main thread")
         try:
+            output.touch(mode=0o600)
             log = output.open("wb")
         except OSError as error:
             raise StoreUnusableError(f"cannot write {output}: {error.strerror}") from error
