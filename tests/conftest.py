@@ -1,6 +1,15 @@
 """What holds for all tests."""
 
+import signal
+
 import pytest
+
+
+def pytest_configure() -> None:
+    """Hear SIGINT also where the shell that began the run in the background has it ignored: what is ignored is
+    inherited, and the daemons that tests start must get the signals that a terminal would give them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
