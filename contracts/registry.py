@@ -26,10 +26,12 @@ from contracts.payloads import (
     documents,
     feed,
     jobs,
+    kpi,
     ledger,
     operations,
     ops,
     outgoing,
+    performance,
     pulse,
     questions,
     schedule,
@@ -285,6 +287,7 @@ _OPERATIONS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
         "import-legacy": operations.ImportLegacy,
         "prune": operations.Prune,
         "backup": operations.Backup,
+        "kpi-report": kpi.KpiReportRequest,
         "explain": questions.Explain,
         "find": questions.Find,
         "about": questions.About,
@@ -331,6 +334,7 @@ REGISTRY: Final = Registry(
         contract(Family.INGEST, "content.idea", Schema("1.0", content.ContentIdea)),
         contract(Family.INGEST, "content.script", Schema("1.0", content.ContentScript)),
         contract(Family.INGEST, "content.schedule", Schema("1.0", schedule.ContentSchedule)),
+        contract(Family.INGEST, "content.performance", Schema("1.0", performance.ContentPerformance)),
         contract(
             Family.CALLBACK, "item.result", Schema("1.0", callbacks.ItemResult), address="callback.item.{item_id}"
         ),

@@ -15,6 +15,7 @@ from handlers.commands.command_batch import Changes
 from handlers.content import content_queries
 from handlers.content.ideas_and_scripts import take_ideas, take_scripts
 from handlers.content.items import take_item_results, take_items
+from handlers.content.performance import take_performance
 from handlers.content.publication_commands import CANCEL_PUBLICATION
 from handlers.content.publications import take_publish_results, take_schedules
 from handlers.documents.anchor_commands import ATTACH_ASSET, CREATE_ANCHOR, DETACH_ASSET, REPLACE_ASSET
@@ -49,6 +50,7 @@ FAMILIES: Final[Families] = MappingProxyType(
         "content.idea": take_ideas,
         "content.script": take_scripts,
         "content.schedule": take_schedules,
+        "content.performance": take_performance,
         "item.result": take_item_results,
         "publish.result": take_publish_results,
         "job.status": take_job_reports,

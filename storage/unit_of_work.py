@@ -12,6 +12,8 @@ from storage.assets.assets import SqlAssetRepository
 from storage.assets.ports import AssetRepository
 from storage.content.ideas_and_scripts import SqlIdeaRepository, SqlScriptRepository
 from storage.content.items import SqlItemRepository
+from storage.content.kpi import KpiRepository, SqlKpiRepository
+from storage.content.performance import PostPerformanceRepository, SqlPostPerformanceRepository
 from storage.content.ports import IdeaRepository, ScriptRepository
 from storage.content.publications import SqlPublicationRepository
 from storage.documents.anchors import SqlAnchorRepository
@@ -124,6 +126,14 @@ class UnitOfWork:
     @property
     def analytics(self) -> AnalyticsRepository:
         return SqlAnalyticsRepository(self.connection)
+
+    @property
+    def post_performance(self) -> PostPerformanceRepository:
+        return SqlPostPerformanceRepository(self.connection)
+
+    @property
+    def kpi(self) -> KpiRepository:
+        return SqlKpiRepository(self.connection)
 
     @property
     def pricing_versions(self) -> PricingVersions:

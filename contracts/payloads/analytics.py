@@ -43,10 +43,7 @@ class AnalyticsWindow(RuledPayload):
 
     @classmethod
     def broken_rules(cls, raw: JsonObject) -> Sequence[BrokenRule]:
-        since, until = _instant(raw.get("from")), _instant(raw.get("to"))
-        if since is None or until is None or since <= until:
-            return ()
-        return (BrokenRule(("to",), "end_before_start", "A window should not end before it starts"),)
+        return window_rule(raw)
 
 
 class AnalyticsUsage(AnalyticsWindow):
@@ -70,6 +67,14 @@ class AnalyticsPerformance(AnalyticsWindow):
 
 
 _MOST_KEYS = 2
+
+
+def window_rule(raw: JsonObject) -> Sequence[BrokenRule]:
+    """``to`` is not before ``from``."""
+    since, until = _instant(raw.get("from")), _instant(raw.get("to"))
+    if since is None or until is None or since <= until:
+        return ()
+    return (BrokenRule(("to",), "end_before_start", "A window should not end before it starts"),)
 
 
 def _instant(value: JsonValue) -> int | None:

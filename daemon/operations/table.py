@@ -19,6 +19,7 @@ from daemon.operations import (
 )
 from daemon.operations.context import OperationContext, OperationFactory, ServedOperation
 from handlers.commands.command import Query
+from handlers.content.kpi import report_kpis
 from handlers.questions.explain import explain
 from handlers.questions.find import find_id
 from handlers.questions.jobs import list_all_jobs
@@ -38,6 +39,7 @@ OPERATIONS: Final[Mapping[str, OperationFactory]] = MappingProxyType(
         "replay-abort": replay_failed.make_abort,
         "dead-letters": dead_letters.make,
         "runs": _query(list_runs),
+        "kpi-report": _query(report_kpis),
         "explain": _query(explain),
         "find": _query(find_id),
         "about": about.make,

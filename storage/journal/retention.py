@@ -30,6 +30,7 @@ from storage.tables.base import metadata
 from storage.tables.content import feed_items
 from storage.tables.jobs import job_events, tasks
 from storage.tables.journal import command_log, dead_letters, inbox, ops_runs, outbox
+from storage.tables.performance import post_measurements, post_performance, post_performance_daily
 from storage.tables.replays import dead_letter_discards, dead_letter_replays, imported_keys, replay_items, replay_runs
 from storage.tables.sessions import session_events
 from storage.tables.usage import session_usage
@@ -103,6 +104,9 @@ RETENTIONS: Final[Sequence[Retention]] = (
     Retention("alert_transitions", alert_notifications, alert_notifications.c.created_at),
     Retention("signal_counts", signal_counts, signal_counts.c.minute),
     Retention("feed_items", feed_items, feed_items.c.updated_at, feed_items.c.status != ItemState.PENDING),
+    Retention("post_performance", post_measurements, post_measurements.c.at),
+    Retention("post_performance", post_performance_daily, post_performance_daily.c.at),
+    Retention("post_performance", post_performance, post_performance.c.at),
     Retention("job_events", job_events, job_events.c.at),
     Retention("callback_events", callback_events, callback_events.c.received_at),
     Retention("work", work, work.c.updated_at, work.c.state != WorkState.DISPATCHED),

@@ -1,0 +1,54 @@
+"""Which posts stand out, by a robust z-score against their peers and their own history.
+
+A value *x* is compared with a sample *S*: itself, the values of its peers, and its own earlier values. The mean and the
+standard deviation would be dragged along by the very outlier that is looked for; the median and the median of the
+distances from it (MAD) are not moved by it as long as less than half of the sample is odd::
+
+    z = 0.6745 * (x - median(S)) / MAD(S)          MAD(S) = median(|s - median(S)|)
+
+0.6745 is the third quartile of the standard normal distribution: for normal samples z reads as a number of standard
+deviations (Iglewicz and Hoaglin, 1993, who flag from 3.5 on).
+
+More than half of a sample may be one value (ties, zeros): then MAD is 0 and says nothing. The mean distance takes its
+place, and the scale is never less than a twentieth of the median, for in a sample of equals the slightest step would
+otherwise stand out::
+
+    z = (x - median(S)) / max(1.2533 * mean(|s - median(S)|), |median(S)| / 20)
+
+Where x is the median, z is 0, also where both scales are 0.
+"""
+
+from collections.abc import Sequence
+from statistics import fmean, median
+from typing import Final
+
+NORMAL_QUARTILE: Final = 0.6745
+MEAN_TO_DEVIATION: Final = 1.2533
+LEAST_PART_OF_MEDIAN: Final = 0.05
+
+THRESHOLD: Final = 3.5
+"""From this |z| on a value is an anomaly."""
+
+LEAST_PEERS: Final = 8
+"""With fewer peers nothing is judged: their spread would be chance."""
+
+
+def robust_z(value: float, others: Sequence[float]) -> float:
+    """How far *value* lies from the middle of itself and *others*, in robust standard deviations."""
+    sample = [value, *others]
+    middle = median(sample)
+    if value == middle:
+        return 0.0
+    distances = [abs(each - middle) for each in sample]
+    if (mad := median(distances)) > 0:
+        return NORMAL_QUARTILE * (value - middle) / mad
+    return (value - middle) / max(MEAN_TO_DEVIATION * fmean(distances), abs(middle) * LEAST_PART_OF_MEDIAN)
+
+
+def judged(value: float, peers: Sequence[float], history: Sequence[float]) -> float | None:
+    """The z-score of a value; None where there are not enough peers to judge by."""
+    return robust_z(value, [*peers, *history]) if len(peers) >= LEAST_PEERS else None
+
+
+def is_anomaly(z: float | None) -> bool:
+    return z is not None and abs(z) >= THRESHOLD
