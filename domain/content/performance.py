@@ -8,7 +8,7 @@ counts, then the id that sorts last, so that no order of arrival matters.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from domain.ledger.ledger import DAY_MICROS, day_text
+from contracts.values.times import MICROS_PER_DAY, day_text
 
 
 class Measurement(NamedTuple):
@@ -33,7 +33,7 @@ class Measurement(NamedTuple):
     @property
     def day(self) -> str:
         """The day (UTC) that it counts for."""
-        return day_text(self.at // DAY_MICROS)
+        return day_text(self.at // MICROS_PER_DAY)
 
     @property
     def age(self) -> tuple[int, int, str]:

@@ -16,13 +16,12 @@ however old, knows better.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import date
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Protocol
 
 from contracts.payloads.session import SessionEventType, Source, UsageStatus
 from contracts.values.states import SessionStatus
+from contracts.values.times import day_text
 from domain.ledger.changes import DailyTotals, HourlyTotals, LedgerChanges, PerformanceCount, SessionChange
 from domain.ledger.percentiles import NO_RUNTIME, bucket_of
 from domain.ledger.usage import UsageRecord
@@ -30,7 +29,6 @@ from domain.ledger.usage import UsageRecord
 HOUR_MICROS: Final = 3_600_000_000
 HOURS_PER_DAY: Final = 24
 DAY_MICROS: Final = HOURS_PER_DAY * HOUR_MICROS
-_EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 
 
 STATUS_OF_EVENT: Final[Mapping[str, SessionStatus]] = MappingProxyType(
@@ -319,12 +317,6 @@ def _performance(hours: Mapping[tuple[int, str, str], _Hour]) -> tuple[Performan
 
 _FIGURES_FROM: Final = 3
 """Where the figures of totals begin, after their key."""
-
-
-@lru_cache(maxsize=1024)
-def day_text(number: int) -> str:
-    """``YYYY-MM-DD`` of a day counted from the epoch."""
-    return date.fromordinal(_EPOCH_ORDINAL + number).isoformat()
 
 
 def merge_sessions(earlier: SessionChange, later: SessionChange) -> SessionChange:

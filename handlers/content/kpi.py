@@ -7,7 +7,7 @@ import orjson
 
 from contracts.errors import JsonObject, JsonValue, Problem, Refusal, invalid_field
 from contracts.payloads.kpi import KpiFormat, KpiReportRequest
-from contracts.values.times import MICROS_PER_DAY, format_micros
+from contracts.values.times import MICROS_PER_DAY, day_text, format_micros
 from domain.content.kpi import (
     COUNTS,
     METRICS,
@@ -20,7 +20,6 @@ from domain.content.kpi import (
     report_days,
 )
 from domain.content.kpi_text import report_text
-from domain.ledger.ledger import day_text
 from handlers.commands.command import Command, Reply, ok, payload_of
 from handlers.effects import Context
 from storage.unit_of_work import UnitOfWork

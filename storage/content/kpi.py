@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from contracts.values.times import MICROS_PER_DAY, day_text
 from domain.content.kpi import PostDay
-from domain.ledger.ledger import DAY_MICROS, day_text
 from storage.engine.answers import Answer
 from storage.tables.content import ideas, publications, scripts
 from storage.tables.performance import post_performance_daily
@@ -37,7 +37,7 @@ class SqlKpiRepository:
     def post_days(self, since: int, until: int, *, topic: str | None, platform: str | None) -> Sequence[PostDay]:
         answer = _post_days(self._dialect, topic is not None, platform is not None)
         bounds = {"since": day_text(since), "until": day_text(until), "topic": topic, "platform": platform}
-        return [PostDay(at // DAY_MICROS, at, *rest) for at, *rest in answer.rows(self._connection, bounds)]
+        return [PostDay(at // MICROS_PER_DAY, at, *rest) for at, *rest in answer.rows(self._connection, bounds)]
 
 
 @cache

@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
+from contracts.values.times import day_text
 from domain.ledger.analytics import Stretch, UsageTotals, Window, add, saturated
-from domain.ledger.ledger import day_text
 from domain.ledger.percentiles import bucket_of
 from storage.engine.failures import DataRefused
 from storage.ledger.analytics_statements import (

@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, Select, Table, bindparam, case, func, lite
 
 from contracts.payloads.session import Source as Provenance
 from contracts.payloads.session import UsageStatus
+from contracts.values.times import day_text
 from domain.ledger.analytics import UsageTotals
-from domain.ledger.ledger import DAY_MICROS, HOUR_MICROS, HOURS_PER_DAY, day_text
+from domain.ledger.ledger import DAY_MICROS, HOUR_MICROS, HOURS_PER_DAY
 from storage.engine.answers import Answer, ColumnarAnswer
 from storage.tables.base import Int
 from storage.tables.usage import daily_usage_agg, hourly_usage_agg, model_perf_agg, session_usage
