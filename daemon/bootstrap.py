@@ -53,6 +53,7 @@ from daemon.observability.deployment_gauges import LOOK_S as LOOK_AT_DEPLOYMENT_
 from daemon.observability.deployment_gauges import DeploymentGauges
 from daemon.observability.gauges import Gauges
 from daemon.observability.health import HealthCheck, disk_check
+from daemon.observability.log_output import LineOutput
 from daemon.observability.logs import adopt_library_loggers, configure_logs
 from daemon.observability.metrics import Metrics
 from daemon.observability.pulse import PulsePublisher, PulseSources
@@ -93,19 +94,19 @@ _RELAYED: Final = (Family.WORK, Family.EVENT, Family.DEAD, Family.REPLAY, Family
 
 def run(settings: Settings) -> int:
     """Run the daemon until a signal; the process's exit code. Raises :class:`StartError` where it cannot start."""
-    configure_logs(settings.log)
+    log_output = configure_logs(settings.log)
     tune_interpreter()
     with StateLock(settings.daemon.state_dir):
         secure_state_files(settings.daemon.state_dir)
-        return uvloop.run(_serve(settings))
+        return uvloop.run(_serve(settings, log_output))
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, log_output: LineOutput) -> int:
     stop = asyncio.Event()
     stop_on_signals(stop)
     try:
         async with AsyncExitStack() as stack:
-            daemon = await _start(settings, stack)
+            daemon = await _start(settings, stack, log_output)
             freeze_heap()
             await daemon.run_until(stop)
     except* (AdapterError, StorageError) as failures:
@@ -120,9 +121,10 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     return found
 
 
-async def _start(settings: Settings, stack: AsyncExitStack) -> Daemon:
+async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutput) -> Daemon:
     """Bring up what the daemon stands on, in order, and put its parts together over it."""
     metrics = Metrics()
+    metrics.watch_log(log_output)
     readiness = Readiness(metrics.ready.set)
     health = HealthCheck()
     subjects = Subjects(settings.nats.prefix)

@@ -5,7 +5,7 @@ reading a stream, changing one field and writing it back would reset what an ope
 is sent back as it was.
 """
 
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import orjson
 from nats.aio.client import Client
@@ -33,13 +33,24 @@ async def api_request(nc: Client, call: str, body: Json | None = None, *, timeou
         raise JetStreamError(call, 503, 0, "JetStream is not available to this account") from error
     except NatsError as error:
         raise JetStreamError(call, 503, 0, f"no answer: {error}") from error
-    response = cast("Json", orjson.loads(answer.data))
+    response = answered(answer.data)
+    if response is None:
+        raise JetStreamError(call, 503, 0, "the answer is none of the server's")
     error_of = response.get("error")
     if isinstance(error_of, dict):
         raise JetStreamError(
             call, integer(error_of, "code"), integer(error_of, "err_code"), str(error_of.get("description", ""))
         )
     return response
+
+
+def answered(data: bytes) -> Json | None:
+    """What the server answered; None for what is no answer of it: anybody may publish to an inbox."""
+    try:
+        response = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return response if isinstance(response, dict) else None
 
 
 def integer(values: Json, key: str) -> int:

@@ -20,7 +20,7 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import BucketNotFoundError, Error, ObjectNotFoundError
+from nats.js.errors import Error
 
 from adapters.errors import AdapterError, JetStreamError
 from adapters.nats.jetstream_api import Json, api_request, integer, section
@@ -259,29 +259,29 @@ def _reason(error: Exception) -> str:
     return getattr(error, "description", None) or type(error).__name__
 
 
-# -- whole objects, by the client library
+# -- whole objects
 
 
 async def has_object(nc: Client, bucket: str, name: str) -> bool:
     """Whether the bucket holds the object. Raises :class:`AdapterError` where the server does not answer."""
-    try:
-        store = await nc.jetstream().object_store(bucket)
-        await store.get_info(name)
-    except (ObjectNotFoundError, BucketNotFoundError):
-        return False
-    except (Error, NatsError, ValueError) as error:
-        raise AdapterError(f"{bucket}: the object could not be looked for: {error}") from error
-    return True
+    return await ObjectStore(nc, bucket).info(name) is not None
 
 
 async def fetch_object(nc: Client, bucket: str, name: str, file: Path) -> None:
     """Write the object to *file*, chunk by chunk; its digest is checked.
 
-    Raises :class:`AdapterError` where it is gone, damaged or does not come, ``OSError`` where it cannot be written.
+    Raises :class:`AdapterError` where it is gone (whole or in part), damaged or does not come, ``OSError`` where it
+    cannot be written.
     """
-    try:
-        store = await nc.jetstream().object_store(bucket)
-        with file.open("wb") as written:
-            await store.get(name, writeinto=written)
-    except (Error, NatsError, ValueError) as error:
-        raise AdapterError(f"{bucket}: the object could not be fetched: {error}") from error
+    store = ObjectStore(nc, bucket)
+    stored = await store.info(name)
+    if stored is None:
+        raise ObjectStoreError(f"{bucket}: there is no such object")
+    digest = hashlib.sha256()
+    with file.open("wb") as written:
+        async with aclosing(store.read(stored)) as parts:
+            async for part in parts:
+                digest.update(part)
+                await anyio.to_thread.run_sync(written.write, part)
+    if digest.hexdigest() != stored.sha256:
+        raise ObjectStoreError(f"{bucket}: the object is damaged")

@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from adapters.errors import JetStreamError
+from adapters.nats.jetstream_api import answered, integer, section
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.missing import missing_objects
 from adapters.nats.streams.topology import Topology, probe_subject
@@ -64,9 +64,12 @@ async def probe(
         return failed(str(error) or type(error).__name__, is_refused=nc.is_connected)
     except OSError as error:
         return failed(str(error))
-    error_of = orjson.loads(answer.data).get("error")
-    if error_of is not None:
-        detail = f"{error_of.get('description', '')} (err_code {error_of.get('err_code', 0)})"
+    said = answered(answer.data)
+    if said is None or ("error" not in said and not integer(said, "seq")):
+        return failed("the answer is none of the server's")
+    if "error" in said:
+        error_of = section(said, "error")
+        detail = f"{error_of.get('description', '')} (err_code {integer(error_of, 'err_code')})"
         return failed(detail, is_refused=True)
     trouble = "" if server is None else await server.trouble()
     return failed(trouble, is_refused=True) if trouble else Probe(True, (time.monotonic() - started) * 1000)

@@ -9,11 +9,11 @@ keep their order.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from adapters.nats.jetstream_api import answered, integer, section
 from adapters.nats.outgoing import Outgoing, Published, PublishStatus, UnpublishableError, not_stored, wire_bytes
 from adapters.nats.replies import Replies
 
@@ -157,8 +157,12 @@ def _read(stream: str, answer: Msg | None) -> Published:
         return _UNKNOWN
     if not answer.data:
         return Published(PublishStatus.UNAVAILABLE, reason=f"{stream}: no stream takes the subject")
-    said = orjson.loads(answer.data)
-    if (error := said.get("error")) is not None:
-        return not_stored(error.get("err_code", 0), f"{stream}: {error.get('description', '')}")
+    said = answered(answer.data)
+    if said is not None and "error" in said:
+        error = section(said, "error")
+        return not_stored(integer(error, "err_code"), f"{stream}: {error.get('description', '')}")
+    if said is None or not (sequence := integer(said, "seq")):
+        # Anybody may publish to an inbox: what is no answer of the server says nothing.
+        return Published(PublishStatus.UNKNOWN, reason=f"{stream}: the answer is none of the server's")
     outcome = PublishStatus.DUPLICATE if said.get("duplicate") else PublishStatus.STORED
-    return Published(outcome, said["seq"])
+    return Published(outcome, sequence)

@@ -13,9 +13,13 @@ RECEIPT_PATH: Final = f"headers.{RECEIPT_HEADER}"
 MAX_SUBJECT_BYTES: Final = 1024
 
 
+OWN_INBOXES: Final = "_INBOX.headgate"
+"""Where the answers to the daemons' own requests arrive: what others send there would be taken for one."""
+
+
 def may_receive(subject: str, rules: GateRules) -> bool:
-    """Whether a subject is a literal one under an allowed prefix, and not under our own or the server's."""
-    if subject == rules.prefix or subject.startswith(("$", f"{rules.prefix}.")):
+    """Whether a subject is a literal one under an allowed prefix, not under our own, our inboxes or the server's."""
+    if subject == rules.prefix or subject.startswith(("$", f"{rules.prefix}.", f"{OWN_INBOXES}.")):
         return False
     if not any(subject.startswith(prefix) and len(subject) > len(prefix) for prefix in rules.reply_prefixes):
         return False

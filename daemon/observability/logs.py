@@ -16,6 +16,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from daemon.observability.log_output import LineOutput
 from daemon.settings.process import LogSettings
 from daemon.terminal import escaped, escaped_lines
 
@@ -26,7 +27,7 @@ _SECRET_KEYS: Final = re.compile(
     r"authorization|webhook-signature|(^|[_-])(secrets?|token|password|passwd|jwt|api_?key|credentials)$", re.IGNORECASE
 )
 _SECRET_FORMS: Final = re.compile(
-    r"(?P<url>(?<=://)[^/\s@]+@)|(?P<bearer>\bBearer\s+\S+)|(?P<signing>\bwhsec_[A-Za-z0-9+/=]+)", re.IGNORECASE
+    r"(?P<url>(?<=://)[^\s<>]*@)|(?P<bearer>\bBearer\s+\S+)|(?P<signing>\bwhsec_[A-Za-z0-9+/=]+)", re.IGNORECASE
 )
 _FIRST: Final = ("timestamp", "level", "event", "logger")
 _MULTILINE: Final = frozenset({"exception", "stack"})
@@ -35,31 +36,6 @@ _MULTILINE: Final = frozenset({"exception", "stack"})
 # about every message. Their warnings and errors are wanted.
 _QUIET: Final = ("uvicorn.access", "httpx", "httpcore", "faststream.access", "alembic", "aiosqlite", "asyncio")
 _OWN_HANDLERS: Final = ("faststream", "uvicorn", "alembic", "nats", "sqlalchemy")
-
-
-class LineOutput:
-    """Writes each line with one system call, unbuffered: nothing waits in memory when the process is killed.
-
-    A reader that went away or a full disk costs lines, never the daemon: they are counted in ``lost``.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.lost = 0
-
-    def write_line(self, line: bytes) -> None:
-        rest = memoryview(line + b"\n")
-        try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-        except OSError:
-            self.lost += 1
-
-    def msg(self, line: bytes) -> None:
-        """What structlog calls on its logger, whatever the level."""
-        self.write_line(line)
-
-    debug = info = warning = error = critical = fatal = log = exception = msg
 
 
 class _PipelineHandler(logging.Handler):

@@ -6,14 +6,17 @@ those of the registry or ``unknown``.
 
 import math
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from contracts.gate.delivery import Accepted, Judged
 from contracts.payloads.session import Source
 from contracts.values.states import JobState
+from daemon.observability.log_output import LineOutput
 from daemon.observability.recent_intake import RecentIntake
 from daemon.version import VERSION
 from handlers.effects import BatchOutcome, Fact
@@ -40,6 +43,18 @@ class BoundedLabel:
             self._named.add(value)
             return value
         return "other"
+
+
+class _DroppedLines(Collector):
+    """Counts where the lines are written, which is before any metric is."""
+
+    def __init__(self, output: LineOutput) -> None:
+        self._output = output
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(
+            "headgate_log_lines_dropped", "Log lines that nobody read in time.", value=self._output.lost
+        )
 
 
 class Metrics:
@@ -181,6 +196,10 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+
+    def watch_log(self, output: LineOutput) -> None:
+        """Tell how many log lines could not be written."""
+        self.registry.register(_DroppedLines(output))
 
     def http_closed(self, reason: str) -> None:
         """Count a connection that the daemon closed."""

@@ -17,6 +17,7 @@ from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.server.server_configuration import WebsocketUser
 from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.topology import Limits, Topology, topology
+from contracts.gate.receipts import OWN_INBOXES
 from contracts.subjects import Family, Subjects
 from contracts.values.work import WorkType
 from daemon.settings.model import Settings
@@ -103,7 +104,7 @@ async def connect_nats(
     nats = settings.nats
     url = nats.url if server is None else server.url
     watch = ConnectionWatch(on_error=on_error, on_change=on_change)
-    broker = make_broker(url, watch=watch, credentials=nats.credentials)
+    broker = make_broker(url, watch=watch, credentials=nats.credentials, inbox_prefix=OWN_INBOXES)
     client = await connect(broker, url, watch, nats.connect_timeout_s)
     return Nats(url, broker, client, watch, server)
 

@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,8 +25,12 @@ BASE: Final = "base"
 """Key of the validation context: the folder that relative paths start from (the one of the settings file)."""
 
 _LONGEST_S: Final = 366 * 86_400.0
-_CREDENTIALS: Final = re.compile(r"(?<=//)[^/]*@")
-_QUERY_PASSWORD: Final = re.compile(r"(?<=[?&]password=)[^&]*")
+# Greedy: a password may hold any character, also one that should have been written in percent form.
+_CREDENTIALS: Final = re.compile(r"(?<=://).*@")
+_NEXT_URL: Final = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9+.-]*://)")
+_SECRET_NAME: Final = re.compile(
+    r"pass(word|wd|phrase)?$|secret|token|api_?key|credential|signature|auth", re.IGNORECASE
+)
 _LOCAL_FILE: Final = "sqlite:///"
 
 
@@ -61,8 +65,22 @@ def _no_nul(value: object) -> object:
 
 
 def without_credentials(url: str) -> str:
-    """The URLs (separated by commas) with user, password and token struck out."""
-    return _QUERY_PASSWORD.sub("***", _CREDENTIALS.sub("***@", url))
+    """The URLs (separated by commas) with user, password and token struck out, wherever in a URL they stand."""
+    return ",".join(_without_credentials(each) for each in _NEXT_URL.split(url))
+
+
+def _without_credentials(url: str) -> str:
+    if url.startswith(_LOCAL_FILE):
+        return url
+    place, mark, query = url.partition("?")
+    if "@" not in place and "@" in query:  # perhaps a password with a question mark in it
+        place, mark, query = url, "", ""
+    return f"{_CREDENTIALS.sub('***@', place)}{mark}{'&'.join(map(_without_value, query.split('&')))}"
+
+
+def _without_value(part: str) -> str:
+    name, mark, _ = part.partition("=")
+    return f"{name}{mark}***" if mark and _SECRET_NAME.search(unquote(name)) else part
 
 
 def _storage_url(url: str, info: ValidationInfo) -> str:
@@ -173,7 +191,7 @@ OptionalPath = Annotated[LocalPath | None, BeforeValidator(_absent_when_empty)]
 _masked = PlainSerializer(without_credentials, return_type=str, when_used="json")
 StorageUrl = Annotated[str, BeforeValidator(_no_nul), AfterValidator(_storage_url), Field(repr=False), _masked]
 NatsUrl = Annotated[str, AfterValidator(_nats_url), Field(repr=False), _masked]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HttpUrl = Annotated[str, AfterValidator(_http_url), Field(repr=False), _masked]
 SecretHttpUrl = Annotated[SecretStr, AfterValidator(_secret_http_url)]
 WebsocketUrl = Annotated[str, AfterValidator(_websocket_url)]
 SubjectToken = Annotated[str, AfterValidator(_subject_token)]

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import orjson
 
-from contracts.errors import JsonObject, Problem, Refusal, invalid_field
+from contracts.errors import JsonObject, JsonValue, Problem, Refusal, invalid_field
 from handlers.effects import Context
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ def page(
         item = view(row)
         size = len(orjson.dumps(item)) + 1
         if size > room and not items:
-            items.append(_shortened(item, room))
+            items.append(shortened(item, room))
             break
         if size > room:
             break
@@ -82,20 +82,46 @@ def page(
     return {"items": [*items], "next_cursor": mark(rows[len(items) - 1]) if more else None}
 
 
-def _shortened(item: JsonObject, room: int) -> JsonObject:
-    """One item that is too large even alone: its longest texts are cut."""
+def shortened(item: JsonObject, room: int) -> JsonObject:
+    """One item that is too large even alone: its largest parts are cut, and it says so. What is small (who it is, how
+    it stands) stays whole."""
     cut: JsonObject = {**item, "truncated": True}
     while (over := len(orjson.dumps(cut)) - room) > 0:
-        texts = {name: value for name, value in cut.items() if isinstance(value, str)}
-        longest = max(texts, key=lambda name: len(texts[name]), default=None)
-        if longest is None or not texts[longest]:
+        sizes = {name: len(orjson.dumps(value)) for name, value in cut.items() if name != "truncated"}
+        largest = max(sizes, key=lambda name: sizes[name], default=None)
+        if largest is None or sizes[largest] <= _NEVER_CUT:
             break
-        text = texts[longest]
-        cut[longest] = text[: max(0, len(text) - max(over // _MOST_BYTES_OF_CHARACTER, 1))]
+        cut[largest] = _part(cut[largest], max(_NEVER_CUT // 2, sizes[largest] - over))
+        if len(orjson.dumps(cut[largest])) >= sizes[largest]:
+            cut[largest] = None
     return cut
 
 
-_MOST_BYTES_OF_CHARACTER: Final = 6
+def _part(value: JsonValue, room: int) -> JsonValue:
+    """The beginning of a value, in about *room* bytes; an object keeps its small parts."""
+    if isinstance(value, str):
+        # In proportion, for characters are of different sizes; at least one less each time.
+        return value[: max(0, min(len(value) - 1, len(value) * room // len(orjson.dumps(value))))]
+    if isinstance(value, list):
+        return value[: _fitting([len(orjson.dumps(each)) + 1 for each in value], room)]
+    if isinstance(value, dict):
+        cut = shortened(value, room)
+        sizes = [len(orjson.dumps({name: each})) for name, each in cut.items()]
+        return dict(list(cut.items())[: _fitting(sizes, max(room, _NEVER_CUT))])
+    return None
+
+
+def _fitting(sizes: Sequence[int], room: int) -> int:
+    """How many of the first fit into *room* together."""
+    for count, size in enumerate(sizes):
+        room -= size
+        if room < 0:
+            return count
+    return len(sizes)
+
+
+_NEVER_CUT: Final = 256
+"""Bytes that a part may have in any case."""
 _MOST_PLACES: Final = 2**31 - 1
 _LEAST: Final = -(2**63)
 _GREATEST: Final = 2**63 - 1

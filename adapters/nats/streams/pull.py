@@ -236,14 +236,17 @@ class ContinuousPull:
         """Runs for every message: whatever can be counted later is not counted here."""
         self._heard = True
         if message.reply.startswith(ACK_PREFIX):
+            try:
+                delivery = delivery_of(message, self._strip)
+            except ValueError:
+                log.warning("delivery_forged", consumer=self.consumer)
+                return
             self._window.owed -= 1
-            self._buffer.append(delivery_of(message, self._strip))
+            self._buffer.append(delivery)
             self._wake.set()
         elif message.headers is not None:
             verdict = self._window.status(message.headers, self._arrived(), self._clock())
-            if verdict is Verdict.REFUSED:
-                self._fail(f"was refused: {message.headers.get('Description', '')}")
-            elif verdict is Verdict.SUSPECT:
+            if verdict is Verdict.SUSPECT:
                 self._suspect_gone = True
             self._due.set()
 

@@ -18,7 +18,6 @@ class Verdict(Enum):
     ALIVE = auto()  # a heartbeat
     ENDED = auto()  # a request is over, ask again when there is room
     SUSPECT = auto()  # perhaps the consumer is gone: look
-    REFUSED = auto()  # the request itself is wrong: asking again is of no use
 
 
 class Window:
@@ -63,7 +62,9 @@ class Window:
             self._retry_s = RETRY_FIRST_S
             return Verdict.ALIVE
         if code == "400":
-            return Verdict.REFUSED
+            # Ours are in order: whoever else publishes to our inbox must not end the pull by it.
+            self.back_off(now)
+            return Verdict.SUSPECT
         if left.isdigit():
             self.owed = max(0, self.owed - int(left))
             if "MaxBytes" in text:

@@ -1,7 +1,10 @@
 """The command door of a real daemon: found by discovery, every request answered, nothing told to the wrong ear."""
 
 import asyncio
+import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import orjson
 import pytest
 import pytest_asyncio
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from tests.adapters.nats.waiting import eventually_awaited
 from tests.contracts.samples import envelope, usage
@@ -238,3 +242,47 @@ async def test_compat_mode_takes_bare_commands_and_counts_them(tmp_path: Path) -
     assert (made.status, made.result["name"]) == (201, "Spring")
     assert (again.status, again.payload["replayed"], again.result) == (200, True, made.result)
     assert adapted == 2
+
+
+async def test_a_flood_without_tokens_is_refused_unread_and_audited_as_a_count(
+    nc_guarded: Client, guarded: DaemonProcess
+) -> None:
+    """All strangers share one rate; the audit has a row a second, which counts the others."""
+    body = orjson.dumps(command("runs", {}))
+    inbox, codes = nc_guarded.new_inbox(), Counter[str]()
+
+    async def count(message: Msg) -> None:
+        codes[orjson.loads(message.data)["payload"]["error"]["code"]] += 1
+
+    await nc_guarded.subscribe(inbox, cb=count)
+    for _ in range(2_000):
+        await nc_guarded.publish("hg.ops.runs", body, reply=inbox)
+    await eventually_awaited(lambda: _is(codes.total(), 2_000))
+
+    rows = await asyncio.to_thread(eventually, lambda: _refused_rows(guarded, 2_000), within_s=20)
+    assert codes["UNAUTHENTICATED"] >= 100
+    assert codes["RATE_LIMITED"] > 0
+    assert len(rows) < 30
+
+
+async def _is(one: int, other: int) -> bool:
+    return one == other
+
+
+def _refused_rows(daemon: DaemonProcess, at_least: int) -> list[Json]:
+    """The rows of strangers, once they and the others that they count are so many."""
+    with closing(sqlite3.connect(daemon.database)) as connection:
+        found = connection.execute("SELECT result FROM ops_runs WHERE principal = 'unauthenticated'").fetchall()
+    results = [orjson.loads(result) for (result,) in found]
+    return results if sum(1 + (result or {}).get("others", 0) for result in results) >= at_least else []
+
+
+async def test_refused_requests_are_errors_in_the_statistics(nc: Client) -> None:
+    await ask(nc, GET, {"session_id": "no-such-session"})
+
+    answer = await nc.request("$SRV.STATS.headgate", b"", timeout=5)
+
+    (stats,) = [each for each in orjson.loads(answer.data)["endpoints"] if each["name"] == "ledger-get"]
+    assert stats["num_errors"] >= 1
+    assert stats["data"]["errors"] >= 1
+    assert stats["last_error"].startswith("RESOURCE_NOT_FOUND")

@@ -27,7 +27,7 @@ busy_timeout_ms = 200
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    with running_daemon(tmp_path_factory.mktemp("health"), SETTINGS) as running:
+    with running_daemon(tmp_path_factory.mktemp("health"), SETTINGS + "[audit]\nreads = 'all'\n") as running:
         yield running
 
 

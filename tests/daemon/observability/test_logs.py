@@ -1,12 +1,16 @@
 """Logs: one line for each event through one pipeline, without secrets, and harmless to a terminal."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
+import time
 from typing import TypeAlias
 
 import pytest
 
+from daemon.observability.log_output import LineOutput
 from daemon.terminal import escaped, escaped_lines
 
 Line: TypeAlias = dict[str, object]
@@ -145,3 +149,36 @@ def test_text_that_prints_is_left_alone() -> None:
 def test_text_that_would_steer_a_terminal_is_escaped() -> None:
     assert escaped("a\x1b[31m\r\n\t\u202e\u2028\ud800") == "a\\x1b[31m\\r\\n\\t\\u202e\\u2028\\ud800"
     assert escaped_lines("a\x1b\n\tb") == "a\\x1b\n    b"
+
+
+def test_a_pipe_that_nobody_reads_costs_lines_and_no_time() -> None:
+    """More than the pipe holds is dropped and counted; what was begun is finished once somebody reads."""
+    reader, writer = os.pipe()
+    output = LineOutput(writer)
+    started = time.monotonic()
+    for number in range(3_000):
+        output.write_line(f"{number} ".encode().ljust(100, b"x"))
+    assert time.monotonic() - started < 5
+    assert 0 < output.lost < 3_000
+
+    held = os.read(reader, 2**20)
+    output.write_line(b"read again")
+    os.close(writer)
+    lines = (held + os.read(reader, 2**20)).decode().splitlines()
+    os.close(reader)
+
+    assert lines[-1] == "read again"
+    assert [int(line.split()[0]) for line in lines[:-1]] == list(range(len(lines) - 1)), "whole lines, in order"
+    assert len(lines) - 1 + output.lost == 3_000
+
+
+def test_a_socket_that_nobody_reads_costs_lines_and_no_time() -> None:
+    """The journal gives a socket: it may say that it can be written and still make a writer wait."""
+    ours, theirs = socket.socketpair()
+    output = LineOutput(ours.fileno())
+    for _ in range(3_000):
+        output.write_line(b"x" * 5_000)
+    assert output.lost > 0
+    output.close()
+    ours.close()
+    theirs.close()

@@ -18,6 +18,7 @@ from daemon.settings.faults import all_keys, dotted
 from daemon.settings.loading import load_settings
 from daemon.settings.model import Settings
 from daemon.settings.pipeline import BridgeModelSettings, NotifierSettings
+from daemon.settings.values import without_credentials
 from storage.engine.postgres_url import KNOWN
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -463,3 +464,23 @@ def test_no_secret_is_shown_by_the_masked_settings_or_their_text(write: Write) -
     assert masked["nats"]["url"] == "nats://***@10.0.0.1:4222,nats://***@10.0.0.2"
     assert isinstance(masked["storage"], dict)
     assert masked["storage"]["url"] == "postgresql://***@db/x?password=***&sslmode=require"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:a/b@db/x", "postgresql://***@db/x"),
+        ("postgresql://me:a@b@db/x", "postgresql://***@db/x"),
+        ("postgresql://me:1?a@db/x", "postgresql://***@db/x"),
+        (
+            "postgresql://db/x?sslpassword=a&PassWord=b&application_name=c",
+            "postgresql://db/x?sslpassword=***&PassWord=***&application_name=c",
+        ),
+        ("postgresql://db/x?pass%77ord=a", "postgresql://db/x?pass%77ord=***"),
+        ("nats://a:b,c@one, tls://d@two:4222", "nats://***@one, tls://***@two:4222"),
+        ("https://me:a@api.example.org/v1?token=b", "https://***@api.example.org/v1?token=***"),
+        ("sqlite:////srv/me@home/x.db", "sqlite:////srv/me@home/x.db"),
+    ],
+)
+def test_secrets_in_urls_are_struck_out_however_they_are_written(url: str, shown: str) -> None:
+    assert without_credentials(url) == shown

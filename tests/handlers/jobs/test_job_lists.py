@@ -7,7 +7,7 @@ import pytest
 
 from contracts.errors import JsonObject, Refusal
 from handlers.commands.command import answer
-from handlers.commands.pages import cursor, page, read_cursor, read_place
+from handlers.commands.pages import cursor, page, read_cursor, read_place, shortened
 from handlers.registry import QUERIES
 from storage.engine.database import Database
 from tests.handlers.deciding import context
@@ -114,6 +114,27 @@ def test_one_item_that_is_too_large_comes_alone_and_cut() -> None:
     assert item["truncated"] is True
     assert len(orjson.dumps(item)) <= 1_000
     assert read_cursor("texts", str(whole["next_cursor"]), str) == ("é",)
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        {"result": "\x07" * 5_000},
+        {"result": {"errors": [{"line": number, "error": "x" * 50} for number in range(500)], "read": 7}},
+        {"parameters": {f"name-{number}": number for number in range(5_000)}},
+        {"parameters": {"ids": ["an id"] * 2_000, "all": False}, "error": {"message": "m" * 9_000}},
+    ],
+)
+def test_of_what_is_too_large_its_largest_part_is_cut_and_never_who_it_is(large: JsonObject) -> None:
+    run: JsonObject = {"run_id": "0196", "status": "succeeded", "started_at": "2026-11-20", **large}
+
+    cut = shortened(run, 1_000)
+
+    assert len(orjson.dumps(cut)) <= 1_000
+    assert cut["truncated"] is True
+    assert (cut["run_id"], cut["status"], cut["started_at"]) == ("0196", "succeeded", "2026-11-20")
+    for name in large:
+        assert cut[name], "its beginning is told"
 
 
 @pytest.mark.parametrize("number", [2**63, 2**64 - 1])

@@ -106,8 +106,12 @@ def test_no_message_means_ask_again_at_once(window: Window) -> None:
     assert window.may_ask(1)
 
 
-def test_a_bad_request_is_refused_for_good(window: Window) -> None:
-    assert window.status({"Status": "400", "Description": "Bad Request"}, arrived=0, now=1) is Verdict.REFUSED
+def test_a_bad_request_is_told_by_anybody_and_ends_nothing(window: Window) -> None:
+    window.asked(100, now=0)
+
+    assert window.status({"Status": "400", "Description": "Bad Request"}, arrived=0, now=1) is Verdict.SUSPECT
+    assert not window.may_ask(1), "not at once"
+    assert window.may_ask(60)
 
 
 def test_a_message_larger_than_the_byte_limit_raises_the_limit(window: Window) -> None:
