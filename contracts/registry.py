@@ -24,6 +24,7 @@ from contracts.payloads import (
     content,
     content_events,
     documents,
+    exports,
     feed,
     jobs,
     kpi,
@@ -41,6 +42,7 @@ from contracts.payloads import (
 from contracts.payloads.base import Payload
 from contracts.subjects import DURABLE, Family, parse_callback
 from contracts.values.alerts import Severity
+from contracts.values.states import ExportState
 
 Old = TypeVar("Old", bound=Payload)
 
@@ -250,6 +252,8 @@ _DOCUMENT_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
         "anchor.attach": anchors.AnchorAttach,
         "anchor.detach": anchors.AnchorDetach,
         "anchor.replace": anchors.AnchorReplace,
+        "export.create": exports.ExportCreate,
+        "export.get": exports.ExportGet,
         "asset.begin-upload": assets.AssetBeginUpload,
         "asset.confirm-upload": assets.AssetConfirmUpload,
         "asset.get": assets.AssetGet,
@@ -377,6 +381,15 @@ REGISTRY: Final = Registry(
             for name in _PUBLICATION_EVENTS
         ),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _JOB_COMMANDS.items()),
+        *(
+            contract(
+                Family.EVENT,
+                f"export.{state.lower()}",
+                Schema("1.0", exports.ExportEvent),
+                address=f"event.export.{{export_id}}.{state.lower()}",
+            )
+            for state in ExportState
+        ),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _DOCUMENT_COMMANDS.items()),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _LEDGER_COMMANDS.items()),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _CONTENT_COMMANDS.items()),

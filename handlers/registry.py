@@ -20,6 +20,7 @@ from handlers.content.publication_commands import CANCEL_PUBLICATION
 from handlers.content.publications import take_publish_results, take_schedules
 from handlers.documents.anchor_commands import ATTACH_ASSET, CREATE_ANCHOR, DETACH_ASSET, REPLACE_ASSET
 from handlers.documents.anchor_queries import get_anchor, list_anchors
+from handlers.documents.export_commands import CREATE_EXPORT, get_export
 from handlers.documents.extraction import ExtractionFinisher
 from handlers.documents.instruction_commands import PUT_INSTRUCTION, get_instruction
 from handlers.documents.regeneration import RegenerationFinisher
@@ -71,6 +72,7 @@ CHANGES: Final[Changes] = MappingProxyType(
         "anchor.attach": ATTACH_ASSET,
         "anchor.detach": DETACH_ASSET,
         "anchor.replace": REPLACE_ASSET,
+        "export.create": CREATE_EXPORT,
         "asset.begin-upload": BEGIN_UPLOAD,
         "asset.delete": DELETE_ASSET,
     }
@@ -105,6 +107,7 @@ QUERIES: Final[Mapping[str, Query]] = MappingProxyType(
         "anchor.get": get_anchor,
         "anchor.list": list_anchors,
         "asset.get": get_asset,
+        "export.get": get_export,
     }
 )
 """Command that only reads -> its query."""

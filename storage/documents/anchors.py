@@ -39,6 +39,12 @@ class SqlAnchorRepository:
     def awaiting(self, task_id: str) -> Sequence[Anchor]:
         return self._with_links(self._connection.execute(_AWAITING, {"task_id": task_id}).all())
 
+    def of_instructions(self, instruction_ids: Sequence[str]) -> Sequence[Anchor]:
+        if not instruction_ids:
+            return []
+        wanted = as_parameter([(each,) for each in instruction_ids])
+        return self._with_links(self._connection.execute(_of_instructions(self._dialect), wanted).all())
+
     def page(self, instruction_id: str, *, before: str | None, limit: int) -> Sequence[Anchor]:
         wanted = {"instruction_id": instruction_id, "before": before, "limit": limit}
         return self._with_links(self._connection.execute(_page(before is not None), wanted).all())
@@ -127,6 +133,12 @@ def _showing(dialect: str) -> Select[*tuple[Any, ...]]:
     theirs = select(anchor_assets.c.anchor_id).where(wanted, anchor_assets.c.detached_at.is_(None))
     found = select(*_ALL).where(anchors.c.anchor_id.in_(theirs)).order_by(anchors.c.anchor_id)
     return found.with_for_update(of=anchors)
+
+
+@cache
+def _of_instructions(dialect: str) -> Select[*tuple[Any, ...]]:
+    wanted = BatchRows(dialect, anchors, ("instruction_id",)).contains
+    return select(*_ALL).where(wanted, anchors.c.active_asset_id.is_not(None)).order_by(anchors.c.anchor_id)
 
 
 @cache

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from contracts.errors import JsonObject
 from domain.documents.anchors import Anchor
+from domain.documents.exports import Export
 from storage.jobs.ports import Owned
 
 
@@ -98,10 +99,42 @@ class AnchorRepository(Protocol):
         """Anchors that wait for the picture of a task, locked."""
         ...
 
+    def of_instructions(self, instruction_ids: Sequence[str]) -> Sequence[Anchor]:
+        """All anchors of the instructions that show a picture, oldest first, to look at."""
+        ...
+
     def page(self, instruction_id: str, *, before: str | None, limit: int) -> Sequence[Anchor]:
         """Anchors of an instruction, newest first, from the one after the id *before* on."""
         ...
 
     def put(self, anchors: Sequence[Anchor]) -> None:
         """Keep new anchors and changed ones, with all their links."""
+        ...
+
+
+class ExportRepository(Protocol):
+    """Exports."""
+
+    def get(self, export_id: str, *, owner: str) -> Export | None:
+        """One export among its owner's, to look at."""
+        ...
+
+    def by_id(self, export_id: str) -> Export | None:
+        """One export whoever owns it, to look at."""
+        ...
+
+    def locked(self, export_id: str) -> Export | None:
+        """One export whoever owns it, locked until the transaction ends."""
+        ...
+
+    def known(self, identities: Sequence[str]) -> Mapping[str, Export]:
+        """Those of *identities* that were asked for before, locked."""
+        ...
+
+    def at_work(self, *, limit: int) -> Sequence[str]:
+        """The ids of exports that wait or run, those that have stood still longest first."""
+        ...
+
+    def put(self, exports: Sequence[Export]) -> None:
+        """Keep new exports and changed ones."""
         ...

@@ -23,11 +23,12 @@ from sqlalchemy import (
     tuple_,
 )
 
-from contracts.values.states import ItemState, LetterState, RunStatus, TaskState
+from contracts.values.states import ExportState, ItemState, LetterState, RunStatus, TaskState
 from storage.journal.outbox import FAILED
 from storage.tables.alerts import alert_notifications, alert_transitions, signal_counts
 from storage.tables.base import metadata
 from storage.tables.content import feed_items
+from storage.tables.documents import asset_pins, exports
 from storage.tables.jobs import job_events, tasks
 from storage.tables.journal import command_log, dead_letters, inbox, ops_runs, outbox
 from storage.tables.performance import post_measurements, post_performance, post_performance_daily
@@ -75,6 +76,7 @@ _IMPORTED: Final = (
     .where(imported_keys.c.kind == inbox.c.kind, imported_keys.c.message_id == inbox.c.message_id)
     .exists()
 )
+_EXPORTED: Final = (ExportState.SUCCEEDED, ExportState.FAILED)
 _ENDED: Final = (LetterState.RESOLVED, LetterState.DISCARDED)
 
 RETENTIONS: Final[Sequence[Retention]] = (
@@ -107,6 +109,14 @@ RETENTIONS: Final[Sequence[Retention]] = (
     Retention("post_performance", post_measurements, post_measurements.c.at),
     Retention("post_performance", post_performance_daily, post_performance_daily.c.at),
     Retention("post_performance", post_performance, post_performance.c.at),
+    Retention("exports", exports, exports.c.updated_at, exports.c.status.in_(_EXPORTED)),
+    # What they held on to; their bytes, which no row names any more, go with the sweep.
+    Retention(
+        "exports",
+        asset_pins,
+        None,
+        and_(asset_pins.c.holder_kind == "export", _gone(exports.c.export_id, asset_pins.c.holder_id)),
+    ),
     Retention("job_events", job_events, job_events.c.at),
     Retention("callback_events", callback_events, callback_events.c.received_at),
     Retention("work", work, work.c.updated_at, work.c.state != WorkState.DISPATCHED),
