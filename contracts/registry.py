@@ -252,6 +252,7 @@ _DOCUMENT_COMMANDS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
         "anchor.attach": anchors.AnchorAttach,
         "anchor.detach": anchors.AnchorDetach,
         "anchor.replace": anchors.AnchorReplace,
+        "anchor.annotate": anchors.AnchorAnnotate,
         "export.create": exports.ExportCreate,
         "export.get": exports.ExportGet,
         "asset.begin-upload": assets.AssetBeginUpload,

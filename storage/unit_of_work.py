@@ -17,9 +17,10 @@ from storage.content.performance import PostPerformanceRepository, SqlPostPerfor
 from storage.content.ports import IdeaRepository, ScriptRepository
 from storage.content.publications import SqlPublicationRepository
 from storage.documents.anchors import SqlAnchorRepository
+from storage.documents.annotations import SqlAnnotationRepository
 from storage.documents.exports import SqlExportRepository
 from storage.documents.instructions import SqlInstructionRepository
-from storage.documents.ports import AnchorRepository, ExportRepository, InstructionRepository
+from storage.documents.ports import AnchorRepository, AnnotationRepository, ExportRepository, InstructionRepository
 from storage.jobs.artifacts import SqlArtifactRepository
 from storage.jobs.jobs import SqlJobRepository
 from storage.jobs.ports import ArtifactRepository, JobRepository, ProjectRepository, TaskRepository
@@ -195,6 +196,10 @@ class UnitOfWork:
     @property
     def exports(self) -> ExportRepository:
         return SqlExportRepository(self.connection)
+
+    @property
+    def annotations(self) -> AnnotationRepository:
+        return SqlAnnotationRepository(self.connection)
 
     @property
     def anchors(self) -> AnchorRepository:

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from adapters.nats.object_store import ObjectStore
 from contracts.values.states import AssetState, ExportState
+from daemon.assets.annotate import Annotate
 from daemon.assets.asset_sweeper import SWEEP_S, AssetSweeper
 from daemon.assets.byte_cache import ByteCache
 from daemon.assets.confirm_upload import ConfirmUpload
@@ -65,7 +66,10 @@ def asset_parts(base: Foundation, wake: Callable[[Iterable[str]], None]) -> Asse
             _EXPORTS: Downloads(_EXPORTS, find_export, cache=cache, links=base.links, clock=now_micros),
             _ASSETS: Downloads(_ASSETS, find_asset, cache=cache, links=base.links, clock=now_micros),
         },
-        commands={"asset.confirm-upload": ConfirmUpload(database, store, inspector, carry_out)},
+        commands={
+            "asset.confirm-upload": ConfirmUpload(database, store, inspector, carry_out),
+            "anchor.annotate": Annotate(database, store, cache, carry_out, context=base.context),
+        },
         loops=[
             Loop("asset-sweeper", SWEEP_S, sweeper.step),
             Loop("extraction-proofs", PROOFS_LOOK_S, proofs.step),

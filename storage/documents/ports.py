@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from contracts.errors import JsonObject
+from contracts.errors import JsonObject, JsonValue
 from domain.documents.anchors import Anchor
 from domain.documents.exports import Export
 from storage.jobs.ports import Owned
@@ -138,3 +138,27 @@ class ExportRepository(Protocol):
     def put(self, exports: Sequence[Export]) -> None:
         """Keep new exports and changed ones."""
         ...
+
+
+class Annotation(NamedTuple):
+    """What was drawn on a picture of an anchor, and the picture that came of it. ``ops`` as messages have them."""
+
+    annotation_id: str
+    anchor_id: str
+    source_asset_id: str
+    ops_hash: str
+    ops: JsonValue
+    asset_id: str
+    sha256: str
+    owner: str
+    created_at: int
+
+
+class AnnotationRepository(Protocol):
+    """Annotations."""
+
+    def find(self, anchor_id: str, source_asset_id: str, ops_hash: str) -> Annotation | None:
+        """The one that was made by the same operations."""
+        ...
+
+    def add(self, annotations: Sequence[Annotation]) -> None: ...
