@@ -6,8 +6,8 @@ from contracts.values.states import ExportState
 from contracts.values.times import format_micros
 from domain.documents.exports import Export
 from handlers.effects import Context
-from handlers.jobs.job_views import failure_view
 from handlers.status_updates import status_update
+from handlers.work.task_views import failure_view
 from storage.journal.outbox import OutboxMessage
 
 
