@@ -19,6 +19,7 @@ from adapters.nats.status_bucket import LanePublisher, StatusBucket
 from adapters.nats.streams.pull import ContinuousPull
 from adapters.nats.streams.stored_messages import sequences_of_messages
 from adapters.nats.streams.topology import ADVISORY_CONSUMER, work_consumers
+from adapters.notifiers.base import Notifier
 from contracts.errors import JsonObject
 from contracts.registry import REGISTRY
 from contracts.schemas.asyncapi import asyncapi
@@ -80,6 +81,7 @@ from daemon.process.state_lock import StateLock
 from daemon.process.systemd import Supervisor
 from daemon.settings.alert_terms import alert_rules, notifier_terms
 from daemon.settings.model import Settings
+from daemon.subscribers.assembly import low_rate_subscribers, make_notifiers
 from daemon.version import VERSION
 from handlers.healing.undeliverable import tell_waiting
 from handlers.registry import CHANGES
@@ -211,7 +213,8 @@ def _assemble(base: Foundation, kept: WorkConsumers, dispatch: Dispatch) -> Part
         metrics=base.metrics,
     )
     runs = Runs(database, daemon_id=base.daemon_id, clock=now_micros)
-    served = serve_operations(_operation_context(base, relay, audit, runs, healing))
+    notifiers = make_notifiers(settings)
+    served = serve_operations(_operation_context(base, relay, audit, runs, healing, notifiers))
     probe_loop = NatsProbe(
         base.nats,
         readiness=base.readiness,
@@ -249,6 +252,7 @@ def _assemble(base: Foundation, kept: WorkConsumers, dispatch: Dispatch) -> Part
             Service("outbox-relay", relay.run),
             Service("runs", runs.run),
             Service("max-deliveries", given_up_messages(base, relay).run),
+            Service("subscribers", low_rate_subscribers(base, notifiers).run),
             Service("embedded-server", probe_loop.keep_server),
             Service("connection", probe_loop.end_when_closed),
             Service("systemd-watchdog", partial(supervisor.keep_alive, lambda: True)),
@@ -357,7 +361,12 @@ def _pulse(base: Foundation, runs: Runs) -> PulsePublisher:
 
 
 def _operation_context(
-    base: Foundation, relay: Relay, audit: OpsAudit, runs: Runs, healing: SelfHeal
+    base: Foundation,
+    relay: Relay,
+    audit: OpsAudit,
+    runs: Runs,
+    healing: SelfHeal,
+    notifiers: Mapping[str, Notifier],
 ) -> OperationContext:
     return OperationContext(
         settings=base.settings,
@@ -374,6 +383,7 @@ def _operation_context(
         runs=runs,
         health=base.health,
         healing=healing,
+        notifiers=notifiers,
         console=base.console,
     )
 

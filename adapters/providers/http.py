@@ -3,20 +3,19 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
 import orjson
 
 from adapters.providers.base import ProviderError, Reason
+from adapters.retry_after import retry_after_s
 from contracts.errors import JsonObject, JsonValue
 
 MAX_ANSWER_BYTES: Final = 16 * 2**20
 _CONNECT_S: Final = 10.0
 _READ_S: Final = 30.0
 _MOST_DETAIL: Final = 1_000
-_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _RESETS_IN: Final = re.compile(r"\bin ~?([0-9]{1,6}) ?s\b")
 _REASONS: Final = {
     401: Reason.UNAUTHORIZED,
@@ -133,21 +132,10 @@ def _told(status: int, answer: JsonValue) -> str:
 
 def _retry_after_s(response: httpx.Response, answer: JsonValue) -> float | None:
     """``Retry-After`` as seconds or as a date; without it what the body of a 429 says in words."""
-    header = response.headers.get("retry-after", "").strip()
-    if _SECONDS.fullmatch(header):
-        return float(header)
-    if header:
-        return _seconds_until(header)
+    asked = retry_after_s(response.headers.get("retry-after"), datetime.now(UTC))
+    if asked is not None:
+        return asked
     if response.status_code == 429 and isinstance(answer, dict):
         told = _RESETS_IN.search(str(answer.get("detail")))
         return None if told is None else float(told[1])
     return None
-
-
-def _seconds_until(date: str) -> float | None:
-    try:
-        moment = parsedate_to_datetime(date)
-    except ValueError:
-        return None
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return max(0.0, (aware - datetime.now(UTC)).total_seconds())

@@ -1,11 +1,12 @@
 """What operations are made from, and what one consists of."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from nats.aio.client import Client
 
+from adapters.notifiers.base import Notifier
 from contracts.gate.rules import GateRules
 from contracts.subjects import Subjects
 from daemon.commands.command_endpoint import Operation
@@ -42,6 +43,7 @@ class OperationContext:
     runs: Runs
     health: HealthCheck
     healing: SelfHeal
+    notifiers: Mapping[str, Notifier]
     console: Console
 
     def audited(self, operate: Operate) -> Operation:

@@ -130,6 +130,7 @@ def stream_limits(settings: Settings) -> Limits:
         max_deliver=settings.intake.max_deliver,
         max_ack_pending=settings.intake.window * _WINDOWS_IN_FLIGHT,
         work_deadlines_s={work_type: deadlines_s[work_type] for work_type in WorkType},
+        notifiers=tuple(sorted(settings.notifiers)),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from daemon.settings.faults import Fault
 from daemon.settings.model import Settings
+from daemon.settings.values import signing_secret_fault
 
 
 def broken_rules(settings: Settings) -> list[Fault]:
@@ -87,6 +88,8 @@ def _notifiers(settings: Settings) -> Iterator[Fault]:
         needed = "key" if notifier.type == "pagerduty" else "url"
         if not getattr(notifier, needed).get_secret_value():
             yield Fault(("notifiers", name, needed), f"must be set for the type {notifier.type}")
+        if notifier.type == "webhook" and (fault := signing_secret_fault(notifier.key)):
+            yield Fault(("notifiers", name, "key"), fault)
 
 
 def _bridge(settings: Settings) -> Iterator[Fault]:

@@ -163,6 +163,16 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def signing_secret_fault(secret: SecretStr) -> str | None:
+    """What is wrong with a secret that may be absent."""
+    try:
+        if secret.get_secret_value():
+            _signing_secret(secret)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _words(value: object) -> object:
     """A command may be written as one line or as a list of words; it never goes through a shell."""
     if not isinstance(value, str):

@@ -120,8 +120,9 @@ async def _consumer_differences(nc: Client, wanted: Consumer) -> list[str]:
         return []
     name = f"{wanted.stream}/{wanted.name}"
     differing = _differing(existing, wanted, _CONSUMER_FIXED)
+    forbidden = [key for key in _CONSUMER_FORBIDDEN if key not in wanted.config]
     return [_must_be(name, key, existing, wanted.config) for key in differing] + [
-        f"{name}: {key} is set, must not be" for key in _CONSUMER_FORBIDDEN if existing.get(key)
+        f"{name}: {key} is set, must not be" for key in forbidden if existing.get(key)
     ]
 
 

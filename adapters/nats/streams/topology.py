@@ -21,6 +21,7 @@ _ADVISORY_WINDOW: Final = 1000
 _LEAST_WORK_ACK_WAIT_S: Final = 60.0
 _WORK_ACK_PENDING: Final = 10_000
 _NANO: Final = 1_000_000_000
+_PUSHED_ACK_WAIT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Limits:
     max_deliver: int = 50
     max_ack_pending: int = 40_000
     work_deadlines_s: Mapping[WorkType, float] = field(default_factory=lambda: dict.fromkeys(WorkType, 3_600.0))
+    notifiers: tuple[str, ...] = ()
+    """Their names: each has a lane of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,36 @@ def topology(subjects: Subjects, limits: Limits) -> Topology:
             *(_durable(family, subjects, limits) for family in DURABLE),
             _advisory_consumer(subjects, limits),
             *work_consumers(subjects, limits),
+            *(notify_consumer(subjects, notifier) for notifier in limits.notifiers),
         ),
+    )
+
+
+def notify_consumer(subjects: Subjects, notifier: str) -> Consumer:
+    """One notification of a notifier at a time, in order: what waits to be tried again holds back those after it."""
+    subject = subjects.full(subject_of.notify(notifier))
+    return _pushed(subjects, Family.NOTIFY, f"headgate-notify-{notifier}", subject, at_once=1)
+
+
+def _pushed(subjects: Subjects, family: Family, name: str, subject: str, *, at_once: int) -> Consumer:
+    """A durable consumer whose messages the server brings to one of the daemons that listen: nothing is asked for, so
+    nothing has to be asked for again after an outage."""
+    return Consumer(
+        subjects.stream(family),
+        {
+            "name": name,
+            "durable_name": name,
+            "filter_subject": subject,
+            "deliver_subject": subjects.full(f"deliver.{name}"),
+            "deliver_group": name,
+            "ack_policy": "explicit",
+            "deliver_policy": "all",
+            "replay_policy": "instant",
+            "ack_wait": round(_PUSHED_ACK_WAIT_S * _NANO),
+            # How often something is tried is for the handler to say.
+            "max_deliver": -1,
+            "max_ack_pending": at_once,
+        },
     )
 
 

@@ -1,0 +1,60 @@
+"""Which subscribers there are, made from the settings."""
+
+from collections.abc import Mapping
+
+from adapters.nats.streams.topology import notify_consumer
+from adapters.notifiers.base import Notifier
+from adapters.notifiers.pagerduty import PagerDutyNotifier
+from adapters.notifiers.slack import SlackNotifier
+from adapters.notifiers.webhook import WebhookNotifier
+from daemon.clock import now_micros
+from daemon.foundation import Foundation
+from daemon.settings.model import Settings
+from daemon.settings.pipeline import NotifierSettings
+from daemon.subscribers.alert_messages import MessageTerms
+from daemon.subscribers.notifications import NotificationDelivery
+from daemon.subscribers.subscriber import LowRateSubscribers, Subscriber
+from daemon.transactions import chance
+
+
+def make_notifiers(settings: Settings) -> Mapping[str, Notifier]:
+    """The notifiers by name."""
+    return {name: _notifier(notifier) for name, notifier in sorted(settings.notifiers.items())}
+
+
+def _notifier(settings: NotifierSettings) -> Notifier:
+    url, key = settings.url.get_secret_value(), settings.key.get_secret_value()
+    match settings.type:
+        case "webhook":
+            return WebhookNotifier(url, key)
+        case "slack":
+            return SlackNotifier(url)
+        case "pagerduty":
+            return PagerDutyNotifier(key, url)
+
+
+def message_terms(settings: Settings) -> MessageTerms:
+    return MessageTerms(settings.nats.prefix, settings.console.public_url)
+
+
+def low_rate_subscribers(base: Foundation, notifiers: Mapping[str, Notifier]) -> LowRateSubscribers:
+    """All of them, on the broker of the daemon."""
+    return LowRateSubscribers(
+        base.nats.broker,
+        [_delivery(base, name, notifier) for name, notifier in notifiers.items()],
+        base.metrics,
+        closed_last=[notifier.close for notifier in notifiers.values()],
+    )
+
+
+def _delivery(base: Foundation, name: str, notifier: Notifier) -> Subscriber:
+    delivery = NotificationDelivery(
+        base.database,
+        name,
+        notifier,
+        message_terms(base.settings),
+        metrics=base.metrics,
+        clock=now_micros,
+        chance=chance,
+    )
+    return Subscriber(notify_consumer(base.subjects, name), delivery, f"Tells the notifier {name} of alerts.")
