@@ -25,6 +25,9 @@ def ops(
     payload: Annotated[
         str | None, typer.Option("--json-payload", metavar="JSON", help="The payload; --param is laid over it.")
     ] = None,
+    test: Annotated[
+        str | None, typer.Option("--test", metavar="NOTIFIER", help="alerts: send a test message to a notifier.")
+    ] = None,
     wait: Annotated[bool, typer.Option(help="Follow what goes on in the daemon (replay, import) to its end.")] = True,
     timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long an answer may take.")] = 30.0,
     nats_url: NatsUrl = None,
@@ -37,6 +40,10 @@ def ops(
     Exit code 0 for a success, 1 for a refusal, 3 without a daemon; health-check: 0 healthy, 1 degraded, 2 unhealthy.
     """
     asked = payload_of(payload, parameters)
+    if test is not None:
+        if command != "alerts":
+            raise typer.BadParameter("is for alerts", param_hint="--test")
+        asked |= {"action": "test", "notifier": test}
     settings = settings_or_fail(config, as_json=as_json)
     locate = locate_or_fail(settings, nats_url, as_json=as_json)
     asker = Asker(settings, locate, token, timeout, as_json)

@@ -9,7 +9,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from contracts.errors import JsonObject, JsonValue
-from daemon.cli.output.tables import cell, grid
+from daemon.cli.output.alerts import alerts
+from daemon.cli.output.tables import cell, grid, status_cell
 from daemon.cli.output.timeline import timeline
 
 _WIDEST_CELL: Final = 80
@@ -18,18 +19,6 @@ _STATUSES: Final = frozenset({"status", "severity", "state", "outcome"})
 _MOMENT: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})[.0-9]*Z")
 
 Render: TypeAlias = Callable[[str, JsonObject], Iterator[RenderableType]]
-
-STATUS_STYLES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("healthy", "ready", "succeeded", "ok", "resolved"), "green"),
-    **dict.fromkeys(("degraded", "warning", "running", "replaying", "open", "stale"), "yellow"),
-    **dict.fromkeys(("unhealthy", "critical", "failed", "aborted", "not_ready", "still_failed"), "red"),
-}
-
-
-def status_cell(value: JsonValue) -> Text:
-    """A status in its colour."""
-    word = str(value)
-    return cell(word, STATUS_STYLES.get(word, ""))
 
 
 def render(command: str, result: JsonValue) -> Iterator[RenderableType]:
@@ -182,6 +171,9 @@ _FORMS: Final[Mapping[str, Render]] = {
     "dead-letters": _letters,
     "runs": _runs,
     "explain": timeline,
+    "alerts": alerts,
+    "alert.list": alerts,
+    "alert.get": alerts,
 }
 _CURSOR_OPTIONS: Final[Mapping[str, str]] = {"dead-letters": "--cursor="}
 """How the next page is asked for, where it is not a field of the payload."""

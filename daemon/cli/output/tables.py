@@ -1,6 +1,6 @@
 """Tables and lines for terminals: what comes from data is escaped, nothing in it is taken for markup."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from rich import box
@@ -10,6 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from contracts.errors import JsonValue
 from daemon.terminal import escaped
 
 _WIDTH_OF_FILES: Final = 160
@@ -30,6 +31,19 @@ def console(*, stderr: bool = False) -> Console:
 def cell(value: object, style: str = "") -> Text:
     """One value, escaped."""
     return Text(escaped(value if isinstance(value, str) else str(value)), style=style)
+
+
+STATUS_STYLES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("healthy", "ready", "succeeded", "ok", "resolved"), "green"),
+    **dict.fromkeys(("degraded", "warning", "running", "replaying", "open", "stale"), "yellow"),
+    **dict.fromkeys(("unhealthy", "critical", "failed", "aborted", "not_ready", "still_failed"), "red"),
+}
+
+
+def status_cell(value: JsonValue) -> Text:
+    """A status in its colour."""
+    word = str(value)
+    return cell(word, STATUS_STYLES.get(word, ""))
 
 
 def grid(
