@@ -9,6 +9,7 @@ from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
@@ -21,6 +22,8 @@ from daemon.observability.recent_intake import RecentIntake
 from daemon.version import VERSION
 from handlers.effects import BatchOutcome, Fact
 from handlers.jobs.job_callbacks import COST_OF_WORKERS
+
+log = structlog.get_logger(__name__)
 
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3600)
@@ -76,6 +79,7 @@ class Metrics:
         self._alerts()
         self._facts: dict[str, Counter] = {
             "usage_unpriced": self.usage_unpriced,
+            "totals_saturated": self.totals_saturated,
             "cost_usd": self.cost_usd,
             "job_transitions": self.job_transitions,
             "job_approvals": self.job_approvals,
@@ -114,6 +118,9 @@ class Metrics:
         )
         self.usage_unpriced = Counter(
             "headgate_usage_unpriced", "Usage records whose model no price list knows.", registry=registry
+        )
+        self.totals_saturated = Counter(
+            "headgate_totals_saturated", "Totals that stayed at the largest number of 64 bits.", registry=registry
         )
         self.cost_usd = Counter("headgate_cost_usd", "Cost of stored usage in USD.", ["source"], registry=registry)
         for source in (Source.PROVIDER_REPORTED, Source.DERIVED, COST_OF_WORKERS):
@@ -313,5 +320,7 @@ class Metrics:
             if fact.name == "job_failures":
                 self.job_failures.labels(self._failure_code(fact.labels["code"])).inc(fact.value)
                 continue
+            if fact.name == "totals_saturated":
+                log.warning("totals_saturated", totals=int(fact.value))
             counter = self._facts[fact.name]
             (counter.labels(**fact.labels) if fact.labels else counter).inc(fact.value)

@@ -13,9 +13,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from domain.ledger.ledger import DAY_MICROS, HOUR_MICROS, HOURS_PER_DAY
-
-MAX_TOTAL: Final = 2**63 - 1
-"""A total stays at the largest integer that JSON readers can be expected to take."""
+from domain.ledger.saturation import within_64_bits
 
 
 class Stretch(NamedTuple):
@@ -65,7 +63,7 @@ def sum_up(totals: Iterable[UsageTotals]) -> UsageTotals:
 
 def saturated(figures: Iterable[int]) -> UsageTotals:
     """Totals of *figures*, each of which stays at the largest that can be told."""
-    return UsageTotals(*(min(figure, MAX_TOTAL) for figure in figures))
+    return UsageTotals(*within_64_bits(figures))
 
 
 def cut(since: int, until: int, *, by_hour: bool = False) -> Window:

@@ -4,7 +4,7 @@ A group is folded into one change for each session, hour, day and class of runti
 messages touches each row once. Changes are sums, minima, maxima and newest values. They can be merged in any grouping
 and in any order, and the stored rows take them in by the same rules:
 
-- sums add; ``started_at`` takes the smaller, ``last_at`` the larger;
+- sums add, up to the largest number of 64 bits; ``started_at`` takes the smaller, ``last_at`` the larger;
 - ``status`` is that of the newest event by ``at``; at the same instant a terminal status wins over running, then the
   later arrival wins;
 - ``agent`` is that of the newest record, ``model`` that of the newest record that names one; at the same instant the
@@ -24,6 +24,7 @@ from contracts.values.states import SessionStatus
 from contracts.values.times import day_text
 from domain.ledger.changes import DailyTotals, HourlyTotals, LedgerChanges, PerformanceCount, SessionChange
 from domain.ledger.percentiles import NO_RUNTIME, bucket_of
+from domain.ledger.saturation import within_64_bits
 from domain.ledger.usage import UsageRecord
 
 HOUR_MICROS: Final = 3_600_000_000
@@ -147,16 +148,20 @@ class _Session:
             self.status_at,
             self.started_at,
             self.last_at,
-            self.events,
-            self.requests,
-            self.errors,
-            self.input_tokens,
-            self.output_tokens,
-            self.cost,
-            self.tokens_derived,
-            self.tokens_missing,
-            self.cost_derived,
-            self.cost_missing,
+            *within_64_bits(
+                (
+                    self.events,
+                    self.requests,
+                    self.errors,
+                    self.input_tokens,
+                    self.output_tokens,
+                    self.cost,
+                    self.tokens_derived,
+                    self.tokens_missing,
+                    self.cost_derived,
+                    self.cost_missing,
+                )
+            ),
         )
 
 
@@ -228,22 +233,26 @@ class _Hour:
             hour,
             agent,
             model,
-            sum(self.counts.values()),
-            sum(self.errors.values()),
-            self.input_tokens,
-            self.output_tokens,
-            self.runtime_reported + self.runtime_derived,
-            self.cost_reported + self.cost_derived,
-            self.tokens_reported,
-            self.tokens_derived,
-            self.tokens_missing,
-            self.runtime_reported,
-            self.runtime_derived,
-            self.runtime_missing,
-            self.cost_reported,
-            self.cost_derived,
-            self.cost_missing,
-            self.unpriced,
+            *within_64_bits(
+                (
+                    sum(self.counts.values()),
+                    sum(self.errors.values()),
+                    self.input_tokens,
+                    self.output_tokens,
+                    self.runtime_reported + self.runtime_derived,
+                    self.cost_reported + self.cost_derived,
+                    self.tokens_reported,
+                    self.tokens_derived,
+                    self.tokens_missing,
+                    self.runtime_reported,
+                    self.runtime_derived,
+                    self.runtime_missing,
+                    self.cost_reported,
+                    self.cost_derived,
+                    self.cost_missing,
+                    self.unpriced,
+                )
+            ),
         )
 
 
@@ -300,7 +309,7 @@ def _days(hours: Mapping[tuple[int, str, str], _Hour]) -> tuple[DailyTotals, ...
         key = (day_text(number // HOURS_PER_DAY), agent, model)
         known = sums.get(key)
         sums[key] = list(figures) if known is None else [a + b for a, b in zip(known, figures, strict=True)]
-    return tuple(DailyTotals(*key, *sums[key]) for key in sorted(sums))
+    return tuple(DailyTotals(*key, *within_64_bits(sums[key])) for key in sorted(sums))
 
 
 def _performance(hours: Mapping[tuple[int, str, str], _Hour]) -> tuple[PerformanceCount, ...]:

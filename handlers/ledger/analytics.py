@@ -6,8 +6,9 @@ import orjson
 
 from contracts.errors import JsonObject, Problem, Refusal, invalid_field
 from contracts.payloads.analytics import AnalyticsPerformance, AnalyticsUsage, UsageKey
-from domain.ledger.analytics import MAX_TOTAL, UsageTotals, cut, cut_days, sum_up
+from domain.ledger.analytics import UsageTotals, cut, cut_days, sum_up
 from domain.ledger.percentiles import percentile
+from domain.ledger.saturation import MAX_TOTAL
 from handlers.commands.command import Command, Reply, ok, payload_of
 from handlers.effects import Context
 from handlers.ledger.provenance import cost_provenance, known_cost, tokens_provenance

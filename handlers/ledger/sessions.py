@@ -39,11 +39,14 @@ def take_sessions(group: Sequence[Accepted], uow: UnitOfWork, context: Context) 
     changes = fold(records, events)
     uow.usage.add(records)
     uow.ledger.add_events(events)
-    uow.ledger.apply(changes.sessions)
-    uow.usage.add_to_hours(changes.hours)
-    uow.usage.add_to_days(changes.days)
+    full = uow.ledger.apply(changes.sessions)
+    full += uow.usage.add_to_hours(changes.hours)
+    full += uow.usage.add_to_days(changes.days)
     uow.performance.add(changes.performance)
-    return Effects(facts=_facts(records))
+    facts = _facts(records)
+    if full:
+        facts.append(Fact("totals_saturated", full))
+    return Effects(facts=facts)
 
 
 def _event(accepted: Accepted, payload: EventPayload) -> SessionEvent:

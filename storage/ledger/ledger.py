@@ -10,7 +10,7 @@ from domain.ledger.changes import SessionChange
 from domain.ledger.ledger import TERMINAL
 from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
 from storage.engine.nul_text import from_stored, to_stored
-from storage.engine.upserts import adding, larger, smaller
+from storage.engine.upserts import adding, larger, saturated, smaller
 from storage.ledger.ports import Session, SessionEvent, SessionFilter, SessionMark
 from storage.ledger.search import TERMS, says, search_terms, terms_parameter
 from storage.tables.sessions import session_events, session_ledger
@@ -23,9 +23,12 @@ class SqlLedgerRepository:
         self._connection = connection
         self._dialect = connection.dialect.name
 
-    def apply(self, changes: Sequence[SessionChange]) -> None:
-        if changes:
-            self._connection.execute(_apply(self._dialect), as_parameter(changes))
+    def apply(self, changes: Sequence[SessionChange]) -> int:
+        if not changes:
+            return 0
+        batch = as_parameter(changes)
+        self._connection.execute(_apply(self._dialect), batch)
+        return self._connection.execute(_saturated(self._dialect), batch).scalar_one()
 
     def add_events(self, events: Sequence[SessionEvent]) -> None:
         if events:
@@ -129,6 +132,11 @@ def _apply(dialect: str) -> UpsertInsert:
             "last_at": lambda new: larger(old.last_at, new.excluded.last_at),
         },
     )
+
+
+@cache
+def _saturated(dialect: str) -> Select[int]:
+    return saturated(dialect, session_ledger, _SUMS)
 
 
 def _is_newer_agent(new: UpsertInsert) -> ColumnElement[bool]:

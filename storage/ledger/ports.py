@@ -72,8 +72,11 @@ SessionMark: TypeAlias = tuple[int, str]
 class LedgerRepository(Protocol):
     """Sessions and their events."""
 
-    def apply(self, changes: Sequence[SessionChange]) -> None:
-        """Merge *changes* into the sessions; they come in key order, one for each session."""
+    def apply(self, changes: Sequence[SessionChange]) -> int:
+        """Merge *changes* into the sessions; they come in key order, one for each session.
+
+        How many of the rows have a total that can grow no more.
+        """
         ...
 
     def add_events(self, events: Sequence[SessionEvent]) -> None:
@@ -96,12 +99,18 @@ class UsageRepository(Protocol):
 
     def add(self, records: Sequence[UsageRecord]) -> None: ...
 
-    def add_to_days(self, totals: Sequence[DailyTotals]) -> None:
-        """Add *totals* to their days; they come in key order, one for each day, agent and model."""
+    def add_to_days(self, totals: Sequence[DailyTotals]) -> int:
+        """Add *totals* to their days; they come in key order, one for each day, agent and model.
+
+        How many of the rows have a total that can grow no more.
+        """
         ...
 
-    def add_to_hours(self, totals: Sequence[HourlyTotals]) -> None:
-        """Add *totals* to their hours; they come in key order, one for each hour, agent and model."""
+    def add_to_hours(self, totals: Sequence[HourlyTotals]) -> int:
+        """Add *totals* to their hours; they come in key order, one for each hour, agent and model.
+
+        How many of the rows have a total that can grow no more.
+        """
         ...
 
     def hours(self) -> Mapping[tuple[int, str, str], HourlyTotals]:

@@ -1,15 +1,15 @@
 """Usage records, and the totals of hours and days that grow with them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, Table, select
 
 from domain.ledger.changes import DailyTotals, HourlyTotals
 from domain.ledger.usage import UsageRecord
 from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
-from storage.engine.upserts import adding
+from storage.engine.upserts import adding, saturated
 from storage.tables.usage import daily_usage_agg, hourly_usage_agg, session_usage
 
 
@@ -24,13 +24,20 @@ class SqlUsageRepository:
         if records:
             self._connection.execute(_add(self._dialect), as_parameter(records))
 
-    def add_to_days(self, totals: Sequence[DailyTotals]) -> None:
-        if totals:
-            self._connection.execute(_add_to_days(self._dialect), as_parameter(totals))
+    def add_to_days(self, totals: Sequence[DailyTotals]) -> int:
+        return self._add_up(_add_to_days, daily_usage_agg, totals)
 
-    def add_to_hours(self, totals: Sequence[HourlyTotals]) -> None:
-        if totals:
-            self._connection.execute(_add_to_hours(self._dialect), as_parameter(totals))
+    def add_to_hours(self, totals: Sequence[HourlyTotals]) -> int:
+        return self._add_up(_add_to_hours, hourly_usage_agg, totals)
+
+    def _add_up(
+        self, statement: Callable[[str], UpsertInsert], table: Table, totals: Sequence[DailyTotals | HourlyTotals]
+    ) -> int:
+        if not totals:
+            return 0
+        batch = as_parameter(totals)
+        self._connection.execute(statement(self._dialect), batch)
+        return self._connection.execute(_saturated(self._dialect, table), batch).scalar_one()
 
     def hours(self) -> Mapping[tuple[int, str, str], HourlyTotals]:
         rows = self._connection.execute(select(*(hourly_usage_agg.c[name] for name in HourlyTotals._fields)))
@@ -39,6 +46,11 @@ class SqlUsageRepository:
     def days(self) -> Mapping[tuple[str, str, str], DailyTotals]:
         rows = self._connection.execute(select(*(daily_usage_agg.c[name] for name in DailyTotals._fields)))
         return {(row.day, row.agent, row.model): DailyTotals(*row) for row in rows}
+
+
+@cache
+def _saturated(dialect: str, table: Table) -> Select[int]:
+    return saturated(dialect, table, DailyTotals._fields[_KEYS:])
 
 
 _KEYS: Final = 3

@@ -45,6 +45,23 @@ async def test_a_reported_cost_stands_beside_the_computed_one(database: Database
     assert (row["computed_cost_usd_micros"], row["computed_pricing_version"]) == (12_000 + 6_900, "list-1")
 
 
+async def test_totals_stay_at_the_largest_number_and_no_message_fails_for_what_others_add_up_to(
+    database: Database,
+) -> None:
+    dear = usage(cost_usd="999999999999.999999", runtime_ms=1_795_169_730_123_456)
+    stream = Stream()
+    one_by_one = [await settled(database, [stream.deliver(envelope(dear, message_id=f"m{n}"))]) for n in range(12)]
+    together = await settled(database, [stream.deliver(envelope(dear, message_id=f"t{n}")) for n in range(5_200)])
+
+    assert {each.verdict for came in (*one_by_one, together) for each in came.outcomes} == {Verdict.ACCEPTED}
+    [session] = await rows(database, select(session_ledger))
+    [day] = await rows(database, select(daily_usage_agg))
+    assert (session["requests"], session["cost_usd_micros"]) == (5_212, 2**63 - 1)
+    assert (day["cost_usd_micros"], day["cost_usd_micros_reported"], day["runtime_ms"]) == (2**63 - 1,) * 3
+    saturated = [sum(fact.value for fact in each.facts if fact.name == "totals_saturated") for each in one_by_one]
+    assert saturated == [0] * 9 + [3] * 3  # the session, the hour, the day
+
+
 async def test_a_missing_cost_is_derived_and_keeps_the_prices_it_came_from(database: Database) -> None:
     await settled(database, [Stream().deliver(envelope(uncosted()))])
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.ledger.analytics import MAX_TOTAL, UsageTotals, Window, cut, cut_days
+from domain.ledger.analytics import UsageTotals, Window, cut, cut_days
 from domain.ledger.ledger import DAY_MICROS, HOUR_MICROS, fold
 from domain.ledger.percentiles import NO_RUNTIME, bucket_of
+from domain.ledger.saturation import MAX_TOTAL
 from domain.ledger.usage import UsageRecord
 from storage.engine.database import Database
 from storage.ledger.analytics import GroupKey, UsageFilter
