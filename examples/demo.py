@@ -72,7 +72,7 @@ async def feed(url: str, speed: float, trace: Path | None) -> None:
         tasks.create_task(sessions(js))
         tasks.create_task(content(js))
         tasks.create_task(jobs(nc))
-        tasks.create_task(worker.main(url))
+        tasks.create_task(worker.main(url, "", "job.process"))
         tasks.create_task(takes(js, "job-process", failing))
         tasks.create_task(takes(js, "job-render", rendering))
         tasks.create_task(takes(js, "item-analyse", analysing))
