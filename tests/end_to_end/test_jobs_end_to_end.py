@@ -104,6 +104,7 @@ async def test_a_job_goes_all_the_way_with_the_worker_of_the_examples(pipeline: 
         ("transitioned", 4),
         ("transitioned", 5),
         ("transitioned", 6),
+        ("approved", 7),
         ("transitioned", 8),
         ("transitioned", 9),
     ]
