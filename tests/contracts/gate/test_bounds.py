@@ -14,7 +14,6 @@ from contracts.errors import Problem
 from contracts.gate.commands import open_command
 from contracts.gate.delivery import Delivery
 from contracts.gate.gate import Gate
-from contracts.gate.json_strict import depth
 from contracts.gate.rules import GateRules, Mode
 from contracts.payloads.base import FIRST_VIOLATIONS
 from contracts.registry import REGISTRY
@@ -153,8 +152,20 @@ def test_every_depth_over_the_limit_is_too_deep(levels: int, opening: str, closi
 
 
 def test_brackets_in_strings_are_no_depth() -> None:
-    assert depth(rb'{"a":"[[[\"[[{","b":[[1],"]]\\"],"\\":{}}') == 3
     samples.accepted(judge(event_envelope(event(text="[" * 1_000 + '\\"')), "session.event"))
+
+
+@pytest.mark.parametrize("body", ["[[]],[[]]", "[]],[[]", "", "[[]],", ",[[]]"])
+def test_more_or_less_than_one_value_is_no_json_with_many_brackets_either(body: str) -> None:
+    judged = judge(body.replace("[[]]", "[" * 150 + "]" * 150).encode())
+
+    assert [detail.code for detail in samples.problem(judged).details] == ["json_invalid"]
+
+
+def test_two_hundred_levels_are_not_too_deep() -> None:
+    judged = judge(b"[" * 200 + b"]" * 200)
+
+    assert [detail.code for detail in samples.problem(judged).details] == ["object_type"]
 
 
 def lists_of(model: object) -> Iterator[tuple[object, tuple[object, ...]]]:
