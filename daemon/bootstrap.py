@@ -16,6 +16,7 @@ import uvloop
 from adapters.errors import AdapterError
 from adapters.nats.publisher import StreamPublisher
 from adapters.nats.status_bucket import LanePublisher, StatusBucket
+from adapters.nats.streams.large_turn import LargeTurn
 from adapters.nats.streams.pull import ContinuousPull
 from adapters.nats.streams.stored_messages import sequences_of_messages
 from adapters.nats.streams.topology import ADVISORY_CONSUMER, work_consumers
@@ -75,7 +76,7 @@ from daemon.process.connections import (
     provision_streams,
     stream_limits,
 )
-from daemon.process.interpreter import freeze_heap, stop_on_signals, tune_interpreter
+from daemon.process.interpreter import freeze_heap, return_large_memory, stop_on_signals, tune_interpreter
 from daemon.process.state_files import secure_state_files
 from daemon.process.state_lock import StateLock
 from daemon.process.systemd import Supervisor
@@ -98,6 +99,7 @@ def run(settings: Settings) -> int:
     """Run the daemon until a signal; the process's exit code. Raises :class:`StartError` where it cannot start."""
     log_output = configure_logs(settings.log)
     tune_interpreter()
+    return_large_memory()
     with StateLock(settings.daemon.state_dir):
         secure_state_files(settings.daemon.state_dir)
         return uvloop.run(_serve(settings, log_output))
@@ -198,7 +200,8 @@ def _assemble(base: Foundation, kept: WorkConsumers, dispatch: Dispatch) -> Part
     files = asset_parts(base, relay.wake)
     for prefix, app in files.routes.items():
         dispatch.add(prefix, app)
-    pulls = {family: pull_of(base, family) for family in DURABLE}
+    large = LargeTurn()
+    pulls = {family: pull_of(base, family, large) for family in DURABLE}
     in_hand, predecessor_died = in_hand_of(settings.daemon.state_dir)
     intakes = [intake_of(base, relay, in_hand, family, pull) for family, pull in pulls.items()]
     audit = OpsAudit(database, daemon_id=base.daemon_id, new_id=new_id, clock=now_micros, reads=settings.audit.reads)

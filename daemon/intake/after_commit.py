@@ -1,13 +1,15 @@
 """What follows a commit: receipts, metrics, the relay's wake-up, and readiness when storage goes or comes back."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
+import anyio
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from contracts import outgoing
-from contracts.gate.delivery import Judged, Refused
+from contracts.gate.delivery import Judged, Refused, weight
 from contracts.gate.receipts import RECEIPT_HEADER, receipt_subject
 from contracts.gate.rules import GateRules
 from contracts.subjects import Subjects
@@ -18,6 +20,11 @@ from handlers.effects import BatchOutcome, MessageOutcome, Verdict
 from storage.engine.failures import StorageAway
 
 log = structlog.get_logger(__name__)
+
+_LARGE_BYTES: Final = 1024 * 1024
+_LARGE_LEAVES_S: Final = 5.0
+"""How long the next large batch waits at most until what is told of this one has left the outbox: each is several
+times in memory on its way."""
 
 
 class AfterCommit:
@@ -54,6 +61,9 @@ class AfterCommit:
         for judged, outcome in zip(batch, settled.outcomes, strict=True):
             if RECEIPT_HEADER in judged.delivery.headers and outcome.verdict is not Verdict.HELD:
                 await self._send_receipt(judged, outcome, now)
+        if settled.lanes and sum(weight(judged.delivery) for judged in batch) > _LARGE_BYTES:
+            with anyio.move_on_after(_LARGE_LEAVES_S):
+                await self._relay.empty(settled.lanes)
 
     async def _send_receipt(self, judged: Judged, outcome: MessageOutcome, now: int) -> None:
         """A plain publish: after a crash the redelivery sends it again."""

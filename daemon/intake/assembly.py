@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from adapters.nats.streams.large_turn import LargeTurn
 from adapters.nats.streams.pull import ContinuousPull
 from adapters.nats.streams.topology import ADVISORY_CONSUMER
 from contracts.subjects import Family
@@ -24,7 +25,7 @@ from handlers.registry import FAMILIES
 _ADVISORY_WINDOW: Final = 100
 
 
-def pull_of(base: Foundation, family: Family) -> ContinuousPull:
+def pull_of(base: Foundation, family: Family, large: LargeTurn) -> ContinuousPull:
     return ContinuousPull(
         base.nats.client,
         stream=base.subjects.stream(family),
@@ -33,6 +34,7 @@ def pull_of(base: Foundation, family: Family) -> ContinuousPull:
         window=base.settings.intake.window,
         ack_wait_s=ack_wait_s(base.settings, family),
         recreate=base.provision,
+        large=large,
     )
 
 

@@ -94,15 +94,18 @@ class Intake:
                 await self._judging.arrived.wait()
             if self._stopping.is_set():
                 return
-            if batch := self._judging.next_batch():
-                await self._work_on(batch)
-            elif self._judging.suspects:
-                await self._work_on_suspects()
-            if early := self._early.due():
-                await self._in_hand.resume([judged.delivery for judged in early])
-                await self._work_on(early)
-            for judged in self._early.to_touch():
-                await self._source.in_progress(judged.delivery)
+            await self._commit_what_is_there()
+
+    async def _commit_what_is_there(self) -> None:
+        if batch := self._judging.next_batch():
+            await self._work_on(batch)
+        elif self._judging.suspects:
+            await self._work_on_suspects()
+        if early := self._early.due():
+            await self._in_hand.resume([judged.delivery for judged in early])
+            await self._work_on(early)
+        for judged in self._early.to_touch():
+            await self._source.in_progress(judged.delivery)
 
     async def _work_on_suspects(self) -> None:
         """In small groups, while nothing else is in hand, so that a death leaves few suspects."""

@@ -48,13 +48,13 @@ class Judging:
 
     async def run(self) -> None:
         """Until the source has ended. Raises what the source raises."""
-        while deliveries := await self._source.take(self._limits.max_batch):
-            self._not_judged = self._without_suspects(deliveries)
+        while await self._take():
             if self._suspects:
                 self._suspects_done.clear()
                 self.arrived.set()
                 await self._suspects_done.wait()
-            await self._judge_all()
+            while self._not_judged:
+                await self._judge_slice()
 
     def judge(self, delivery: Delivery) -> Judged:
         try:
@@ -97,6 +97,11 @@ class Judging:
         yield from (delivery for delivery, _ in self._suspects)
         yield from self._not_judged
 
+    async def _take(self) -> bool:
+        deliveries = await self._source.take(self._limits.max_batch)
+        self._not_judged = self._without_suspects(deliveries)
+        return bool(deliveries)
+
     def _without_suspects(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         others: list[Delivery] = []
         for delivery in deliveries:
@@ -107,23 +112,23 @@ class Judging:
                 self._suspects.append((delivery, suspicion))
         return others
 
-    async def _judge_all(self) -> None:
+    async def _judge_slice(self) -> None:
+        """Nothing of it is held on to: the next one may be waited for long, and bodies may be large."""
         clock = asyncio.get_running_loop().time
-        while self._not_judged:
-            await self._wait_for_room()
-            part = self._next_slice()
-            await self._in_hand.work_on(part)
-            del self._not_judged[: len(part)]
-            began = clock()
-            for delivery in part:
-                self._bytes += weight(delivery)
-                self._judged.append(self.judge(delivery))
-                if clock() - began > _SLICE_S:
-                    self.arrived.set()
-                    await asyncio.sleep(0)
-                    began = clock()
-            self.arrived.set()
-            await asyncio.sleep(0)
+        part = self._next_slice()
+        await self._wait_for_room(part)
+        await self._in_hand.work_on(part)
+        del self._not_judged[: len(part)]
+        began = clock()
+        for delivery in part:
+            self._bytes += weight(delivery)
+            self._judged.append(self.judge(delivery))
+            if clock() - began > _SLICE_S:
+                self.arrived.set()
+                await asyncio.sleep(0)
+                began = clock()
+        self.arrived.set()
+        await asyncio.sleep(0)
 
     def _next_slice(self) -> list[Delivery]:
         part: list[Delivery] = []
@@ -135,8 +140,12 @@ class Judging:
             part.append(delivery)
         return part
 
-    async def _wait_for_room(self) -> None:
-        while len(self._judged) >= self._limits.max_judged or self._bytes >= self._limits.max_bytes:
+    async def _wait_for_room(self, part: Sequence[Delivery]) -> None:
+        messages, size = len(part), sum(map(weight, part))
+        limits = self._limits
+        while self._judged and (
+            len(self._judged) + messages > limits.max_judged or self._bytes + size > limits.max_bytes
+        ):
             self._room.clear()
             await self._room.wait()
 

@@ -160,8 +160,12 @@ class Relay:
 
     async def flush(self) -> None:
         """Return when every lane has been found empty."""
-        for idle in self._idle.values():
-            await idle.wait()
+        await self.empty(self._idle)
+
+    async def empty(self, lanes: Iterable[str]) -> None:
+        """Return when each of *lanes* has been found empty."""
+        for lane in lanes:
+            await self._idle[lane].wait()
 
     async def _run_lane(self, lane: str) -> None:
         wake, backoff = self._wakes[lane], Backoff(0.2, self._limits.longest_backoff_s, chance)
@@ -197,23 +201,31 @@ class Relay:
         """
         while True:
             next_round = asyncio.get_running_loop().time() + _PACE_S
-            rows = await self._database.read(
-                lambda uow: uow.outbox.waiting(
-                    owner=self._owner, lane=lane, limit=self._limits.most_rows, max_bytes=_MOST_BYTES
-                )
-            )
-            if (keeper := self._keepers.get(lane)) is not None:
-                await keeper.prepare()
-            if not rows:
-                if not self._wakes[lane].is_set():
-                    self._idle[lane].set()
-                return None
-            done = await self._publish(lane, rows)
-            await self._record(lane, done)
-            self._count(lane, done)
-            if done.obstacle is not None:
-                return done.obstacle
+            is_empty, obstacle = await self._go_round(lane)
+            if is_empty or obstacle is not None:
+                return obstacle
             await asyncio.sleep(max(0.0, next_round - asyncio.get_running_loop().time()))
+
+    async def _go_round(self, lane: str) -> tuple[bool, str | None]:
+        """Publish what is next: whether nothing was, and why not all of it could be.
+
+        Of its rows nothing stays here: they may be large.
+        """
+        rows = await self._database.read(
+            lambda uow: uow.outbox.waiting(
+                owner=self._owner, lane=lane, limit=self._limits.most_rows, max_bytes=_MOST_BYTES
+            )
+        )
+        if (keeper := self._keepers.get(lane)) is not None:
+            await keeper.prepare()
+        if not rows:
+            if not self._wakes[lane].is_set():
+                self._idle[lane].set()
+            return True, None
+        done = await self._publish(lane, rows)
+        await self._record(lane, done)
+        self._count(lane, done)
+        return False, done.obstacle
 
     async def _publish(self, lane: str, rows: Sequence[OutboxRow]) -> _Round:
         done = _Round()

@@ -1,6 +1,7 @@
 """The interpreter and the signals of the daemon's process."""
 
 import asyncio
+import ctypes
 import gc
 import os
 import signal
@@ -8,6 +9,9 @@ import sys
 from typing import Final
 
 _SWITCH_INTERVAL_S: Final = 0.001
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+_LARGE_BYTES: Final = 512 * 1024
 
 
 def tune_interpreter() -> None:
@@ -17,6 +21,20 @@ def tune_interpreter() -> None:
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.set_threshold(50_000, 20, 50)
+
+
+def return_large_memory() -> None:
+    """Have the allocator give blocks of large messages back to the system as soon as they are free.
+
+    By default it raises its threshold to the largest block that it has seen freed; after one large message all later
+    ones would lie in its heaps, which keep them. Nothing to do where the allocator is another one.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _LARGE_BYTES)
 
 
 def freeze_heap() -> None:

@@ -113,10 +113,22 @@ def insert_into(dialect: str, table: Table) -> UpsertInsert:
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
+LARGE_BYTES: Final = 1024 * 1024
+"""From this size on a body is written by a statement of its own (:func:`insert_one`)."""
+
+
 def insert_rows(dialect: str, table: Table, names: Sequence[str]) -> UpsertInsert:
     """``INSERT INTO table (names) SELECT ... FROM batch``, open for an ON CONFLICT clause."""
     rows = BatchRows(dialect, table, names).select()
     return insert_into(dialect, table).from_select(list(names), rows, include_defaults=False)
+
+
+def insert_one(dialect: str, table: Table, names: Sequence[str]) -> UpsertInsert:
+    """``INSERT INTO table (names) VALUES (...)``, its parameters by name, open for an ON CONFLICT clause.
+
+    For a row with a large body, of which a batch would make three copies more.
+    """
+    return insert_into(dialect, table).values({name: bindparam(name) for name in names})
 
 
 def as_parameter(rows: Iterable[Row]) -> dict[str, object]:
@@ -130,16 +142,19 @@ def as_parameter(rows: Iterable[Row]) -> dict[str, object]:
 
 def with_blobs(rows: Iterable[Row]) -> dict[str, object]:
     """The parameters that carry rows with cells of bytes; raises as :func:`as_parameter` does."""
-    blobs = bytearray(_PAD)
+    blobs = [_PAD]  # joined once: a large body is copied no more often than needs be
+    filled = len(_PAD)
 
     def place(cell: object) -> tuple[int, int]:
+        nonlocal filled
         if not isinstance(cell, bytes):
             raise TypeError(f"a cell of {type(cell).__name__}")
-        start = len(blobs) + 1
-        blobs.extend(cell)
+        start = filled + 1
+        blobs.append(cell)
+        filled += len(cell)
         return (start, len(cell))
 
-    return {_ROWS: _as_json(rows, place), _BLOBS: bytes(blobs)}
+    return {_ROWS: _as_json(rows, place), _BLOBS: b"".join(blobs)}
 
 
 def _as_json(rows: Iterable[Row], default: Callable[[object], object] | None) -> str:

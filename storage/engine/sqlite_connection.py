@@ -36,7 +36,7 @@ _PRAGMAS: Final = (
     "secure_delete=fast",
 )
 
-_CACHE_KIB: Final[Mapping[str, int]] = {WRITE: 32_768, READ: 4_096}
+_CACHE_KIB: Final[Mapping[str, int]] = {WRITE: 16_384, READ: 4_096}
 """Of each connection. There are several readers, and what they ask for, the system has in memory anyway."""
 
 

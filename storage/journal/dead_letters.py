@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.sql.dml import ReturningInsert
 
 from contracts.errors import JsonObject, Problem
-from storage.engine.batches import BatchRows, Row, as_parameter, insert_rows, with_blobs
+from storage.engine.batches import LARGE_BYTES, BatchRows, Row, as_parameter, insert_one, insert_rows, with_blobs
 from storage.engine.nul_text import to_stored
 from storage.tables.journal import dead_letters
 
@@ -60,8 +60,13 @@ class DeadLetters:
         """Keep *letters*; the ids of those that are kept now: one whose origin has a row already changes nothing."""
         if not letters:
             return set()
-        parameters = with_blobs([_as_row(letter, now) for letter in letters])
-        return set(self._connection.execute(_add(self._dialect), parameters).scalars())
+        small = [_as_row(letter, now) for letter in letters if len(letter.body) <= LARGE_BYTES]
+        kept = set(self._connection.execute(_add(self._dialect), with_blobs(small)).scalars()) if small else set()
+        for letter in letters:
+            if len(letter.body) > LARGE_BYTES:
+                row = dict(zip(_COLUMNS, _as_row(letter, now), strict=True))
+                kept.update(self._connection.execute(_add_large(self._dialect), row).scalars())
+        return kept
 
     def count_open(self) -> int:
         return self._connection.execute(_COUNT_OPEN).scalar_one()
@@ -127,6 +132,12 @@ def _by_origin(dialect: str) -> Select[str, int, int, str]:
     return select(table.stream, table.sequence, table.stored_at, table.problem).select_from(
         batch.source.join(dead_letters, batch.same)
     )
+
+
+@cache
+def _add_large(dialect: str) -> ReturningInsert[str]:
+    added = insert_one(dialect, dead_letters, _COLUMNS).on_conflict_do_nothing(index_elements=list(_ORIGIN))
+    return added.returning(dead_letters.c.dead_letter_id)
 
 
 @cache

@@ -6,6 +6,7 @@ when its stream confirmed it; one that the server will never take is set aside a
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import groupby
 from typing import Final
 
 import orjson
@@ -20,13 +21,20 @@ from sqlalchemy import (
     delete,
     func,
     literal_column,
-    or_,
     select,
     update,
 )
 
 from storage.engine.answers import Answer
-from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows, with_blobs
+from storage.engine.batches import (
+    LARGE_BYTES,
+    BatchRows,
+    UpsertInsert,
+    as_parameter,
+    insert_one,
+    insert_rows,
+    with_blobs,
+)
 from storage.tables.journal import outbox
 
 PENDING: Final = "pending"
@@ -82,14 +90,22 @@ class Outbox:
 
     def add(self, messages: Sequence[OutboxMessage], *, owner: str, now: int) -> None:
         """Put *messages* in line, in this order."""
-        if messages:
-            parameters = with_blobs([_as_row(message, owner, now) for message in messages])
-            self._connection.execute(_add(self._dialect), parameters)
+        for large, several in groupby(messages, lambda message: len(message.body) > LARGE_BYTES):
+            rows = [_as_row(message, owner, now) for message in several]
+            if large:
+                for row in rows:
+                    self._connection.execute(_add_large(self._dialect), dict(zip(_COLUMNS, row, strict=True)))
+            else:
+                self._connection.execute(_add(self._dialect), with_blobs(rows))
 
     def waiting(self, *, owner: str, lane: str, limit: int, max_bytes: int) -> list[OutboxRow]:
         """The next rows of *lane* in order: at most *limit*, and at most *max_bytes* of bodies, but one at least."""
         wanted = {"owner": owner, "lane": lane, "limit": limit, "max_bytes": max_bytes}
-        return [_outbox_row(*row) for row in _waiting(self._dialect).rows(self._connection, wanted)]
+        if rows := _waiting(self._dialect).rows(self._connection, wanted):
+            return [_outbox_row(*row) for row in rows]
+        # Nothing waits, or the first is larger than that: one row by itself is read without the copies of an answer.
+        first = self._connection.execute(_FIRST, {"owner": owner, "lane": lane}).one_or_none()
+        return [] if first is None else [_outbox_row(*tuple(first))]
 
     def lanes(self, *, owner: str) -> set[str]:
         """The lanes in which *owner* has something waiting."""
@@ -180,6 +196,19 @@ _COLUMNS: Final = (
 _IS_PENDING: Final = outbox.c.state == literal_column(f"'{PENDING}'")
 _IS_FAILED: Final = outbox.c.state == literal_column(f"'{FAILED}'")
 _OWNED: Final = and_(_IS_PENDING, outbox.c.owner == bindparam("owner"))
+_ROWS: Final = select(
+    outbox.c.position,
+    outbox.c.message_id,
+    outbox.c.lane,
+    outbox.c.aggregate,
+    outbox.c.subject,
+    outbox.c.headers,
+    outbox.c.body,
+    outbox.c.created_at,
+    outbox.c.attempts,
+    outbox.c.tried_at,
+)
+_FIRST: Final = _ROWS.where(_OWNED, outbox.c.lane == bindparam("lane")).order_by(outbox.c.position).limit(1)
 _LANES: Final[Select[str]] = select(outbox.c.lane).where(_OWNED).distinct()
 _OWNERS: Final[Select[str]] = select(outbox.c.owner).where(_IS_PENDING).distinct()
 _BY_OWNER: Final[Select[str, int, int]] = (
@@ -207,26 +236,17 @@ def _waiting(dialect: str) -> Answer:
     )
     through = func.sum(lengths.c.length).over(order_by=lengths.c.position, rows=(None, 0))
     sizes = select(lengths.c.position, lengths.c.length, through.label("through")).subquery()
-    fits = or_(sizes.c.through <= bindparam("max_bytes"), sizes.c.through == sizes.c.length)
-    row = outbox.c
     waiting = (
-        select(
-            row.position,
-            row.message_id,
-            row.lane,
-            row.aggregate,
-            row.subject,
-            row.headers,
-            row.body,
-            row.created_at,
-            row.attempts,
-            row.tried_at,
-        )
-        .select_from(sizes.join(outbox, row.position == sizes.c.position))
-        .where(fits)
-        .order_by(row.position)
+        _ROWS.select_from(sizes.join(outbox, outbox.c.position == sizes.c.position))
+        .where(sizes.c.through <= bindparam("max_bytes"))
+        .order_by(outbox.c.position)
     )
     return Answer(dialect, waiting)
+
+
+@cache
+def _add_large(dialect: str) -> UpsertInsert:
+    return insert_one(dialect, outbox, _COLUMNS)
 
 
 @cache

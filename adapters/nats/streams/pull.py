@@ -5,7 +5,9 @@ owed by the server and messages buffered here fall below half of the window toge
 takes from is the back-pressure. A request that got lost is noticed by silence (the server sends heartbeats) or by a
 reconnect, and the window is asked for anew. Messages that wait in the buffer are kept from expiring, even in a pause.
 
-The client library drops messages above its own queue limits, so those limits are off: the window is the limit.
+The client library drops messages above its own queue limits, so those limits are off: the window is the limit, in
+messages and in bytes. A message that is larger than what a request may bring is asked for alone, and of those one is in
+hand at a time, whichever pulls share the :class:`LargeTurn`.
 """
 
 import asyncio
@@ -26,13 +28,16 @@ from nats.js.errors import NotFoundError
 
 from adapters.errors import AdapterError, ConsumerGoneError
 from adapters.nats.acks import ACK_PREFIX, Acks, delivery_of
+from adapters.nats.streams.large_turn import LargeTurn
 from adapters.nats.streams.window import Verdict, Window
-from contracts.gate.delivery import Delivery
+from contracts.gate.delivery import Delivery, weight
 
 Recreate = Callable[[], Awaitable[None]]
 
 WINDOW: Final = 4000
-WINDOW_BYTES: Final = 32 * 1024 * 1024
+REQUEST_BYTES: Final = 1024 * 1024
+_ENVELOPE_BYTES: Final = 64 * 1024
+"""What the server counts of a message beside body and headers: its subjects."""
 _TICK_S: Final = 0.25
 _NANO: Final = 1_000_000_000
 
@@ -54,7 +59,8 @@ class ContinuousPull:
         consumer: str,
         prefix: str,
         window: int = WINDOW,
-        window_bytes: int = WINDOW_BYTES,
+        request_bytes: int = REQUEST_BYTES,
+        large: LargeTurn | None = None,
         ack_wait_s: float = 60.0,
         expires_s: float = 30.0,
         heartbeat_s: float = 5.0,
@@ -70,7 +76,11 @@ class ContinuousPull:
         self._clock = clock
         self._request_to = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._acks = Acks(nc)
-        self._window = Window(window, window_bytes, expires_s=expires_s, heartbeat_s=heartbeat_s, now=clock())
+        self._window = Window(window, request_bytes, expires_s=expires_s, heartbeat_s=heartbeat_s, now=clock())
+
+        self._large = large or LargeTurn()
+        self._large_is_asked = False
+        self._large_in_hand: str | None = None
 
         self._buffer: deque[Delivery] = deque()
         self._taken = 0
@@ -159,11 +169,17 @@ class ContinuousPull:
 
     async def ack(self, deliveries: Iterable[Delivery]) -> int:
         """Acknowledge; answers how many acknowledgements were handed to the connection."""
-        return await self._acks.ack(deliveries)
+        answered = list(deliveries)
+        sent = await self._acks.ack(answered)
+        if self._large_in_hand is not None:
+            self._large_answered(answered)
+        return sent
 
     async def give_back(self, delivery: Delivery, delay_s: float = 0.0) -> bool:
         """Return a message to the stream, to be delivered again after ``delay_s``."""
-        return await self._acks.give_back(delivery, delay_s)
+        sent = await self._acks.give_back(delivery, delay_s)
+        self._large_answered([delivery])
+        return sent
 
     async def in_progress(self, delivery: Delivery) -> bool:
         """Say that the message is still being worked on: its acknowledgement time starts anew."""
@@ -171,7 +187,13 @@ class ContinuousPull:
 
     async def term(self, delivery: Delivery, reason: str) -> bool:
         """Never deliver the message again; ``reason`` shows in the server's advisory."""
-        return await self._acks.term(delivery, reason)
+        sent = await self._acks.term(delivery, reason)
+        self._large_answered([delivery])
+        return sent
+
+    def _large_answered(self, deliveries: Iterable[Delivery]) -> None:
+        if any(delivery.ack_to == self._large_in_hand for delivery in deliveries):
+            self._end_large()
 
     # -- pausing and stopping
 
@@ -208,6 +230,7 @@ class ContinuousPull:
         while self._buffer and await self._acks.give_back(self._buffer.popleft()):
             given_back += 1
         self._buffer.clear()
+        self._end_large()
         return given_back
 
     # -- the subscription
@@ -243,9 +266,15 @@ class ContinuousPull:
                 return
             self._window.owed -= 1
             self._buffer.append(delivery)
+            if self._large_is_asked:
+                self._large_is_asked = False
+                self._large_in_hand = message.reply
+                self._window.large_came()
             self._wake.set()
         elif message.headers is not None:
             verdict = self._window.status(message.headers, self._arrived(), self._clock())
+            if self._large_is_asked and verdict is not Verdict.ALIVE:
+                self._end_large()
             if verdict is Verdict.SUSPECT:
                 self._suspect_gone = True
             self._due.set()
@@ -290,25 +319,45 @@ class ContinuousPull:
         if reconnects != self._reconnects or self._window.is_lost(self._clock()):
             self._reconnects = reconnects
             self._window.forget(self._clock())
+            if self._large_is_asked:
+                self._end_large()
         await self._touch()
         if self._paused or not self._window.may_ask(self._clock()):
             return
         if self._suspect_gone:
             await self._check_consumer()
+        elif self._window.needs_large:
+            await self._ask_for_large()
         else:
             await self._refill()
 
     async def _refill(self) -> None:
         room = self._window.room(len(self._buffer))
-        if not room or sum(len(delivery.body) for delivery in self._buffer) > self._window.size_bytes:
-            return
+        if room and sum(map(weight, self._buffer)) <= self._window.request_bytes:
+            await self._ask(room, self._window.request_bytes)
+
+    async def _ask_for_large(self) -> None:
+        """Ask for the one message that no request could bring, once nothing else is here and it is this pull's turn."""
+        if not self._buffer and self._large_in_hand is None and self._large.take(self, self._due):
+            self._large_is_asked = True
+            await self._ask(1, self._nc.max_payload + _ENVELOPE_BYTES)
+
+    def _end_large(self) -> None:
+        if self._large_is_asked:
+            self._large_is_asked = False
+            self._window.large_came()
+        self._large_in_hand = None
+        self._large.give(self)
+        self._due.set()
+
+    async def _ask(self, messages: int, most_bytes: int) -> None:
         request = {
-            "batch": room,
+            "batch": messages,
             "expires": round(self._window.expires_s * _NANO),
             "idle_heartbeat": round(self._window.heartbeat_s * _NANO),
-            "max_bytes": max(self._window.size_bytes, 2 * self._nc.max_payload),
+            "max_bytes": most_bytes,
         }
-        self._window.asked(room, self._clock())
+        self._window.asked(messages, self._clock())
         await self._nc.publish(self._request_to, orjson.dumps(request), reply=self._inbox)
 
     async def _check_consumer(self) -> None:

@@ -2,6 +2,9 @@
 
 ``owed`` counts what the server may still send. A request can end early and say how much of it is left, or end without a
 word (server killed, connection lost); both must bring the count back to the truth, or the pull would stand still.
+
+Each request is bounded by ``request_bytes`` too. A message that is larger than that ends every request without being
+delivered; it is then asked for alone.
 """
 
 from collections.abc import Mapping
@@ -23,9 +26,10 @@ class Verdict(Enum):
 class Window:
     """The open requests of one pull. All times are seconds of the same monotonic clock."""
 
-    def __init__(self, size: int, size_bytes: int, *, expires_s: float, heartbeat_s: float, now: float) -> None:
+    def __init__(self, size: int, request_bytes: int, *, expires_s: float, heartbeat_s: float, now: float) -> None:
         self.size = size
-        self.size_bytes = size_bytes
+        self.request_bytes = request_bytes
+        self.needs_large = False
         self.expires_s = expires_s
         self.heartbeat_s = heartbeat_s
         self.owed = 0
@@ -94,8 +98,12 @@ class Window:
         silent = now - self._heard_at > 2 * self.heartbeat_s
         return silent or now - self._requested_at > self.expires_s + self.heartbeat_s
 
+    def large_came(self) -> None:
+        """The message that was asked for alone is here, or is somebody else's."""
+        self.needs_large = False
+        self._arrived_at_size_stop = -1
+
     def _stopped_by_size(self, arrived: int) -> None:
         """A request ended by its bytes. Without a message in between, one message alone is larger than the limit."""
-        if arrived == self._arrived_at_size_stop:
-            self.size_bytes *= 2
+        self.needs_large = arrived == self._arrived_at_size_stop
         self._arrived_at_size_stop = arrived

@@ -12,6 +12,7 @@ from nats.js.api import ConsumerInfo
 
 from adapters.errors import ConsumerGoneError
 from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.large_turn import LargeTurn
 from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.pull import ContinuousPull
 from adapters.nats.streams.topology import Limits, topology
@@ -277,13 +278,48 @@ async def test_an_expired_request_is_followed_by_another(
 async def test_messages_larger_than_the_byte_window_still_come(
     nc: Client, prefix: str, pull_of: Callable[..., ContinuousPull]
 ) -> None:
-    await fill(nc, prefix, 12, body=b"y" * 4_000_000)
-    pull = pull_of(window_bytes=1_000_000, ack_wait_s=60.0)
+    await fill(nc, prefix, 6, body=b"y" * 4_000_000)
+    await fill(nc, prefix, 3)
+    await fill(nc, prefix, 2, body=b"y" * 900_000)
+    pull = pull_of(request_bytes=1_000, ack_wait_s=60.0)
     await pull.start()
 
-    taken = await take(pull, 12)
+    taken: list[Delivery] = []
+    for _ in range(11):
+        taken += await take(pull, 1)
+        await pull.ack(taken[-1:])
 
-    assert [len(delivery.body) for delivery in taken] == [4_000_000] * 12
+    assert [len(delivery.body) for delivery in taken] == [4_000_000] * 6 + [1] * 3 + [900_000] * 2
+
+
+async def test_of_large_messages_one_is_in_hand_at_a_time_whichever_pulls_ask(
+    nc: Client, prefix: str, pull_of: Callable[..., ContinuousPull]
+) -> None:
+    await fill(nc, prefix, 6, body=b"y" * 2_000_000)
+    turn = LargeTurn()
+    pulls = [pull_of(ack_wait_s=60.0, large=turn) for _ in range(2)]
+    for pull in pulls:
+        await pull.start()
+    for number in range(6):
+        await eventually(lambda: sum(pull.buffered for pull in pulls) == 1)
+        [holder] = [pull for pull in pulls if pull.buffered]
+        [delivery] = await holder.take(10)
+        await nc.flush()
+        assert sum(pull.buffered for pull in pulls) == 0
+        if number % 2:
+            await holder.ack([delivery])
+        else:
+            await holder.give_back(delivery)
+
+
+async def test_a_message_up_to_the_byte_limit_needs_no_turn(
+    nc: Client, prefix: str, pull_of: Callable[..., ContinuousPull]
+) -> None:
+    await fill(nc, prefix, 9, body=b"y" * 250_000)
+    pull = pull_of(ack_wait_s=60.0)
+    await pull.start()
+
+    assert len(await take(pull, 9)) == 9
 
 
 async def test_a_deleted_consumer_is_told_to_the_taker(

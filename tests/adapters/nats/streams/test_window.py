@@ -114,11 +114,26 @@ def test_a_bad_request_is_told_by_anybody_and_ends_nothing(window: Window) -> No
     assert window.may_ask(60)
 
 
-def test_a_message_larger_than_the_byte_limit_raises_the_limit(window: Window) -> None:
-    said = {"Status": "409", "Description": "Message Size Exceeds MaxBytes", "Nats-Pending-Messages": "100"}
+STOPPED_BY_SIZE = {"Status": "409", "Description": "Message Size Exceeds MaxBytes", "Nats-Pending-Messages": "100"}
 
-    window.status(said, arrived=7, now=1)
-    assert window.size_bytes == 1_000_000
 
-    window.status(said, arrived=7, now=2)
-    assert window.size_bytes == 2_000_000
+def test_a_request_that_ends_by_its_bytes_is_followed_by_another(window: Window) -> None:
+    window.status(STOPPED_BY_SIZE, arrived=7, now=1)
+    window.status(STOPPED_BY_SIZE, arrived=12, now=2)
+
+    assert not window.needs_large
+
+
+def test_a_message_larger_than_the_byte_limit_is_to_be_asked_for_alone(window: Window) -> None:
+    window.status(STOPPED_BY_SIZE, arrived=7, now=1)
+    window.status(STOPPED_BY_SIZE, arrived=7, now=2)
+
+    assert window.needs_large
+
+
+def test_after_the_large_message_came_requests_are_as_before(window: Window) -> None:
+    window.needs_large = True
+
+    window.large_came()
+
+    assert not window.needs_large
