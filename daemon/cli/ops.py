@@ -1,10 +1,12 @@
 """``headgate ops``: what operators ask of a running daemon, by request and reply."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from daemon.cli.kpi.drawing import KPI_REPORT, as_asked_by_people, draw
 from daemon.cli.link.asking import Asker
 from daemon.cli.output.following import FOLLOWED, ended_well, follow
 from daemon.cli.shared import FAILED, UNHEALTHY, Config, Json, NatsUrl, Token, locate_or_fail, settings_or_fail
@@ -30,6 +32,12 @@ def ops(
     ] = None,
     wait: Annotated[bool, typer.Option(help="Follow what goes on in the daemon (replay, import) to its end.")] = True,
     timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long an answer may take.")] = 30.0,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="kpi-report: write it as one page of HTML.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.png", help="kpi-report: draw it (needs headgate[plot]).")
+    ] = None,
     nats_url: NatsUrl = None,
     token: Token = None,
     config: Config = None,
@@ -44,6 +52,10 @@ def ops(
         if command != "alerts":
             raise typer.BadParameter("is for alerts", param_hint="--test")
         asked |= {"action": "test", "notifier": test}
+    if command == KPI_REPORT:
+        as_asked_by_people(asked, as_json=as_json, drawn=html is not None or plot is not None)
+    elif html is not None or plot is not None:
+        raise typer.BadParameter(f"only {KPI_REPORT} is drawn", param_hint="--html" if html else "--plot")
     settings = settings_or_fail(config, as_json=as_json)
     locate = locate_or_fail(settings, nats_url, as_json=as_json)
     asker = Asker(settings, locate, token, timeout, as_json)
@@ -52,6 +64,9 @@ def ops(
         answer = follow(asker, command, answer)
         asker.show(FOLLOWED[command], answer)
         raise typer.Exit(0 if ended_well(answer) else FAILED)
+    if answer.is_good and (html is not None or plot is not None):
+        draw(answer, html=html, plot=plot, as_json=as_json)
+        raise typer.Exit(0)
     asker.show(command, answer)
     raise typer.Exit(_exit_code(command, answer))
 

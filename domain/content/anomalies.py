@@ -1,8 +1,10 @@
-"""Which posts stand out, by a robust z-score against their peers and their own history.
+"""Which posts stand out, by a robust z-score against their peers and against their own history.
 
-A value *x* is compared with a sample *S*: itself, the values of its peers, and its own earlier values. The mean and the
-standard deviation would be dragged along by the very outlier that is looked for; the median and the median of the
-distances from it (MAD) are not moved by it as long as less than half of the sample is odd::
+A value *x* is compared with two samples *S*: itself with the values of its peers, and itself with its own earlier
+values. The larger of both scores counts, so that neither what always differs from its peers nor what suddenly differs
+from itself goes unseen. The mean and the standard deviation would be dragged along by the very outlier that is looked
+for; the median and the median of the distances from it (MAD) are not moved by it as long as less than half of the
+sample is odd::
 
     z = 0.6745 * (x - median(S)) / MAD(S)          MAD(S) = median(|s - median(S)|)
 
@@ -32,6 +34,9 @@ THRESHOLD: Final = 3.5
 LEAST_PEERS: Final = 8
 """With fewer peers nothing is judged: their spread would be chance."""
 
+LEAST_HISTORY: Final = 8
+"""With fewer earlier values a post is judged by its peers alone."""
+
 
 def robust_z(value: float, others: Sequence[float]) -> float:
     """How far *value* lies from the middle of itself and *others*, in robust standard deviations."""
@@ -46,8 +51,13 @@ def robust_z(value: float, others: Sequence[float]) -> float:
 
 
 def judged(value: float, peers: Sequence[float], history: Sequence[float]) -> float | None:
-    """The z-score of a value; None where there are not enough peers to judge by."""
-    return robust_z(value, [*peers, *history]) if len(peers) >= LEAST_PEERS else None
+    """The z-score of a value, the larger of both; None where there are not enough peers to judge by."""
+    if len(peers) < LEAST_PEERS:
+        return None
+    scores = [robust_z(value, peers)]
+    if len(history) >= LEAST_HISTORY:
+        scores.append(robust_z(value, history))
+    return max(scores, key=abs)
 
 
 def is_anomaly(z: float | None) -> bool:

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from contracts.errors import JsonObject, JsonValue
+from daemon.cli.output import figures
 from daemon.cli.output.alerts import alerts
 from daemon.cli.output.tables import cell, grid, status_cell
 from daemon.cli.output.timeline import timeline
@@ -166,7 +167,23 @@ def _runs(command: str, result: JsonObject) -> Iterator[RenderableType]:
         yield from render_error(error)
 
 
+def _report(command: str, result: JsonObject) -> Iterator[RenderableType]:
+    """A report that came as text is shown as it came."""
+    text = result.get("text")
+    if not isinstance(text, str):
+        yield from _by_shape(command, result)
+        return
+    for line in text.splitlines():
+        yield cell(line)
+
+
 _FORMS: Final[Mapping[str, Render]] = {
+    "kpi-report": _report,
+    "analytics.usage": figures.usage,
+    "analytics.performance": figures.performance,
+    "ledger.list": figures.sessions,
+    "item.list": figures.items,
+    "publication.list": figures.publications,
     "health-check": _health,
     "dead-letters": _letters,
     "runs": _runs,

@@ -69,9 +69,24 @@ def test_one_post_and_too_few_peers_are_not_judged() -> None:
     assert judged(1_000, HUNDREDS, []) is not None
 
 
-def test_its_own_history_excuses_a_post_that_always_differs() -> None:
-    assert is_anomaly(judged(1_000, SPREAD, []))
-    assert not is_anomaly(judged(1_000, SPREAD, [980.0, 1_010.0, 990.0, 1_020.0, 1_000.0, 970.0, 1_005.0, 995.0]))
+ALWAYS_A_THOUSAND = [980.0, 1_010.0, 990.0, 1_020.0, 1_000.0, 970.0, 1_005.0, 995.0]
+
+
+def test_what_always_differs_from_its_peers_stands_out() -> None:
+    assert judged(1_000, SPREAD, ALWAYS_A_THOUSAND) == robust_z(1_000, SPREAD)
+    assert is_anomaly(judged(1_000, SPREAD, ALWAYS_A_THOUSAND))
+
+
+def test_what_differs_from_its_own_past_stands_out_among_peers_that_are_alike() -> None:
+    """Its history: median of nine 995, distances 15 15 5 25 5 25 10 0 895, median 15; 0.6745 * -895 / 15."""
+    z = judged(100, SPREAD, ALWAYS_A_THOUSAND)
+
+    assert robust_z(100, SPREAD) == 0.0
+    assert z == pytest.approx(0.6745 * -895 / 15)
+
+
+def test_too_short_a_history_is_not_asked() -> None:
+    assert judged(100, SPREAD, ALWAYS_A_THOUSAND[:-1]) == 0.0
 
 
 def test_the_threshold_belongs_to_the_anomalies() -> None:

@@ -98,12 +98,15 @@ def test_without_an_objective_there_is_no_value_and_reach_judges() -> None:
 
 def test_history_before_the_window_counts() -> None:
     peers = [measured(FIRST, f"p{number}", 90 + 5 * number) for number in range(9)]
-    always = [measured(FIRST - number, "big", 1_000 + number) for number in range(12)]
+    fallen = [measured(FIRST, "fallen", 110), *(measured(FIRST - day, "fallen", 1_000 + day) for day in range(1, 12))]
 
-    fresh = Reported([*peers, always[0]]).report(FIRST, FIRST + 1)
-    known = Reported([*peers, *always]).report(FIRST, FIRST + 1)
+    fresh = Reported([*peers, fallen[0]]).report(FIRST, FIRST + 1)
+    known = Reported([*peers, *fallen]).report(FIRST, FIRST + 1)
 
-    assert [post.anomaly for post in (fresh.posts[0], known.posts[0])] == [True, False]
+    assert [post.anomaly for report in (fresh, known) for post in report.posts if post.latest.post_id == "fallen"] == [
+        False,
+        True,
+    ]
 
 
 def test_nothing_measured_is_a_report_of_zeros() -> None:

@@ -1,0 +1,1 @@
+"""The KPI report as files: a page, a picture."""
