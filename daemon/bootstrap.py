@@ -46,6 +46,7 @@ from daemon.maintenance.lease_heartbeat import HEARTBEAT_S, LeaseHeartbeat
 from daemon.maintenance.loop import Loop, LoopRunner, Service
 from daemon.maintenance.nats_probe import PROBE_S, NatsProbe
 from daemon.maintenance.run_status import RUN_STATUS_S, RunStatus
+from daemon.maintenance.scheduled_runs import Schedule, ScheduledRuns
 from daemon.maintenance.self_heal import SelfHeal
 from daemon.maintenance.stream_trimmer import StreamTrimmer, Trimmed
 from daemon.maintenance.work_consumers import KEEP_S, WorkConsumers
@@ -277,7 +278,11 @@ def _loops(
     """The background loops: name, interval in seconds, step. A failed step is tried again (:class:`OnFailure`)."""
     gauges = Gauges(base.database, base.nats.client, list(pulls.values()), base.metrics)
     deployment = DeploymentGauges(
-        base.settings.daemon.state_dir, base.database, base.health, base.metrics, backups_wanted=False
+        base.settings.daemon.state_dir,
+        base.database,
+        base.health,
+        base.metrics,
+        backups_wanted=base.settings.backup.every_h > 0,
     )
     trimmer = StreamTrimmer(
         base.nats.client,
@@ -287,7 +292,13 @@ def _loops(
     )
     due = DuePublications(base.database, base.context, relay)
     run_status = RunStatus(base.database, runs=runs, context=base.context, wake=relay.wake)
+    schedules = [
+        Schedule("prune", base.settings.retention.every_h),
+        Schedule("backup", base.settings.backup.every_h),
+    ]
+    scheduled = ScheduledRuns(base.database, schedules, runs=runs, context=base.context)
     return [
+        Loop("scheduled-runs", scheduled.look_s, scheduled.step),
         Loop("lease-heartbeat", HEARTBEAT_S, heartbeat.step),
         Loop("run-adoption", ADOPT_S, runs.adopt_step),
         Loop("run-status", RUN_STATUS_S, run_status.step),

@@ -106,6 +106,6 @@ class Pruner:
 def make(context: OperationContext) -> ServedOperation:
     """The operation, by the retention of the settings."""
     settings = context.settings
-    terms = PruneTerms({**settings.retention.model_dump(), INBOX: settings.storage.inbox_days})
+    terms = PruneTerms({**settings.retention.days(), INBOX: settings.storage.inbox_days})
     pruner = Pruner(context.database, terms, daemon_id=context.daemon_id, clock=context.clock)
     return ServedOperation(context.audited(PruneOperation(context.runs)), RunWorker(pruner.work, resumable=False))

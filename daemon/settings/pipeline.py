@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, SecretStr, model_validator
 
 from daemon.settings.values import (
     Count,
+    EveryHours,
     HttpUrl,
     LocalPath,
     Paths,
@@ -196,6 +197,8 @@ class BackupSettings(Section):
 
     dir: LocalPath = Path("var/backups")
     keep: Count = 7
+    every_h: EveryHours = 0.0
+    """How often a copy is made by itself; 0: never."""
 
 
 class BridgeModelSettings(Section):

@@ -1,5 +1,6 @@
 """Settings of the process and of what it stands on: NATS, the database, the gate's doors, HTTP, logs."""
 
+from collections.abc import Mapping
 from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,6 +12,7 @@ from daemon.settings.values import (
     Count,
     Days,
     EmptyIsAbsent,
+    EveryHours,
     HttpUrl,
     LocalPath,
     NatsUrl,
@@ -169,9 +171,13 @@ class AuditSettings(Section):
 class RetentionSettings(Section):
     """``[retention]``: days by table; 0 keeps rows for ever. The inbox has ``storage.inbox_days``."""
 
+    every_h: EveryHours = 24.0
+    """How often it is pruned by itself; 0: never."""
     session_events: Days = 90
     session_usage: Days = 0
     feed_items: Days = 0
+    ideas: Days = 0
+    scripts: Days = 0
     post_performance: Days = 0
     dead_letters: Days = 90
     """Resolved and discarded ones; an open one stays."""
@@ -190,3 +196,7 @@ class RetentionSettings(Section):
     """What alert rules count by minute: no less than their longest window."""
     exports: Days = 30
     """Finished exports and their bytes."""
+
+    def days(self) -> Mapping[str, int]:
+        """By the name of the table."""
+        return self.model_dump(exclude={"every_h"})

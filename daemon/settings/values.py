@@ -189,6 +189,8 @@ def _absent_when_empty(value: object) -> object:
 
 Seconds = Annotated[float, Field(gt=0, le=_LONGEST_S, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=2**53 - 1)]
+EveryHours = Annotated[float, Field(ge=0, le=8_784, allow_inf_nan=False)]
+"""How often something is done by itself, in hours; 0 never."""
 Days = Annotated[int, Field(ge=0, le=36_500)]
 """Days to keep something; 0 keeps it for ever."""
 Port = Annotated[int, Field(ge=0, le=65_535)]

@@ -113,6 +113,11 @@ class OpsRuns:
         row = self._connection.execute(_GET, {"wanted": run_id}).one_or_none()
         return None if row is None else Run(*row)
 
+    def last_of(self, operation: str, *, principal: str) -> Run | None:
+        """The run of an operation that *principal* started last."""
+        row = self._connection.execute(_LAST_OF, {"operation": operation, "principal": principal}).one_or_none()
+        return None if row is None else Run(*row)
+
     def running(self) -> list[Run]:
         """Everything that goes on, by whichever daemon."""
         return [Run(*row) for row in self._connection.execute(_RUNNING)]
@@ -157,6 +162,12 @@ _NOTE: Final[Update] = update(ops_runs).where(_IS_WANTED)
 _TAKE_OVER: Final[Update] = update(ops_runs).where(_IS_WANTED).values(daemon=bindparam("holder"))
 _ALL: Final = tuple(ops_runs.c[name] for name in Run._fields)
 _GET: Final[Select[*tuple[Any, ...]]] = select(*_ALL).where(ops_runs.c.run_id == bindparam("wanted"))
+_LAST_OF: Final[Select[*tuple[Any, ...]]] = (
+    select(*_ALL)
+    .where(ops_runs.c.operation == bindparam("operation"), ops_runs.c.principal == bindparam("principal"))
+    .order_by(ops_runs.c.started_at.desc(), ops_runs.c.run_id.desc())
+    .limit(1)
+)
 _RUNNING: Final[Select[*tuple[Any, ...]]] = (
     select(*_ALL).where(ops_runs.c.status == literal_column(f"'{RUNNING}'")).order_by(ops_runs.c.started_at)
 )

@@ -27,7 +27,7 @@ from contracts.values.states import ExportState, ItemState, LetterState, RunStat
 from storage.journal.outbox import FAILED
 from storage.tables.alerts import alert_notifications, alert_transitions, signal_counts
 from storage.tables.base import metadata
-from storage.tables.content import feed_items
+from storage.tables.content import feed_items, ideas, scripts
 from storage.tables.documents import asset_pins, exports
 from storage.tables.jobs import job_events, tasks
 from storage.tables.journal import command_log, dead_letters, inbox, ops_runs, outbox
@@ -106,6 +106,8 @@ RETENTIONS: Final[Sequence[Retention]] = (
     Retention("alert_transitions", alert_notifications, alert_notifications.c.created_at),
     Retention("signal_counts", signal_counts, signal_counts.c.minute),
     Retention("feed_items", feed_items, feed_items.c.updated_at, feed_items.c.status != ItemState.PENDING),
+    Retention("ideas", ideas, ideas.c.updated_at),
+    Retention("scripts", scripts, scripts.c.updated_at),
     Retention("post_performance", post_measurements, post_measurements.c.at),
     Retention("post_performance", post_performance_daily, post_performance_daily.c.at),
     Retention("post_performance", post_performance, post_performance.c.at),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 
 from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
 from storage.tables.usage import pricing_versions
@@ -30,10 +30,15 @@ class PricingVersions:
         if versions:
             self._connection.execute(_record(self._dialect), as_parameter(versions))
 
+    def first_seen_at(self) -> int | None:
+        """When the first of them was seen, which is when a daemon first started on this database."""
+        return self._connection.execute(_FIRST_SEEN).scalar_one()
+
     def known(self) -> Mapping[str, PricingVersion]:
         return {row.version: PricingVersion(*row) for row in self._connection.execute(_KNOWN)}
 
 
+_FIRST_SEEN: Final[Select[int | None]] = select(func.min(pricing_versions.c.first_seen_at))
 _KNOWN: Final[Select[str, str, int]] = select(
     pricing_versions.c.version, pricing_versions.c.source, pricing_versions.c.first_seen_at
 )
