@@ -16,6 +16,7 @@ from contracts.errors import JsonObject, JsonValue
 from contracts.gate.session_quick import QuickEnvelope, prove_usage
 from contracts.outgoing import DEAD_LETTER_KIND, PULSE_KIND, RECEIPT_KIND, REPLY_KIND
 from contracts.payloads import (
+    agents,
     alerts,
     analytics,
     anchors,
@@ -314,6 +315,15 @@ _ALERTS: Final = (
     contract(Family.COMMAND, "alert.get", Schema("1.0", alerts.AlertGet), result=alerts.AlertView),
     contract(Family.OPS, "alerts", Schema("1.0", alerts.Alerts), result=alerts.AlertsResult),
 )
+_AGENTS: Final = (
+    contract(Family.CONTROL, "control", Schema("1.0", agents.ControlMessage), address="control.{agent}"),
+    contract(
+        Family.EVENT, "agent.answered", Schema("1.0", agents.AgentAnswered), address="event.agent.{agent}.answered"
+    ),
+    contract(Family.OPS, "system-status", Schema("1.0", agents.SystemStatus), result=agents.SystemStatusResult),
+    contract(Family.OPS, "control", Schema("1.0", agents.Control), result=agents.ControlResult),
+    contract(Family.OPS, "logs", Schema("1.0", agents.Logs), result=agents.LogsResult),
+)
 _JOB_EVENTS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
     {
         "created": jobs.JobCreated,
@@ -395,6 +405,7 @@ REGISTRY: Final = Registry(
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _LEDGER_COMMANDS.items()),
         *(contract(Family.COMMAND, name, Schema("1.0", model)) for name, model in _CONTENT_COMMANDS.items()),
         *_ALERTS,
+        *_AGENTS,
         contract(Family.OPS, "health-check", Schema("1.0", ops.HealthCheck)),
         contract(Family.OPS, "console-link", Schema("1.0", ops.ConsoleLink)),
         contract(Family.OPS, "self-heal", Schema("1.0", ops.SelfHeal)),

@@ -4,6 +4,8 @@ from typing import Final
 
 from sqlalchemy import Connection, Select, column, func, literal_column, select, table
 
+from storage.agents.agents import SqlAgentRepository
+from storage.agents.ports import AgentRepository
 from storage.alerts.alerts import SqlAlertRepository
 from storage.alerts.ports import AlertReadings, AlertRepository, SignalCountRepository
 from storage.alerts.readings import SqlAlertReadings
@@ -240,6 +242,10 @@ class UnitOfWork:
     @property
     def alert_readings(self) -> AlertReadings:
         return SqlAlertReadings(self.connection)
+
+    @property
+    def agents(self) -> AgentRepository:
+        return SqlAgentRepository(self.connection)
 
     def schema_revision(self) -> str | None:
         """The migration that the database is at."""

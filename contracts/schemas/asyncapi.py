@@ -37,6 +37,7 @@ _ABOUT: Final = {
     Family.DEAD: "Refused messages, byte for byte, with the reason.",
     Family.COMMAND: "A command, answered on the request's reply subject.",
     Family.PULSE: "What each daemon tells of itself every few seconds; no stream keeps it.",
+    Family.CONTROL: "What an operator tells an agent: kill, spawn, model.",
     Family.NOTIFY: "What a notifier is to be told: a lane of the daemon's own.",
     Family.OPS: "An operator's command, answered on the request's reply subject.",
 }

@@ -78,3 +78,12 @@ class RunStatus(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     ABORTED = "aborted"
+
+
+class AgentState(StrEnum):
+    """``idle``: its last session is over; ``stale``: its session goes on and nothing was heard for a while."""
+
+    RUNNING = "running"
+    IDLE = "idle"
+    STALE = "stale"
+    STOPPED = "stopped"

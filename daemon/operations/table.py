@@ -10,6 +10,7 @@ from daemon.operations import (
     alerts,
     backup,
     console_link,
+    control,
     dead_letters,
     health_check,
     import_legacy,
@@ -18,6 +19,7 @@ from daemon.operations import (
     self_heal,
 )
 from daemon.operations.context import OperationContext, OperationFactory, ServedOperation
+from handlers.agents.agent_queries import logs, system_status
 from handlers.commands.command import Query
 from handlers.content.kpi import report_kpis
 from handlers.questions.explain import explain
@@ -45,6 +47,9 @@ OPERATIONS: Final[Mapping[str, OperationFactory]] = MappingProxyType(
         "about": about.make,
         "jobs": _query(list_all_jobs),
         "alerts": alerts.make,
+        "control": control.make,
+        "system-status": _query(system_status),
+        "logs": _query(logs),
         "self-heal": self_heal.make,
         "import-legacy": import_legacy.make,
         "prune": prune.make,

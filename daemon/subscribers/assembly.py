@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from adapters.nats.streams.topology import notify_consumer
+from adapters.nats.streams.topology import agents_consumer, notify_consumer
 from adapters.notifiers.base import Notifier
 from adapters.notifiers.pagerduty import PagerDutyNotifier
 from adapters.notifiers.slack import SlackNotifier
@@ -11,6 +11,7 @@ from daemon.clock import now_micros
 from daemon.foundation import Foundation
 from daemon.settings.model import Settings
 from daemon.settings.pipeline import NotifierSettings
+from daemon.subscribers.agent_answers import AgentAnswers
 from daemon.subscribers.alert_messages import MessageTerms
 from daemon.subscribers.notifications import NotificationDelivery
 from daemon.subscribers.subscriber import LowRateSubscribers, Subscriber
@@ -41,7 +42,14 @@ def low_rate_subscribers(base: Foundation, notifiers: Mapping[str, Notifier]) ->
     """All of them, on the broker of the daemon."""
     return LowRateSubscribers(
         base.nats.broker,
-        [_delivery(base, name, notifier) for name, notifier in notifiers.items()],
+        [
+            Subscriber(
+                agents_consumer(base.subjects),
+                AgentAnswers(base.database, base.context),
+                "Closes the runs of control messages that agents answered.",
+            ),
+            *(_delivery(base, name, notifier) for name, notifier in notifiers.items()),
+        ],
         base.metrics,
         closed_last=[notifier.close for notifier in notifiers.values()],
     )

@@ -10,6 +10,7 @@ from contracts.payloads.session import SessionEvent as EventPayload
 from contracts.payloads.session import SessionUsage
 from domain.ledger.ledger import fold
 from domain.ledger.usage import UsageRecord, decide_usage
+from handlers.agents.control import answer_event
 from handlers.effects import Context, Effects, Fact
 from storage.ledger.ports import SessionEvent
 from storage.unit_of_work import UnitOfWork
@@ -46,7 +47,8 @@ def take_sessions(group: Sequence[Accepted], uow: UnitOfWork, context: Context) 
     facts = _facts(records)
     if full:
         facts.append(Fact("totals_saturated", full))
-    return Effects(facts=facts)
+    answers = [answer for event in events if (answer := answer_event(event, context)) is not None]
+    return Effects(facts=facts, outbox=answers)
 
 
 def _event(accepted: Accepted, payload: EventPayload) -> SessionEvent:

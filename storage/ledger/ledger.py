@@ -40,7 +40,7 @@ class SqlLedgerRepository:
 
     def newest_events(self, session_id: str, *, limit: int) -> Sequence[SessionEvent]:
         rows = self._connection.execute(_NEWEST_EVENTS, {"session_id": session_id, "limit": limit})
-        return [_event(*row) for row in rows]
+        return [event_of(*row) for row in rows]
 
     def page(self, wanted: SessionFilter, *, before: SessionMark | None, limit: int) -> Sequence[Session]:
         terms = None if wanted.search is None else search_terms(wanted.search)
@@ -51,7 +51,7 @@ class SqlLedgerRepository:
         return [Session(*row) for row in self._connection.execute(statement, parameters)]
 
 
-_EVENT_COLUMNS: Final = (
+EVENT_COLUMNS: Final = (
     "message_id", "session_id", "agent", "type", "at", "model", "text", "data", "trace_id", "producer", "created_at",
 )  # fmt: skip
 _SUMS: Final = (
@@ -73,7 +73,7 @@ def _event_row(event: SessionEvent) -> tuple[str | int | None, ...]:
     )  # fmt: skip
 
 
-def _event(
+def event_of(
     message_id: str, session_id: str, agent: str, type: str, at: int, model: str | None, text: str | None,  # noqa: A002
     data: str | None, trace_id: str, producer: str, created_at: int,
 ) -> SessionEvent:  # fmt: skip
@@ -84,7 +84,7 @@ def _event(
 _SESSION: Final = tuple(session_ledger.c[name] for name in _SESSION_COLUMNS)
 _GET: Final = select(*_SESSION).where(session_ledger.c.session_id == bindparam("session_id"))
 _NEWEST_EVENTS: Final = (
-    select(*(session_events.c[name] for name in _EVENT_COLUMNS))
+    select(*(session_events.c[name] for name in EVENT_COLUMNS))
     .where(session_events.c.session_id == bindparam("session_id"))
     .order_by(session_events.c.at.desc(), session_events.c.event_id.desc())
     .limit(bindparam("limit"))
@@ -110,7 +110,7 @@ def _page(dialect: str, wanted: SessionFilter, before: SessionMark | None) -> Se
 
 @cache
 def _add_events(dialect: str) -> UpsertInsert:
-    return insert_rows(dialect, session_events, _EVENT_COLUMNS)
+    return insert_rows(dialect, session_events, EVENT_COLUMNS)
 
 
 @cache

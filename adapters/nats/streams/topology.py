@@ -22,6 +22,7 @@ _LEAST_WORK_ACK_WAIT_S: Final = 60.0
 _WORK_ACK_PENDING: Final = 10_000
 _NANO: Final = 1_000_000_000
 _PUSHED_ACK_WAIT_S: Final = 60.0
+_ANSWERS_AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ def topology(subjects: Subjects, limits: Limits) -> Topology:
             _advisory_consumer(subjects, limits),
             *work_consumers(subjects, limits),
             *(notify_consumer(subjects, notifier) for notifier in limits.notifiers),
+            agents_consumer(subjects),
         ),
     )
 
@@ -98,6 +100,12 @@ def notify_consumer(subjects: Subjects, notifier: str) -> Consumer:
     """One notification of a notifier at a time, in order: what waits to be tried again holds back those after it."""
     subject = subjects.full(subject_of.notify(notifier))
     return _pushed(subjects, Family.NOTIFY, f"headgate-notify-{notifier}", subject, at_once=1)
+
+
+def agents_consumer(subjects: Subjects) -> Consumer:
+    """What agents answer to control messages, as the daemon itself tells of it."""
+    subject = subjects.full(f"{Family.EVENT}.agent.>")
+    return _pushed(subjects, Family.EVENT, "headgate-agents", subject, at_once=_ANSWERS_AT_ONCE)
 
 
 def _pushed(subjects: Subjects, family: Family, name: str, subject: str, *, at_once: int) -> Consumer:

@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from daemon.cli.link.requests import Answer
 
 _LOOK_S: Final = 0.3
-FOLLOWED: Final = {"replay-failed": "replay-status", "import-legacy": "runs", "prune": "runs", "backup": "runs"}
+FOLLOWED: Final = {
+    "replay-failed": "replay-status",
+    "import-legacy": "runs",
+    "control": "runs",
+    "prune": "runs",
+    "backup": "runs",
+}
 """Ops commands that go on in the daemon, and the one that tells how they stand."""
 
 

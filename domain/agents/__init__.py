@@ -1,0 +1,1 @@
+"""What is known of agents by what they were last heard to do."""

@@ -1,0 +1,1 @@
+"""Agents, as their sessions show them."""
