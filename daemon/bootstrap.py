@@ -32,7 +32,14 @@ from daemon.commands.command_endpoint import CommandEndpoint, Operation, Replies
 from daemon.commands.command_server import CommandServer
 from daemon.commands.routes import endpoints, routes
 from daemon.errors import StartError
-from daemon.foundation import Foundation, gate_rules, load_prices, signed_links, work_terms
+from daemon.foundation import (
+    Foundation,
+    gate_rules,
+    load_prices,
+    signed_links,
+    tell_settings_without_effect,
+    work_terms,
+)
 from daemon.http.app import build_app, serving
 from daemon.http.console import USER, Access, Console
 from daemon.http.dispatch import Dispatch
@@ -138,7 +145,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
         readiness=readiness,
         measure=partial(_dependencies, health),
         registry=metrics.registry,
-        contract=partial(asyncapi, REGISTRY, subjects),
+        contract=partial(asyncapi, REGISTRY, subjects, version=VERSION),
         console=console,
     )
     dispatch = Dispatch(http_app)
@@ -148,6 +155,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
     console.listens_at(http_url)
     starting = ServerStart(settings, console.websocket_user())
     stack.push_async_callback(starting.stop)
+    tell_settings_without_effect(settings)
     prices = load_prices(settings)
     database, revision = await migrated_database(settings, stack)
     versions = [PricingVersion(version, source, now_micros()) for version, source in prices.sources]

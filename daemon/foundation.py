@@ -19,10 +19,12 @@ from daemon.observability.readiness import Readiness
 from daemon.process.connections import Nats, provision_streams, wanted_topology
 from daemon.process.own_secret import own_secret
 from daemon.settings.model import Settings
+from daemon.settings.without_effect import settings_without_effect
 from daemon.transactions import chance
 from domain.assets.signed_urls import Links
 from handlers.effects import AssetTerms, Context, WorkTerms
 from storage.engine.database import Database
+from storage.journal.retention import RETENTIONS
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +78,13 @@ def load_prices(settings: Settings) -> LayeredPrices:
         return load_price_book(settings.pricing.files)
     except PriceListError as error:
         raise StartError(f"pricing.files: {error}") from None
+
+
+def tell_settings_without_effect(settings: Settings) -> None:
+    """What was set in vain is told in the log, a line each."""
+    pruned = {retention.setting for retention in RETENTIONS}
+    for each in settings_without_effect(settings, pruned=pruned):
+        log.warning("setting_without_effect", key=each.key, reason=each.reason)
 
 
 def gate_rules(settings: Settings) -> GateRules:

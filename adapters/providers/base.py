@@ -41,6 +41,8 @@ class Prediction:
     """Percent, where the provider gives a hint of it."""
     runtime_s: float | None = None
     """What is billed by the second, where it is known."""
+    is_removed: bool = False
+    """It ended, and the provider has thrown away what it made: as gone as one that it does not know any more."""
 
 
 class Reason(StrEnum):

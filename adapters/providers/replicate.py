@@ -108,6 +108,7 @@ def _prediction(answer: JsonValue) -> Prediction:
         error="" if error is None else str(error),
         progress=_progress(answer.get("logs")),
         runtime_s=_runtime_s(answer.get("metrics")),
+        is_removed=answer.get("data_removed") is True and answer.get("output") is None,
     )
 
 

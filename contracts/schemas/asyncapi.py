@@ -16,7 +16,6 @@ from contracts.registry import Contract, Registry, reply_to
 from contracts.subjects import DURABLE, Family, Subjects
 
 ASYNCAPI_VERSION: Final = "3.0.0"
-CONTRACT_VERSION: Final = "2.0.0"
 
 _SCHEMAS: Final = "#/components/schemas/"
 _REQUESTS: Final = (Family.COMMAND, Family.OPS)
@@ -43,8 +42,8 @@ _ABOUT: Final = {
 }
 
 
-def asyncapi(registry: Registry, subjects: Subjects) -> JsonObject:
-    """The whole document."""
+def asyncapi(registry: Registry, subjects: Subjects, *, version: str) -> JsonObject:
+    """The whole document; *version* is the program's."""
     channels: JsonObject = {}
     operations: JsonObject = {}
     messages: JsonObject = {}
@@ -58,7 +57,7 @@ def asyncapi(registry: Registry, subjects: Subjects) -> JsonObject:
         "asyncapi": ASYNCAPI_VERSION,
         "info": {
             "title": "headgate",
-            "version": CONTRACT_VERSION,
+            "version": version,
             "description": "The gate at the head of a content pipeline, spoken to by messages on NATS JetStream.",
         },
         "defaultContentType": "application/json",

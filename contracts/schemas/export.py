@@ -19,30 +19,31 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 ASYNCAPI_FILE: Final = "asyncapi.yaml"
 
 
-def export(directory: Path, registry: Registry = REGISTRY, prefix: str = "hg") -> list[Path]:
-    """Write all documents into ``directory``, which is made where missing; answers what was written."""
+def export(directory: Path, registry: Registry = REGISTRY, prefix: str = "hg", *, version: str) -> list[Path]:
+    """Write all documents of the program's *version* into ``directory``, which is made where missing; answers what was
+    written."""
     directory.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, content in documents(registry, prefix):
+    for name, content in documents(registry, prefix, version):
         path = directory / name
         path.write_bytes(content)
         written.append(path)
     return written
 
 
-def documents(registry: Registry, prefix: str) -> Iterator[tuple[str, bytes]]:
+def documents(registry: Registry, prefix: str, version: str) -> Iterator[tuple[str, bytes]]:
     """File names and contents."""
     yield "envelope-1.schema.json", _as_bytes(schema_of(Envelope1))
     yield "envelope-2.schema.json", _as_bytes(schema_of(Envelope2))
     kinds = Counter[str]()
     for contract in registry.contracts():
         kinds[contract.kind] += 1
-        for version, versioned in contract.schemas.items():
-            yield _file_name(contract, version, kinds[contract.kind] > 1), _as_bytes(schema_of(versioned.schema.model))
+        for named, versioned in contract.schemas.items():
+            yield _file_name(contract, named, kinds[contract.kind] > 1), _as_bytes(schema_of(versioned.schema.model))
         if contract.result is not None:
             name = f"{contract.kind}-{contract.newest.version}.result.schema.json"
             yield name, _as_bytes(schema_of(contract.result))
-    document = asyncapi(registry, Subjects(prefix))
+    document = asyncapi(registry, Subjects(prefix), version=version)
     yield ASYNCAPI_FILE, yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120).encode()
 
 

@@ -265,6 +265,9 @@ class Execution:
         if prediction.status is not PredictionStatus.SUCCEEDED:
             self._tools.metrics.error(f"prediction_{prediction.status}")
             return Unfinished(_ENDINGS[prediction.status], prediction.error)
+        if prediction.is_removed:
+            self._tools.metrics.error("output_removed")
+            return Unfinished(Ending.GONE, "its output was removed")
         try:
             await self._finish(list(self._plan.report.finished(prediction.output)))
         except (OutputUnusableError, UnfitCallbackError) as error:

@@ -7,6 +7,7 @@ import typer
 
 from daemon.cli.shared import Config, Json, fail, print_json, settings_or_fail
 from daemon.terminal import escaped
+from daemon.version import VERSION
 
 contracts = typer.Typer(help="The contracts that other programs are written against.", no_args_is_help=True)
 
@@ -27,7 +28,7 @@ def export(
     from contracts.schemas.export import export as write_contracts
 
     try:
-        written = write_contracts(folder, prefix=settings.nats.prefix)
+        written = write_contracts(folder, prefix=settings.nats.prefix, version=VERSION)
     except OSError as error:
         fail(f"{folder}: cannot be written: {error.strerror}", as_json=as_json)
     if as_json:

@@ -51,8 +51,8 @@ class AboutOperation:
 
 @cache
 def _digest(subjects: Subjects) -> str:
-    """The SHA-256 of the AsyncAPI document: it changes with every contract."""
-    document = orjson.dumps(asyncapi(REGISTRY, subjects), option=orjson.OPT_SORT_KEYS)
+    """The SHA-256 of the AsyncAPI document: it changes with every contract, not with every release."""
+    document = orjson.dumps(asyncapi(REGISTRY, subjects, version=""), option=orjson.OPT_SORT_KEYS)
     return "sha256:" + hashlib.sha256(document).hexdigest()
 
 

@@ -62,8 +62,8 @@ def test_supported_versions_are_told_oldest_first() -> None:
 
 
 def test_a_new_kind_is_documented_by_itself() -> None:
-    files = dict(documents(GROWN, "acme"))
-    channels = orjson.loads(orjson.dumps(asyncapi(GROWN, Subjects("acme"))))["channels"]
+    files = dict(documents(GROWN, "acme", "0.1.0"))
+    channels = orjson.loads(orjson.dumps(asyncapi(GROWN, Subjects("acme"), version="0.1.0")))["channels"]
 
     assert {"note.made-1.0.schema.json", "note.made-2.0.schema.json", "note.status-1.0.schema.json"} <= files.keys()
     assert channels["ingest.note.made"]["address"] == "acme.ingest.note.made"
@@ -74,7 +74,9 @@ def test_a_new_kind_is_documented_by_itself() -> None:
 def test_one_kind_in_two_families_has_two_files() -> None:
     twice = Registry([contract(family, "note.made", Schema("1.0", Note1)) for family in (Family.COMMAND, Family.WORK)])
 
-    assert {"note.made-1.0.schema.json", "work.note.made-1.0.schema.json"} <= dict(documents(twice, "hg")).keys()
+    assert {"note.made-1.0.schema.json", "work.note.made-1.0.schema.json"} <= dict(
+        documents(twice, "hg", "0.1.0")
+    ).keys()
 
 
 def test_an_older_schema_without_an_adapter_is_a_mistake() -> None:

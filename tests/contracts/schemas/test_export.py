@@ -24,7 +24,7 @@ ASYNCAPI_PARSER: Final = "HEADGATE_ASYNCAPI_PARSER"
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("contracts") / "made"
-    export(directory)
+    export(directory, version="0.1.0")
     return directory
 
 
@@ -58,7 +58,7 @@ def test_every_schema_is_json_schema_2020_12(exported: Path) -> None:
 
 
 def test_exporting_twice_writes_the_same_bytes(exported: Path, tmp_path: Path) -> None:
-    for path in export(tmp_path):
+    for path in export(tmp_path, version="0.1.0"):
         assert path.read_bytes() == (exported / path.name).read_bytes()
 
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
-from nats.aio.msg import Msg
 
 from tests.adapters.providers.replicate_server import (
     PROCESSING,
@@ -185,6 +184,15 @@ async def test_a_failed_prediction_is_tried_twice_more(pipe: Pipeline) -> None:
     assert ready["cost_usd"] == "0.030000"
 
 
+async def test_an_output_that_the_provider_threw_away_is_made_again(pipe: Pipeline) -> None:
+    """Replicate removes what a prediction made after an hour: it succeeded, and there is nothing to use."""
+    pipe.replicate.lives.extend([[{**succeeded(), "output": None, "data_removed": True}], [succeeded()]])
+    async with pipe.bridge():
+        await pipe.dispatch()
+        await pipe.last_payload("READY")
+    assert len(pipe.replicate.predictions) == 2
+
+
 async def test_after_the_last_retry_the_failure_is_told_in_the_models_words(pipe: Pipeline) -> None:
     pipe.replicate.lives.extend([[failed("CUDA out of memory\nat line 3", 1.0)]] * 3)
     async with pipe.bridge():
@@ -261,26 +269,6 @@ async def test_an_output_that_is_too_large_for_a_callback_is_told_as_a_failure(p
 
 
 # --- input URLs that have expired
-
-
-async def test_an_expired_url_of_an_asset_is_asked_for_anew(pipe: Pipeline) -> None:
-    pipe.replicate.lives.extend([[failed("HTTP Error 403: Forbidden")], [succeeded()]])
-    asked = []
-
-    async def asset_get(message: Msg) -> None:
-        asked.append(json.loads(message.data)["payload"])
-        result = {"asset_id": "a-1", "url": "https://gate.example/assets/a-1?expires=2&signature=fresh"}
-        await message.respond(json.dumps({"kind": "reply", "payload": {"status": 200, "result": result}}).encode())
-
-    await pipe.nc.subscribe("hg.cmd.asset.get", cb=asset_get)
-    async with pipe.bridge():
-        await pipe.dispatch(video_uri="https://gate.example/assets/a-1?expires=1&signature=old")
-        await pipe.last_payload("READY")
-    assert asked == [{"asset_id": "a-1"}]
-    assert [prediction.input["image"] for prediction in pipe.replicate.predictions] == [
-        "https://gate.example/assets/a-1?expires=1&signature=old",
-        "https://gate.example/assets/a-1?expires=2&signature=fresh",
-    ]
 
 
 async def test_an_expired_video_is_read_again_from_the_jobs_view(pipe: Pipeline) -> None:
