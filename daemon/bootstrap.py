@@ -68,6 +68,7 @@ from daemon.observability.logs import adopt_library_loggers, configure_logs
 from daemon.observability.metrics import Metrics
 from daemon.observability.pulse import PulsePublisher, PulseSources
 from daemon.observability.readiness import Readiness
+from daemon.observability.story_log import LoggedDatabase, StoryLog
 from daemon.operations.audit import OpsAudit
 from daemon.operations.context import OperationContext
 from daemon.operations.refusals import Refusals
@@ -123,6 +124,9 @@ async def _serve(settings: Settings, log_output: LineOutput) -> int:
             await daemon.run_until(stop)
     except* (AdapterError, StorageError) as failures:
         raise StartError(*(str(failure) for failure in _leaves(failures))) from None
+    except* OSError as failures:
+        lines = [f"a connection or a file failed: {type(each).__name__}: {each}" for each in _leaves(failures)]
+        raise StartError(*lines) from None
     return 0
 
 
@@ -157,7 +161,9 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
     stack.push_async_callback(starting.stop)
     tell_settings_without_effect(settings)
     prices = load_prices(settings)
-    database, revision = await migrated_database(settings, stack)
+    stored, revision = await migrated_database(settings, stack)
+    stories = StoryLog()
+    database = LoggedDatabase(stored, stories)
     versions = [PricingVersion(version, source, now_micros()) for version, source in prices.sources]
     await database.write(lambda uow: uow.pricing_versions.record(versions))
     nats = await connect_nats(
@@ -178,6 +184,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
         rules=gate_rules(settings),
         prices=prices,
         database=database,
+        stories=stories,
         nats=nats,
         metrics=metrics,
         readiness=readiness,
@@ -317,6 +324,7 @@ def _loops(
         Loop("stream-trimmer", 1.0, trimmer.step),
         Loop("nats-probe", PROBE_S, probe_loop.step),
         Loop("database-gauges", 1.0, gauges.read_database),
+        Loop("refusal-counts", 1.0, base.stories.tell_counts),
         Loop("consumer-gauges", 5.0, gauges.read_consumers),
         *([] if base.console.off else [Loop("pulse", base.settings.console.pulse_s, _pulse(base, runs).step)]),
         Loop("deployment-gauges", LOOK_AT_DEPLOYMENT_S, deployment.step),
@@ -428,6 +436,7 @@ def _make_endpoint(
         replies=replies,
         changes=CHANGES,
         wake=relay.wake,
+        stories=base.stories,
         refused=Refusals(audit, make_authenticator(base.settings), base.rules).note,
     )
 

@@ -16,6 +16,7 @@ from daemon.http.console import Console
 from daemon.observability.health import HealthCheck
 from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Readiness
+from daemon.observability.story_log import StoryLog
 from daemon.process.connections import Nats, provision_streams, wanted_topology
 from daemon.process.own_secret import own_secret
 from daemon.settings.model import Settings
@@ -39,6 +40,7 @@ class Foundation:
     rules: GateRules
     prices: LayeredPrices
     database: Database
+    stories: StoryLog
     nats: Nats
     metrics: Metrics
     readiness: Readiness

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.gate.delivery import Accepted, Delivery, Judged, Lineage, Refused
+from contracts.subjects import parse_callback
 from handlers.dead_letters.dead_letters import record_dead_letters
 from handlers.effects import BatchOutcome, Context, Effects, Fact, Families, Handler, MessageOutcome, Verdict
 from handlers.replays.replays import close, superseded
@@ -166,6 +167,24 @@ class _BatchDecision:
             self._outbox += record_dead_letters(list(self._refused.values()), self._uow, self._context)
         for index, refused in self._refused.items():
             self._outcomes[index] = MessageOutcome(Verdict.REFUSED, refused.problem.status, refused.problem.as_json())
+            self._note_refused(refused)
+
+    def _note_refused(self, refused: Refused) -> None:
+        """For the log: who and which rule, nothing of what was said."""
+        why, delivery = refused.problem, refused.delivery
+        callback = parse_callback(delivery.subject)
+        named = {f"{callback.family}_id": callback.id} if callback is not None else {}
+        self._uow.note(
+            "message_refused",
+            code=str(why.code),
+            kind=refused.kind,
+            message_id=refused.message_id,
+            producer=refused.producer,
+            trace_id=why.trace_id,
+            stream=delivery.stream,
+            sequence=delivery.sequence,
+            **named,
+        )
 
     def finish(self) -> BatchOutcome:
         if self._are_replays:

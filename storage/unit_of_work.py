@@ -1,9 +1,11 @@
 """The unit of work: every repository over one transaction. Leaving it by an exception rolls everything back."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, Select, column, func, literal_column, select, table
 
+from contracts.errors import JsonValue
 from storage.agents.agents import SqlAgentRepository
 from storage.agents.ports import AgentRepository
 from storage.alerts.alerts import SqlAlertRepository
@@ -67,13 +69,25 @@ _TOUCH: Final[tuple[Select[int], ...]] = tuple(
 )
 
 
+class Happening(NamedTuple):
+    """Something that a transaction brings about, to be told in the log once it is durable."""
+
+    event: str
+    facts: Mapping[str, JsonValue]
+
+
 class UnitOfWork:
     """One transaction's view of the database. Repositories hold nothing: each is made when it is asked for."""
 
-    __slots__ = ("connection",)
+    __slots__ = ("connection", "happenings")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.happenings: list[Happening] = []
+
+    def note(self, event: str, **facts: JsonValue) -> None:
+        """Have *event* told in the log once this transaction is durable. Facts that are None are left out."""
+        self.happenings.append(Happening(event, {name: value for name, value in facts.items() if value is not None}))
 
     @property
     def inbox(self) -> Inbox:

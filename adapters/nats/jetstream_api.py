@@ -31,7 +31,8 @@ async def api_request(nc: Client, call: str, body: Json | None = None, *, timeou
         answer = await nc.request(f"$JS.API.{call}", payload, timeout=timeout_s)
     except NoRespondersError as error:
         raise JetStreamError(call, 503, 0, "JetStream is not available to this account") from error
-    except NatsError as error:
+    except (NatsError, OSError) as error:
+        # The connection may break while a request is written: that is the operating system's error, not the library's.
         raise JetStreamError(call, 503, 0, f"no answer: {error}") from error
     response = answered(answer.data)
     if response is None:

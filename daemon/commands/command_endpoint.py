@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from adapters.nats.service import IncomingRequest
 from contracts import outgoing
-from contracts.errors import ErrorCode, Problem, problem
+from contracts.errors import ErrorCode, JsonValue, Problem, problem
 from contracts.gate.commands import open_command, prove_command
 from contracts.gate.delivery import Delivery
 from contracts.gate.receipts import may_receive
@@ -29,6 +29,7 @@ from contracts.subjects import Family
 from daemon.commands.authorization import Authorization
 from daemon.commands.command_batcher import ChangeQueue
 from daemon.observability.metrics import Metrics
+from daemon.observability.story_log import StoryLog
 from handlers.commands.command import Command, Query, Reply, answer, refuse
 from handlers.commands.command_batch import Changes
 from handlers.effects import Context
@@ -124,9 +125,11 @@ class CommandEndpoint:
         replies: Callable[[], Replies],
         changes: Changes,
         wake: Callable[[Iterable[str]], None],
+        stories: StoryLog,
         refused: Refused | None = None,
     ) -> None:
         self._routes = routes
+        self._stories = stories
         self._refused = refused
         self._guard = guard
         self._rules = rules
@@ -298,10 +301,16 @@ class CommandEndpoint:
             reply = refuse(TOO_LARGE)
             body = self._body(reply, trace_id, context)
         failure = _failure(reply)
+        if reply.problem is not None:
+            self._tell_refusal(request, reply.problem, trace_id)
         await self._replies().reply(request.endpoint, request.reply_to, body, error=failure, status=reply.status)
         self._metrics.command_seconds.labels(self._routes[request.endpoint].contract.kind, str(reply.status)).observe(
             time.perf_counter() - started
         )
+
+    def _tell_refusal(self, request: IncomingRequest, why: Problem, trace_id: str | None) -> None:
+        facts: dict[str, JsonValue] = {"code": str(why.code), "command": self._routes[request.endpoint].contract.kind}
+        self._stories.refusal("command_refused", facts if trace_id is None else {**facts, "trace_id": trace_id})
 
     def _body(self, reply: Reply, trace_id: str | None, context: Context) -> bytes:
         message_id = context.new_id()

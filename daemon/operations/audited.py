@@ -68,6 +68,7 @@ class AuditedOperation:
                 return await self._answer_again(command, run, first)
             reply = await self._carry_out(command, run)
             if reply.problem is None:
+                _tell(command, run, reply)
                 await self._remember(command, reply)
             return reply
 
@@ -153,6 +154,20 @@ class _Turns:
             lock, waiting = self._held.pop(key)
             if waiting > 1:
                 self._held[key] = (lock, waiting - 1)
+
+
+def _tell(command: Command, run: NewRun, reply: Reply) -> None:
+    """A line for each act; what it was refused for is told where it is answered."""
+    action = action_of(command)
+    log.info(
+        "operation",
+        operation=command.name,
+        **({} if action is None else {"action": str(action)}),
+        run_id=run.run_id,
+        principal=run.principal,
+        trace_id=command.trace_id,
+        goes_on=reply.status == GOES_ON,
+    )
 
 
 def _begin(uow: UnitOfWork, run: NewRun, command: Command) -> FirstAnswer | None:

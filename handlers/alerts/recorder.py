@@ -48,6 +48,17 @@ class AlertRecorder:
         uow, context = self._uow, self._context
         uow.alerts.store(list(self._alerts.values()))
         uow.alerts.add_transitions(self.transitions)
+        for stored in self.transitions:
+            step = stored.step
+            uow.note(
+                "alert_transition",
+                rule=step.rule,
+                what=str(step.what),
+                severity=str(step.after.severity),
+                lifecycle=str(step.after.lifecycle),
+                by=step.actor,
+                trace_id=self._traces.get(stored.transition_id),
+            )
         notifications = self._notifications()
         uow.alerts.add_notifications(notifications)
         self.messages = [

@@ -13,7 +13,7 @@ from contracts.errors import JsonObject
 from contracts.subjects import Family
 from contracts.values.states import JobState
 from contracts.values.times import format_micros
-from domain.jobs.job import Approval, Decision, Job, JobEvent
+from domain.jobs.job import Approval, Decision, Job, JobEvent, JobEventName
 from domain.work.work import WorkChange
 from handlers.effects import Context, Fact
 from handlers.jobs.job_views import job_view
@@ -81,6 +81,7 @@ class JobRecorder:
         self._uow.jobs.add([job for job_id, job in self._jobs.items() if job_id in self._new])
         self._uow.jobs.save([job for job_id, job in self._jobs.items() if job_id not in self._new])
         self._uow.jobs.add_events(self._audit)
+        self._note_for_the_log()
         self._copy()
         self._work.write()
         self.facts += self._work.facts
@@ -91,6 +92,27 @@ class JobRecorder:
         messages += [_event_message(event, trace_id, self._context) for event, trace_id in self._events]
         messages += [status_update(f"job.{job_id}", job_view(job), self._context) for job_id, job in self._jobs.items()]
         return messages
+
+    def _note_for_the_log(self) -> None:
+        for stored in self._audit:
+            event = stored.event
+            self._uow.note(
+                "job_transition",
+                job_id=event.job_id,
+                trace_id=stored.trace_id,
+                to=str(event.to_state),
+                by=event.actor,
+                what=event.what,
+                **{"from": str(event.from_state)},
+            )
+        for told, trace_id in self._events:
+            if told.approval is not None:
+                version = told.approval.version
+                self._uow.note(
+                    "job_approved", job_id=told.job_id, trace_id=trace_id, by=told.actor, instruction_version=version
+                )
+            elif told.name is JobEventName.CANCELLED:
+                self._uow.note("job_cancelled", job_id=told.job_id, trace_id=trace_id, by=told.actor)
 
     def _copy(self) -> None:
         """A retried job has what the failed one had: transcript, storyboard, the newest instruction as its first."""

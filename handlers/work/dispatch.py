@@ -73,6 +73,16 @@ def hand_out(orders: Sequence[Order], uow: UnitOfWork, context: Context) -> list
     built = [build(order, context) for order in orders]
     uow.work.supersede([order.dispatch.work_id for order in orders if order.in_hand.redispatches])
     uow.work.record_dispatched(sorted(row for row, _ in built))
+    for order in orders:
+        dispatch = order.dispatch
+        uow.note(
+            "work_dispatched",
+            work_id=dispatch.work_id,
+            kind=str(dispatch.type),
+            attempt=dispatch.attempt,
+            trace_id=order.trace_id,
+            **{SUBJECT_FIELD[order.kind]: order.subject_id},
+        )
     return [message for _, message in built]
 
 

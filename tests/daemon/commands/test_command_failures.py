@@ -17,6 +17,7 @@ from contracts.subjects import Family
 from contracts.values.principals import LOCAL, Principal
 from daemon.commands.authorization import Anyone, Authorization
 from daemon.commands.command_endpoint import CommandEndpoint, OperationRoute, QueryRoute, Route
+from daemon.observability.story_log import StoryLog
 from domain.rate_limits import Rate, RateLimits
 from handlers.commands.command import Command, Query, Reply, ok
 from handlers.commands.command_batch import Changes
@@ -67,6 +68,7 @@ async def door(
         database=database or line.database,
         context=line.context,
         metrics=line.metrics,
+        stories=StoryLog(),
         replies=lambda: service,  # type: ignore[arg-type,return-value]  # there before the first request is
         changes=NOBODY,
         wake=line.relay.wake,
