@@ -32,6 +32,7 @@ from daemon.process.runtime_file import Runtime, remove_runtime, write_runtime
 from daemon.process.systemd import Supervisor
 from daemon.settings.model import Settings
 from storage.engine.database import Database
+from storage.engine.failures import StorageError
 
 log = structlog.get_logger(__name__)
 
@@ -126,12 +127,19 @@ class Daemon:
                 with anyio.move_on_after(self._stop_timeout_s):
                     await parts.relay.flush()
                 loops.cancel_scope.cancel()
-            with anyio.move_on_after(self._stop_timeout_s):
-                await parts.heartbeat.end()
+            await self._give_lease_up()
             log.info("stopped")
         finally:
             parts.in_hand.abandon()
             parts.announcement.withdraw()
+
+    async def _give_lease_up(self) -> None:
+        """Where storage is away the lease runs out by itself: that is no reason to end otherwise than in order."""
+        try:
+            with anyio.move_on_after(self._stop_timeout_s):
+                await self._parts.heartbeat.end()
+        except StorageError as error:
+            log.warning("lease_not_given_up", reason=str(error))
 
     async def _begin(self, loops: TaskGroup) -> None:
         parts = self._parts

@@ -35,6 +35,7 @@ def pull_of(base: Foundation, family: Family, large: LargeTurn) -> ContinuousPul
         ack_wait_s=ack_wait_s(base.settings, family),
         recreate=base.provision,
         large=large,
+        on_forged=base.metrics.forged.labels(base.subjects.stream(family)).inc,
     )
 
 

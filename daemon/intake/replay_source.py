@@ -4,8 +4,8 @@ What is none (forged, repeated, superseded) is acknowledged without effect and c
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 import structlog
 
@@ -17,13 +17,18 @@ from domain.backoff import Backoff
 from handlers.dead_letters.dead_letters import IMPORT_STREAM
 from handlers.replays.replays import as_first_arrived, claimed_by
 from storage.engine.database import Database
-from storage.engine.failures import StorageError
+from storage.engine.failures import DataRefused, StorageError
 from storage.journal.replays import Original, ReplayKey
+from storage.unit_of_work import UnitOfWork
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 _MOST_AT_ONCE: Final = 100
 """Their bodies are read from the database beside those of the stream: fewer in hand than of live messages."""
+
+_MOST_BYTES: Final = 2 * 1024 * 1024
 
 
 class ReplaySource:
@@ -43,34 +48,59 @@ class ReplaySource:
         return []
 
     async def _replays_among(self, taken: Sequence[Delivery]) -> Sequence[Delivery]:
-        originals = await self._originals(taken)
         replays: list[Delivery] = []
         ignored: list[Delivery] = []
-        for delivery in taken:
-            key = claimed_by(delivery)
-            arrived = as_first_arrived(delivery, None if key is None else originals.get(key))
-            if arrived is None:
-                ignored.append(delivery)
-            else:
-                replays.append(arrived)
+        for part in await self._parts(taken):
+            originals = await self._originals(_keys(part))
+            for delivery in part:
+                key = claimed_by(delivery)
+                arrived = as_first_arrived(delivery, None if key is None else originals.get(key))
+                if arrived is None:
+                    ignored.append(delivery)
+                else:
+                    replays.append(arrived)
         if ignored:
             self._metrics.replays_ignored.inc(len(ignored))
+            self._metrics.forged.labels(ignored[0].stream).inc(len(ignored))
             log.warning("replays_ignored", count=len(ignored), first_sequence=ignored[0].sequence)
             await self._pull.ack(ignored)
         return replays
 
-    async def _originals(self, taken: Sequence[Delivery]) -> dict[ReplayKey, Original]:
-        """Waits for as long as storage is away."""
-        keys = sorted({key for delivery in taken if (key := claimed_by(delivery)) is not None})
+    async def _parts(self, taken: Sequence[Delivery]) -> Sequence[Sequence[Delivery]]:
+        """*taken* in parts whose originals may be in memory together: a small message can name a large letter."""
+        letters = sorted({letter for letter, _ in _keys(taken)})
+        nothing: Mapping[str, int] = {}
+        sizes = await self._read(nothing, lambda uow: uow.replays.sizes(letters))
+        parts: list[list[Delivery]] = [[]]
+        total = 0
+        for delivery in taken:
+            key = claimed_by(delivery)
+            size = 0 if key is None else sizes.get(key[0], 0)
+            if parts[-1] and total + size > _MOST_BYTES:
+                parts.append([])
+                total = 0
+            parts[-1].append(delivery)
+            total += size
+        return parts
+
+    async def _originals(self, keys: Sequence[ReplayKey]) -> Mapping[ReplayKey, Original]:
+        nothing: Mapping[ReplayKey, Original] = {}
+        return await self._read(nothing, lambda uow: uow.replays.originals(keys))
+
+    async def _read(self, none: T, query: Callable[[UnitOfWork], T]) -> T:
+        """Waits for as long as storage is away; *none* where it cannot even take the question."""
         while True:
             try:
-                found = await self._database.read(lambda uow: uow.replays.originals(keys))
+                found = await self._database.read(query)
+            except DataRefused as error:
+                log.warning("replays_not_looked_up", reason=str(error))
+                return none
             except StorageError as error:
                 log.warning("replays_wait", reason=str(error))
                 await asyncio.sleep(self._backoff.next_delay_s())
             else:
                 self._backoff.reset()
-                return dict(found)
+                return found
 
     async def ack(self, deliveries: Iterable[Delivery]) -> int:
         return await self._pull.ack(deliveries)
@@ -86,6 +116,10 @@ class ReplaySource:
 
     async def resume(self) -> None:
         await self._pull.resume()
+
+
+def _keys(deliveries: Sequence[Delivery]) -> list[ReplayKey]:
+    return sorted({key for delivery in deliveries if (key := claimed_by(delivery)) is not None})
 
 
 class NothingOlder:

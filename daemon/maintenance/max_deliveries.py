@@ -85,6 +85,7 @@ class GivenUpMessages:
         try:
             given_up = parse_given_up(advisory.body)
         except ValueError:
+            self._metrics.forged.labels(advisory.stream).inc()
             log.warning("advisory_unreadable", sequence=advisory.sequence)
             await self._advisories.ack([advisory])
             return

@@ -156,6 +156,12 @@ class Metrics:
         self.replays_ignored = Counter(
             "headgate_replays_ignored", "Messages in the replay stream that are no replays.", registry=registry
         )
+        self.forged = Counter(
+            "headgate_forged",
+            "Messages on the daemon's own streams and inboxes that are not what they say.",
+            ["stream"],
+            registry=registry,
+        )
         self.given_up = Counter(
             "headgate_messages_given_up", "Messages that the server gave up on.", ["stream"], registry=registry
         )

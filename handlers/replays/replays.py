@@ -4,6 +4,7 @@ What a replay is a replay of is read from its row. Its message only names the ro
 where the row is not being replayed under that number.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -31,6 +32,8 @@ _SIGNALS: Final[Mapping[Verdict, LetterSignal]] = {
     Verdict.REFUSED: LetterSignal.REFUSED,
 }
 _MOST_DIGITS: Final = 9
+_LETTER_ID: Final = re.compile("[A-Za-z0-9._:-]{1,200}")
+"""Anything else no database need be asked for: it may not even be able to take it."""
 
 
 def message_of(begun: Begun, body: bytes, run_id: str, context: Context) -> OutboxMessage:
@@ -62,7 +65,7 @@ def claimed_by(delivery: Delivery) -> ReplayKey | None:
     letter, number = delivery.headers.get(LETTER_HEADER), delivery.headers.get(NUMBER_HEADER)
     if letter is None or number is None or not (number.isascii() and number.isdigit()) or len(number) > _MOST_DIGITS:
         return None
-    return (letter, int(number))
+    return (letter, int(number)) if _LETTER_ID.fullmatch(letter) else None
 
 
 def as_first_arrived(delivery: Delivery, original: Original | None) -> Delivery | None:

@@ -50,3 +50,37 @@ async def test_whatever_bytes_are_published_each_is_kept_once_and_the_daemon_goe
         assert get(f"{daemon.http_url}/readyz")[0] == 200
         assert not daemon.events("nats_disconnected")
         assert not daemon.events("poison message")
+
+
+REPLAYS = [
+    PLAIN,
+    b"NATS/1.0\r\nHeadgate-Dead-Letter: a\x00b\r\nHeadgate-Replay: 1\r\n\r\n",
+    b"NATS/1.0\r\nHeadgate-Dead-Letter: \xff\r\nHeadgate-Replay: 1\r\n\r\n",
+    b"NATS/1.0\r\nHeadgate-Dead-Letter: " + b"x" * 100_000 + b"\r\nHeadgate-Replay: 1\r\n\r\n",
+    b"NATS/1.0\r\nHeadgate-Dead-Letter: x\r\nHeadgate-Replay: -1\r\n\r\n",
+    b"NATS/1.0\r\nHeadgate-Dead-Letter: x\r\nHeadgate-Replay: 999999999\r\n\r\n",
+]
+
+
+async def test_forged_replays_and_deliveries_have_no_effect_and_are_counted(tmp_path: Path) -> None:
+    with running_daemon(tmp_path) as daemon:
+        url = daemon.nats_url
+        for headers in REPLAYS:
+            await publish_raw(url, b"hg.replay.x", headers, b"{}")
+        stored = await eventually_awaited(lambda: all_acknowledged(url, "HG_REPLAY", "headgate-replay"))
+
+        assert stored >= len(REPLAYS) - 1  # the server itself may refuse the largest headers
+        metrics = get(f"{daemon.http_url}/metrics")[1].decode()
+        assert f'headgate_forged_total{{stream="HG_REPLAY"}} {stored}.0' in metrics
+        with reading(daemon.database) as ask:
+            assert ask("SELECT count(*) FROM dead_letters") == [(0,)]
+        assert get(f"{daemon.http_url}/readyz")[0] == 200
+
+
+async def all_acknowledged(url: str, stream: str, consumer: str) -> int:
+    """How many messages there are, once all are acknowledged."""
+    client = await nats.connect(url)
+    stored = (await client.jetstream().stream_info(stream)).state.last_seq
+    floor = (await client.jetstream().consumer_info(stream, consumer)).ack_floor
+    await client.close()
+    return stored if floor is not None and floor.stream_seq == stored else 0

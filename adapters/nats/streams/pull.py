@@ -61,6 +61,7 @@ class ContinuousPull:
         window: int = WINDOW,
         request_bytes: int = REQUEST_BYTES,
         large: LargeTurn | None = None,
+        on_forged: Callable[[], None] = lambda: None,
         ack_wait_s: float = 60.0,
         expires_s: float = 30.0,
         heartbeat_s: float = 5.0,
@@ -78,6 +79,7 @@ class ContinuousPull:
         self._acks = Acks(nc)
         self._window = Window(window, request_bytes, expires_s=expires_s, heartbeat_s=heartbeat_s, now=clock())
 
+        self._on_forged = on_forged
         self._large = large or LargeTurn()
         self._large_is_asked = False
         self._large_in_hand: str | None = None
@@ -262,6 +264,7 @@ class ContinuousPull:
             try:
                 delivery = delivery_of(message, self._strip)
             except ValueError:
+                self._on_forged()
                 log.warning("delivery_forged", consumer=self.consumer)
                 return
             self._window.owed -= 1
