@@ -126,8 +126,10 @@ def _read(name: str, value: JsonValue) -> JsonValue:
     if name in _JSON and isinstance(value, str):
         read: JsonValue = orjson.loads(value)
         return read
+    if name == "paths" and isinstance(value, str):
+        return [*value.split(",")] if value else []
     return value
 
 
-_JSON: Final = frozenset({"parameters", "error", "problem", "more", "paths"})
+_JSON: Final = frozenset({"parameters", "error", "problem", "more"})
 """Details that are stored as JSON text."""

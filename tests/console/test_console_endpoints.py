@@ -7,7 +7,6 @@ import json
 import os
 import re
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +17,8 @@ import pytest
 from nats.aio.msg import Msg
 
 from daemon.http.console import STATIC
-from tests.support.daemons import HEADGATE, DaemonProcess, environment, running_daemon
+from tests.console.browsing import headgate, sign_in_link
+from tests.support.daemons import DaemonProcess, running_daemon
 
 pytestmark = pytest.mark.process
 
@@ -29,28 +29,10 @@ CSP = (
 )
 
 
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    with running_daemon(tmp_path_factory.mktemp("console"), '[nats]\nsync = "interval"\n') as process:
-        yield process
-
-
 @pytest.fixture
 def http(daemon: DaemonProcess) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=daemon.http_url, trust_env=False) as client:
         yield client
-
-
-def link(daemon: DaemonProcess) -> str:
-    done = subprocess.run(
-        [str(HEADGATE), "console", "--no-open", "--config", str(daemon.config)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment(),
-        timeout=60,
-    )
-    return done.stdout.strip()
 
 
 def code_of(url: str) -> str:
@@ -58,7 +40,7 @@ def code_of(url: str) -> str:
 
 
 def test_the_printed_link_leads_to_the_page_and_is_good_once(daemon: DaemonProcess, http: httpx.Client) -> None:
-    url = link(daemon)
+    url = sign_in_link(daemon)
     assert re.fullmatch(rf"{re.escape(daemon.http_url)}/console/#in=[A-Za-z0-9_-]{{43}}", url)
 
     first = http.post("/console/session", json={"code": code_of(url)}, headers={"origin": daemon.http_url})
@@ -76,7 +58,7 @@ def test_the_printed_link_leads_to_the_page_and_is_good_once(daemon: DaemonProce
 def test_a_foreign_page_gets_nothing_and_the_code_stays(
     daemon: DaemonProcess, http: httpx.Client, headers: dict[str, str]
 ) -> None:
-    code = code_of(link(daemon))
+    code = code_of(sign_in_link(daemon))
 
     assert http.post("/console/session", json={"code": code}, headers=headers).status_code == 403
     assert http.post("/console/session", json={"code": code}).status_code == 200
@@ -88,17 +70,10 @@ def test_only_json_is_taken_and_only_by_post(http: httpx.Client) -> None:
 
 
 def test_the_code_stands_in_no_log_and_no_row_of_the_audit(daemon: DaemonProcess) -> None:
-    code = code_of(link(daemon))
-    runs = subprocess.run(
-        [str(HEADGATE), "ops", "runs", "--param", "operation=console-link", "--json", "--config", str(daemon.config)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment(),
-        timeout=60,
-    )
-    assert json.loads(runs.stdout)["items"]
-    assert code not in runs.stdout
+    code = code_of(sign_in_link(daemon))
+    runs = headgate(daemon, "ops", "runs", "--param", "operation=console-link", "--json")
+    assert json.loads(runs)["items"]
+    assert code not in runs
     assert code not in json.dumps(daemon.logs)
 
 

@@ -215,13 +215,11 @@ export function sameTokens(one: string, other: string): boolean {
   return a.length === b.length && a.every((token, index) => token.text === b[index]?.text);
 }
 
-/**
- * Parses what is only shown: an integer that a double cannot hold becomes its text. Engines without the source of a
- * number in a reviver show such a number rounded.
- */
+/** Parses what is only shown: an integer that a double cannot hold becomes its text. */
 export function parseShown(text: string): unknown {
   if (!/\d{16}/.test(text)) return JSON.parse(text);
-  const keep = (_key: string, value: unknown, context?: { source?: string }): unknown =>
-    typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) ? (context?.source ?? value) : value;
-  return JSON.parse(text, keep as (key: string, value: unknown) => unknown);
+  const { tokens, wellFormed } = scan(text);
+  if (!wellFormed) return JSON.parse(text);
+  const exact = tokens.map(({ text: token }) => (/^-?\d{16,}$/.test(token) && !Number.isSafeInteger(Number(token)) ? `"${token}"` : token));
+  return JSON.parse(exact.join(""));
 }

@@ -64,11 +64,10 @@ export function usePace(progress: Progress): ReturnType<typeof pace> {
   return progress.ended ? null : pace(samples.current, progress.waiting);
 }
 
-export function RunProgress({ runs }: { runs: readonly RunStatus[] }): VNode {
+export function RunProgress({ runs, discards = false }: { runs: readonly RunStatus[]; discards?: boolean }): VNode {
   const progress = progressOf(runs);
   const speed = usePace(progress);
   const status = progress.ended ? (runs.find((run) => run.status !== "succeeded")?.status ?? "succeeded") : "running";
-  const discards = runs.some((run) => run.discarded !== undefined);
   return (
     <div class="progress">
       <p>
@@ -79,7 +78,7 @@ export function RunProgress({ runs }: { runs: readonly RunStatus[] }): VNode {
         {speed && ` ${speed.perSecond.toFixed(speed.perSecond < 10 ? 1 : 0)}/s, about ${duration(speed.seconds)}`}
       </p>
       <p class="counts">
-        {discards ? (
+        {discards || progress.discarded > 0 ? (
           <span>discarded {count(progress.discarded)}</span>
         ) : (
           <>

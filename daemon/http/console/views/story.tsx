@@ -48,7 +48,7 @@ function Told({ id, what, kind }: { id: string; what: string | null; kind: strin
   const first = found.result?.items[0];
   const question = useMemo<Question | null>(() => {
     if (what) return questionOf(id, what, kind);
-    if (first) return questionOf(id, first.what, first.kind ?? null);
+    if (first) return questionOf(first.id, first.what, first.kind ?? null);
     return found.problem && isUnknown(found.problem) ? (UUID.test(id) ? { trace_id: id } : { id }) : null;
   }, [id, what, kind, first, found.problem]);
   return (
@@ -68,11 +68,11 @@ function Matches({ found, id, what, kind }: { found: readonly Found[]; id: strin
   return (
     <ul class="plainlist" aria-label="What bears this id">
       {found.map((each) => {
-        const chosen = each.what === what && (each.kind ?? "") === kind;
+        const chosen = each.what === what && (each.kind ?? "") === kind && (each.id === id || found.length === 1);
         const view = VIEW_OF[each.what];
         return (
           <li>
-            <a href={href(["story"], { id, what: each.what, ...(each.kind ? { kind: each.kind } : {}) })} aria-current={chosen ? "true" : undefined}>
+            <a href={href(["story"], { id: each.id, what: each.what, ...(each.kind ? { kind: each.kind } : {}) })} aria-current={chosen ? "true" : undefined}>
               {visible(each.what.replace("_", " "))} {visible(each.kind ?? "")}
             </a>{" "}
             {visible(each.label)} <Instant at={each.at} /> {view && <a href={href([view, each.id])}>open</a>}

@@ -279,7 +279,7 @@ function PaceFields({ perSecond, onPerSecond, stopAt, onStopAt }: PaceProps): VN
           type="number"
           min="0.1"
           step="any"
-          aria-label="At most a second"
+          aria-label="Letters a second"
           value={perSecond}
           onInput={(event) => (setLimited(true), onPerSecond(event.currentTarget.value))}
         />{" "}
@@ -325,7 +325,7 @@ function Following({ verb, runs, targets, since }: FollowingProps): VNode {
     });
   return (
     <>
-      <RunProgress runs={statuses} />
+      <RunProgress runs={statuses} discards={verb === "Discard"} />
       {joined !== null && joined > 0 && since !== null && first && (
         <p>
           {count(joined)} new letters in this group since it began{" "}
@@ -336,10 +336,6 @@ function Following({ verb, runs, targets, since }: FollowingProps): VNode {
       )}
       <p>
         {who.value && `${visible(who.value)}, `}
-        {runs.map((id) => (
-          <a href={href(["run", id])}>link to this run </a>
-        ))}
-        {" · "}
         <a href={href(["runs"], { operation: verb === "Replay" ? "replay-failed" : "dead-letters" })}>its row in the audit</a>
       </p>
       <footer>

@@ -1,8 +1,8 @@
 /** Filters as chips and as text: what is written is taken on Enter, a chip goes by its button. */
 
 import type { VNode } from "preact";
-import { useId, useRef, useState } from "preact/hooks";
-import { faultOf, filterText, parseFilter, withTerm, withoutTerm, type Term, type Terms } from "../../model/filters.ts";
+import { useRef, useState } from "preact/hooks";
+import { faultOf, filterText, parseFilter, sameTerm, withTerm, withoutTerm, type Term, type Terms } from "../../model/filters.ts";
 import { cut, visible } from "../../model/text.ts";
 import { useKeys } from "../shell/keys.ts";
 import { now } from "../shell/preferences.ts";
@@ -15,28 +15,33 @@ interface FilterBarProps {
   readonly suggestions?: Terms;
 }
 
-const MOST_SUGGESTED = 100;
+const MOST_SUGGESTED = 6;
 
 export function FilterBar({ terms, keys, onChange, suggestions = [] }: FilterBarProps): VNode {
   const [fault, setFault] = useState("");
+  const [written, setWritten] = useState("");
   const field = useRef<HTMLInputElement>(null);
-  const list = useId();
   useKeys([{ key: "/", help: "filter", run: () => field.current?.focus() }]);
 
+  const add = (more: Terms): void => {
+    setFault("");
+    setWritten("");
+    onChange(more.reduce<Terms>((all, term) => withTerm(all, term), terms));
+    field.current?.focus();
+  };
   const take = (event: Event): void => {
     event.preventDefault();
-    const text = field.current?.value.trim() ?? "";
+    const text = written.trim();
     if (text === "") return;
-    const { terms: written, unknown } = parseFilter(text, keys);
-    const wrong = written.map((term) => faultOf(term, now.value)).find((each) => each !== null);
-    if (unknown.length > 0 || wrong) {
-      setFault(wrong ?? `${visible(cut(unknown.join(" "), 60))}: write ${keys.map((key) => `${key}:…`).join(" ")}`);
-      return;
-    }
-    setFault("");
-    if (field.current) field.current.value = "";
-    onChange(written.reduce<Terms>((all, term) => withTerm(all, term), terms));
+    const { terms: parsed, unknown } = parseFilter(text, keys);
+    const wrong = parsed.map((term) => faultOf(term, now.value)).find((each) => each !== null);
+    if (unknown.length === 0 && !wrong) return add(parsed);
+    setFault(wrong ?? `${visible(cut(unknown.join(" "), 60))}: write ${keys.map((key) => `${key}:…`).join(" ")}`);
   };
+  const offered =
+    written.trim() === ""
+      ? []
+      : suggestions.filter((term) => filterText([term]).includes(written.trim()) && !terms.some((each) => sameTerm(each, term)));
   return (
     <form class="filter" onSubmit={take}>
       {terms.map((term) => (
@@ -47,16 +52,21 @@ export function FilterBar({ terms, keys, onChange, suggestions = [] }: FilterBar
         type="text"
         aria-label="Filter"
         placeholder={`+ filter, such as ${keys[1] ?? keys[0]}:…`}
-        list={list}
+        value={written}
+        onInput={(event) => setWritten(event.currentTarget.value)}
         autocomplete="off"
         spellcheck={false}
         aria-invalid={fault !== ""}
       />
-      <datalist id={list}>
-        {suggestions.slice(0, MOST_SUGGESTED).map((term) => (
-          <option value={filterText([term])} />
-        ))}
-      </datalist>
+      {offered.length > 0 && (
+        <span class="offered" role="group" aria-label="Suggestions">
+          {offered.slice(0, MOST_SUGGESTED).map((term) => (
+            <button type="button" onClick={() => add([term])}>
+              {visible(cut(filterText([term]), 60))}
+            </button>
+          ))}
+        </span>
+      )}
       {fault && (
         <span role="alert" class="fault">
           {fault}

@@ -1,0 +1,111 @@
+"""What the tests with a browser share: letters to look at, the link to sign in by, and a record of what a page did."""
+
+import json
+import shutil
+import subprocess
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from daemon.http.console import STATIC
+from tests.support.daemons import HEADGATE, DaemonProcess, environment
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def why_not() -> str:
+    """Why there is nothing to test here; empty where there is."""
+    if CHROMIUM is None:
+        return "there is no chromium on the PATH (Debian: apt-get install chromium)"
+    if not (STATIC / "index.html").is_file():
+        return "the console's page is not built: make console"
+    return ""
+
+
+needs_browser = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+
+@dataclass
+class Report:
+    """What a page said on its console or raised, the dialogs it opened, and whom it asked."""
+
+    said: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def watch(self, page: "Page") -> None:
+        page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("dialog", lambda dialog: self.dialogs.append(dialog.message))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+
+def headgate(daemon: DaemonProcess, *arguments: str, stdin: str | None = None) -> str:
+    done = subprocess.run(
+        [str(HEADGATE), *arguments, "--config", str(daemon.config)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+        timeout=120,
+    )
+    return done.stdout.strip()
+
+
+def ops(daemon: DaemonProcess, command: str, payload: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        headgate(daemon, "ops", command, "--json", "--no-wait", "--json-payload", json.dumps(payload))
+    )
+    return found
+
+
+def ask(daemon: DaemonProcess, subject: str, payload: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(headgate(daemon, "ask", subject, json.dumps(payload), "--json"))
+    return found
+
+
+def sign_in_link(daemon: DaemonProcess) -> str:
+    return headgate(daemon, "console", "--no-open")
+
+
+def usage(producer: str = "planner-7", **payload: object) -> str:
+    """A line of session.usage; fields of the payload as given, wrong ones included."""
+    now = datetime.now(UTC).isoformat()
+    known = {"source": "provider_reported", "confidence": "high"}
+    missing = {"source": "missing", "confidence": "unknown"}
+    body: dict[str, object] = {"session_id": "s", "agent": "planner", "model": "m", "at": now, "status": "ok"}
+    body |= {"input_tokens": 10, "output_tokens": 20, "runtime_ms": 5}
+    body |= {"provenance": {"tokens": known, "runtime": known, "cost": missing}} | payload
+    head: dict[str, object] = {"envelope_version": 2, "kind": "session.usage", "schema_version": "2.0"}
+    head |= {"message_id": f"planner:{uuid.uuid4()}", "trace_id": str(uuid.uuid4()), "created_at": now}
+    return json.dumps({**head, "producer": producer, "payload": body}, ensure_ascii=False)
+
+
+def publish(daemon: DaemonProcess, lines: Sequence[str]) -> None:
+    headgate(daemon, "publish", "-", stdin="\n".join(lines) + "\n")
+
+
+def letters(daemon: DaemonProcess, **filters: object) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ops(daemon, "dead-letters", {"action": "list", "limit": 500, **filters})["items"]
+    return found
+
+
+def go(page: "Page", route: str) -> None:
+    """To a view by its address, as a link from elsewhere leads there."""
+    page.goto(page.url.partition("#")[0] + "#/" + route)
+
+
+def data_rows(page: "Page", grid: str) -> "Locator":
+    return page.get_by_role("grid", name=grid).get_by_role("row").filter(has=page.get_by_role("gridcell"))
+
+
+def outcome(page: "Page") -> "Locator":
+    return page.get_by_role("status", name="Outcome")

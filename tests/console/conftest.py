@@ -1,0 +1,59 @@
+"""A real browser on the real daemon: Debian's Chromium, signed in by the link that the command line prints."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.console.browsing import CHROMIUM, Report, sign_in_link
+from tests.support.daemons import DaemonProcess, running_daemon
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    with running_daemon(tmp_path_factory.mktemp("console"), '[nats]\nsync = "interval"\n') as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    # Imported here: without a browser these tests are skipped, and its driver is not needed.
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-background-networking", "--disable-gpu", "--no-first-run"],
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def context(browser: "Browser") -> "Iterator[BrowserContext]":
+    made = browser.new_context(viewport={"width": 1280, "height": 800}, timezone_id="Asia/Kolkata")
+    made.set_default_timeout(20_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def report() -> Report:
+    return Report()
+
+
+@pytest.fixture
+def page(context: "BrowserContext", daemon: DaemonProcess, report: Report) -> "Page":
+    return signed_in(context, daemon, report)
+
+
+def signed_in(context: "BrowserContext", daemon: DaemonProcess, report: Report | None = None) -> "Page":
+    """A new page of its own session."""
+    made = context.new_page()
+    (report or Report()).watch(made)
+    made.goto(sign_in_link(daemon))
+    made.get_by_role("status", name="Connection").get_by_text("live").wait_for()
+    return made

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { changedLines, lineDifference } from "../../../daemon/http/console/model/difference.ts";
+import { micros, share, usd } from "../../../daemon/http/console/model/money.ts";
+import { hasEnded, newer, pace, progressOf } from "../../../daemon/http/console/model/progress.ts";
+import { EVERYTHING, NOTHING, isSelected, ranged, selectedCount, toggled } from "../../../daemon/http/console/model/selection.ts";
+import { cut, httpsUrl, visible, visibleLines } from "../../../daemon/http/console/model/text.ts";
+import { age, clock, duration, instantOf } from "../../../daemon/http/console/model/time.ts";
+import { pick, seeded } from "./support.ts";
+
+test("control characters show as their pictures, deceiving ones by their number", () => {
+  assert.equal(visible("a\u0000b\u001b[31m\u007f"), "a\u2400b\u241b[31m\u2421");
+  assert.equal(visible("\u202eabc\u2066"), "⟨U+202E⟩abc⟨U+2066⟩");
+  assert.equal(visible("\ud800"), "⟨U+D800⟩");
+  assert.equal(visible("📦 ключ"), "📦 ключ");
+  assert.equal(visibleLines("a\n\tb\r"), "a\n\tb\u240d");
+});
+
+test("only https addresses become links", () => {
+  assert.equal(httpsUrl("https://example.org/a"), "https://example.org/a");
+  for (const bad of ["javascript:alert(1)", "http://example.org", "data:text/html,x", "//example.org", "", null]) assert.equal(httpsUrl(bad), null);
+});
+
+test("a long value is cut with its length", () => {
+  assert.equal(cut("abcdef", 3), "abc… (6 characters)");
+});
+
+test("a missing cost is no price, never $0", () => {
+  assert.equal(usd(null), "no price");
+  assert.equal(usd("0.000000"), "$0.00");
+  assert.equal(usd("1204.110000"), "$1,204.11");
+  assert.equal(usd("0.420100"), "$0.4201");
+  assert.equal(micros("1.5"), 1_500_000n);
+  assert.equal(share(1n, 0n), "–");
+});
+
+test("times: the clock today, a date with it on other days, in either zone", () => {
+  const now = Date.parse("2026-11-28T12:00:00Z");
+  assert.equal(clock("2026-11-28T09:12:01Z", "utc", now), "09:12:01");
+  assert.equal(clock("2026-11-27T22:40:00+02:00", "utc", now), "27 Nov 20:40:00");
+  assert.equal(clock("2025-01-02T03:04:05Z", "utc", now), "2 Jan 2025 03:04:05");
+  assert.equal(age("2026-11-28T11:59:20Z", now), "40 s ago");
+  assert.equal(duration(79 * 60), "1 h 19 min");
+});
+
+test("relative times become absolute, and what is no time is none", () => {
+  assert.equal(instantOf("24h", 86_400_000), "1970-01-01T00:00:00.000Z");
+  assert.equal(instantOf("2026-11-28", 0), "2026-11-28T00:00:00Z");
+  for (const bad of ["yesterday", "24", "2026-11-28T10:00:00", ""]) assert.equal(instantOf(bad, 0), null);
+});
+
+test("all that match is a filter with exceptions, whatever is loaded", () => {
+  const without = toggled(EVERYTHING, "a");
+  assert.equal(isSelected(without, "a"), false);
+  assert.equal(isSelected(without, "never loaded"), true);
+  assert.equal(selectedCount(without, 2_310), 2_309);
+  assert.equal(selectedCount(without, null), null);
+});
+
+test("a range takes the state of its end, in either direction", () => {
+  const order = ["a", "b", "c", "d", "e"];
+  const chance = seeded(5);
+  for (let round = 0; round < 500; round++) {
+    const [from, to] = [pick(chance, order), pick(chance, order)];
+    const before = pick(chance, [NOTHING, EVERYTHING, toggled(NOTHING, "b")]);
+    const after = ranged(before, order, from, to);
+    const [low, high] = [order.indexOf(from), order.indexOf(to)].sort((x, y) => x - y) as [number, number];
+    order.forEach((key, at) => {
+      const expected = at >= low && at <= high ? !isSelected(before, to) : isSelected(before, key);
+      assert.equal(isSelected(after, key), expected);
+    });
+  }
+});
+
+test("progress adds up over several runs, and the newest version wins whichever way it came", () => {
+  const one = { run_id: "1", status: "running", requested: 10, replayed: 4, skipped: 1, still_failed: 1, version: 3 };
+  const two = { run_id: "2", status: "succeeded", requested: 5, replayed: 5, skipped: 0, still_failed: 0, version: 9 };
+  const progress = progressOf([one, two]);
+  assert.deepEqual([progress.sent, progress.requested, progress.waiting, progress.ended], [11, 15, 4, false]);
+  assert.equal(newer(one, { ...one, version: 2, replayed: 0 }), one);
+  assert.equal(hasEnded("aborted"), true);
+  assert.deepEqual(pace([{ at: 0, sent: 0 }, { at: 2_000, sent: 100 }], 50), { perSecond: 50, seconds: 1 });
+  assert.equal(pace([{ at: 0, sent: 5 }], 50), null);
+});
+
+test("a difference leads from one text to the other", () => {
+  const chance = seeded(6);
+  for (let round = 0; round < 500; round++) {
+    const lines = (): string => Array.from({ length: Math.floor(chance() * 8) }, () => pick(chance, ["a", "b", "c"])).join("\n");
+    const [was, now] = [lines(), lines()];
+    const found = lineDifference(was, now);
+    assert.equal(found.filter((line) => line.change !== "added").map((line) => line.text).join("\n"), was);
+    assert.equal(found.filter((line) => line.change !== "removed").map((line) => line.text).join("\n"), now);
+  }
+  assert.equal(changedLines(lineDifference("a\nb\nc", "a\nx\nc")), 1);
+});

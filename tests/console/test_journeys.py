@@ -1,0 +1,270 @@
+"""What operators do, from the printed link to what became of it."""
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.console.browsing import (
+    Report,
+    data_rows,
+    go,
+    letters,
+    needs_browser,
+    ops,
+    outcome,
+    publish,
+    sign_in_link,
+    usage,
+)
+from tests.console.conftest import signed_in
+from tests.support.daemons import DaemonProcess, eventually
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+pytestmark = [pytest.mark.process, needs_browser]
+
+
+def test_a_letter_is_mended_from_the_groups_to_resolved(page: "Page", daemon: DaemonProcess, report: Report) -> None:
+    publish(daemon, [usage(producer="mended", status="fine", input_tokens=-1)])
+    page.get_by_role("navigation", name="Views").get_by_role("link", name="Dead letters").click()
+    row = data_rows(page, "Groups").filter(has_text="mended")
+    assert "VALIDATION_ERROR" in row.inner_text()
+
+    row.click()
+    data_rows(page, "Dead letters").first.click()
+    page.get_by_role("button", name="Edit").click()
+    body = page.get_by_role("textbox", name="Body")
+    body.wait_for()
+    page.get_by_role("list", name="Faults").get_by_text("payload.status").wait_for()
+    page.get_by_role("button", name="Check").click()
+    outcome(page).get_by_text("refused").wait_for()
+
+    mended = body.inner_text().replace('"fine"', '"ok"').replace('"input_tokens": -1', '"input_tokens": 1')
+    body.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(mended)
+    page.get_by_text("schema: no fault").wait_for()
+    page.get_by_role("button", name="Check").click()
+    outcome(page).get_by_text("accepted").wait_for()
+    page.get_by_role("textbox", name="Reason").fill("old enum of the producer")
+    page.get_by_role("button", name="Replay edited").click()
+
+    outcome(page).get_by_text("resolved").wait_for()
+    (letter,) = letters(daemon, producers=["mended"], states=["resolved"])
+    assert letter["replay_number"] == 1
+    assert report.said == []
+
+
+def test_a_replay_that_is_refused_again_keeps_the_text(page: "Page", daemon: DaemonProcess) -> None:
+    publish(daemon, [usage(producer="stubborn", status="fine")])
+    (letter,) = letters(daemon, producers=["stubborn"])
+    go(page, f"dead/{letter['dead_letter_id']}/edit")
+    body = page.get_by_role("textbox", name="Body")
+    text = body.inner_text().replace('"fine"', '"good"')
+    body.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(text)
+
+    page.get_by_role("button", name="Replay edited").click()
+
+    outcome(page).get_by_text("refused again").wait_for()
+    assert '"good"' in body.inner_text()
+    page.get_by_text("#1").wait_for()
+    page.reload()
+    page.get_by_role("textbox", name="Body").get_by_text('"good"').wait_for()
+
+
+def test_a_group_is_replayed_by_its_filter_and_what_fails_later_does_not_join(
+    page: "Page", daemon: DaemonProcess
+) -> None:
+    publish(daemon, [usage(producer="bulk", status="fine") for _ in range(150)])
+    publish(daemon, [usage(producer="neighbour", status="fine")])
+    go(page, "dead")
+    page.get_by_role("textbox", name="Filter").fill("producer:bulk")
+    page.keyboard.press("Enter")
+    data_rows(page, "Groups").filter(has_text="150").get_by_role("checkbox").check()
+    page.get_by_role("button", name="Replay…").click()
+
+    dialog = page.get_by_role("dialog", name="Replay")
+    dialog.get_by_text("150 would go").wait_for()
+    publish(daemon, [usage(producer="bulk", status="fine")])
+    start = dialog.get_by_role("button", name="Replay 150")
+    assert start.is_disabled()
+    dialog.get_by_role("textbox", name="Count to confirm").fill("150")
+    dialog.get_by_label("Stop above percent").fill("")
+    start.click()
+
+    dialog.get_by_text("sent 150 of 150").wait_for()
+    dialog.get_by_text("again refused 150").wait_for()
+    dialog.get_by_text("1 new letters").wait_for()
+    run_id = dialog.get_by_role("link", name="Run ").get_attribute("href")
+    assert run_id is not None
+    dialog.get_by_role("button", name="Close").click()
+    go(page, run_id.removeprefix("#/"))
+    page.get_by_role("heading", name="Run ", level=1).wait_for()
+    assert {letter["replay_number"] for letter in letters(daemon, producers=["neighbour"])} == {0}
+
+
+def test_a_running_replay_is_aborted_and_seen_by_another_page(
+    page: "Page", context: "BrowserContext", daemon: DaemonProcess
+) -> None:
+    publish(daemon, [usage(producer="slow", status="fine") for _ in range(60)])
+    go(page, "dead?producer=slow")
+    data_rows(page, "Groups").first.wait_for()
+    page.keyboard.press("a")
+    page.keyboard.press("r")
+    dialog = page.get_by_role("dialog", name="Replay")
+    dialog.get_by_text("60 would go").wait_for()
+    dialog.get_by_label("Letters a second").fill("2")
+    dialog.get_by_role("button", name="Replay 60").click()
+    href = dialog.get_by_role("link", name="Run ").get_attribute("href")
+    assert href is not None
+
+    other = signed_in(context, daemon)
+    go(other, href.removeprefix("#/"))
+    other.get_by_text("of 60").wait_for()
+    dialog.get_by_role("button", name="Abort").click()
+
+    dialog.get_by_text("aborted").first.wait_for()
+    other.get_by_text("aborted").first.wait_for()
+    run = ops(daemon, "runs", {"run_id": href.rpartition("/")[2]})["items"][0]
+    assert run["status"] == "aborted"
+
+
+def test_letters_are_discarded_with_a_reason(page: "Page", daemon: DaemonProcess) -> None:
+    publish(daemon, [usage(producer="unwanted", status="fine") for _ in range(3)])
+    go(page, "dead?producer=unwanted&view=list")
+    data_rows(page, "Dead letters").nth(0).get_by_role("checkbox").check()
+    data_rows(page, "Dead letters").nth(1).get_by_role("checkbox").check()
+    page.get_by_role("button", name="Discard…").click()
+    dialog = page.get_by_role("dialog", name="Discard")
+    dialog.get_by_text("2 would be discarded").wait_for()
+    act = dialog.get_by_role("button", name="Discard 2")
+    assert act.is_disabled()
+    dialog.get_by_role("textbox", name="Reason").fill("a producer that is no more")
+    act.click()
+
+    dialog.get_by_text("discarded 2").wait_for()
+    assert len(letters(daemon, producers=["unwanted"], states=["discarded"])) == 2
+
+
+def test_an_edit_on_a_stale_letter_is_refused_and_the_text_stays(
+    page: "Page", context: "BrowserContext", daemon: DaemonProcess
+) -> None:
+    publish(daemon, [usage(producer="contested", status="fine")])
+    (letter,) = letters(daemon, producers=["contested"])
+    go(page, f"dead/{letter['dead_letter_id']}/edit")
+    page.get_by_role("textbox", name="Body").wait_for()
+    other = signed_in(context, daemon)
+    go(other, f"dead/{letter['dead_letter_id']}/edit")
+    other.get_by_role("button", name="Replay edited").click()
+    outcome(other).get_by_text("refused again").wait_for()
+
+    page.get_by_role("button", name="Replay edited").click()
+
+    outcome(page).get_by_text("VERSION_CONFLICT").wait_for()
+    assert '"fine"' in page.get_by_role("textbox", name="Body").inner_text()
+
+
+def test_the_keyboard_alone_leads_from_now_to_a_replay(page: "Page", daemon: DaemonProcess) -> None:
+    publish(daemon, [usage(producer="typed", status="fine")])
+    page.get_by_role("heading", name="Now", level=1).wait_for()
+    page.keyboard.type("gd")
+    page.get_by_role("heading", name="Dead letters", level=1).wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("producer:typed")
+    page.keyboard.press("Enter")
+    data_rows(page, "Groups").filter(has_text="typed").first.wait_for()
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Enter")
+    data_rows(page, "Dead letters").first.wait_for()
+    page.keyboard.press("x")
+    page.keyboard.press("r")
+    dialog = page.get_by_role("dialog", name="Replay")
+    dialog.get_by_text("1 would go").wait_for()
+    dialog.get_by_role("button", name="Replay 1").focus()
+    page.keyboard.press("Enter")
+    dialog.get_by_text("again refused 1").wait_for()
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keyboard").wait_for()
+
+
+def test_a_dead_server_is_a_bar_that_goes_again_and_the_text_in_the_editor_stays(
+    page: "Page", daemon: DaemonProcess
+) -> None:
+    publish(daemon, [usage(producer="unlucky", status="fine")])
+    (letter,) = letters(daemon, producers=["unlucky"])
+    go(page, f"dead/{letter['dead_letter_id']}/edit")
+    body = page.get_by_role("textbox", name="Body")
+    body.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.insert_text("   ")
+    connection = page.get_by_role("status", name="Connection")
+
+    daemon.kill_nats_server()
+    connection.get_by_text("offline").wait_for()
+    assert page.get_by_role("button", name="Replay edited").is_disabled()
+
+    connection.get_by_text("live").wait_for(timeout=60_000)
+    assert body.inner_text().rstrip("\n").endswith("}   ")
+    page.get_by_role("button", name="Check").click()
+    outcome(page).get_by_text("refused").wait_for()
+
+
+def test_the_story_of_a_letter_is_told_from_any_of_its_ids(page: "Page", daemon: DaemonProcess) -> None:
+    publish(daemon, [usage(producer="told", status="fine")])
+    (letter,) = letters(daemon, producers=["told"])
+    page.get_by_role("textbox", name="Find any id").fill(letter["message_id"])
+    page.keyboard.press("Enter")
+
+    page.get_by_role("heading", name="Story", level=1).wait_for()
+    steps = page.get_by_role("list", name="Steps")
+    steps.get_by_text("refused").first.wait_for()
+    steps.get_by_text("dead_letter").first.wait_for()
+    assert re.search(r"#/story\?id=", page.url)
+
+
+def test_signing_out_forgets_everything_and_a_used_link_says_so(
+    context: "BrowserContext", daemon: DaemonProcess
+) -> None:
+    link = sign_in_link(daemon)
+    page = context.new_page()
+    page.goto(link)
+    page.get_by_role("status", name="Connection").get_by_text("live").wait_for()
+    password = (daemon.state_dir / "nats-console-password").read_text()
+
+    assert link.partition("#in=")[2] not in page.url
+    assert page.evaluate("history.length") <= 2
+    assert password not in json.dumps(page.evaluate("({...localStorage})"))
+    assert password in json.dumps(page.evaluate("({...sessionStorage})"))
+    assert page.context.cookies() == []
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("heading", name="Sign in").wait_for()
+    assert page.evaluate("({...sessionStorage})") == {}
+
+    page.goto("about:blank")
+    page.goto(link)
+    page.get_by_role("alert").get_by_text("used or is too old").wait_for()
+
+
+def test_an_idle_page_asks_nothing(page: "Page", daemon: DaemonProcess) -> None:
+    page.get_by_role("heading", name="Now", level=1).wait_for()
+    page.get_by_text("healthy").first.wait_for()
+
+    def commands() -> int:
+        text = httpx.get(f"{daemon.http_url}/metrics", trust_env=False).text
+        return sum(
+            int(float(count)) for count in re.findall(r"headgate_command_duration_seconds_count\{.*\} (\S+)", text)
+        )
+
+    before = eventually(commands)
+    page.wait_for_timeout(6_000)
+    assert commands() == before
