@@ -270,8 +270,7 @@ def _assemble(base: Foundation, kept: WorkConsumers, dispatch: Dispatch) -> Part
         services=[
             Service("outbox-relay", relay.run),
             Service("runs", runs.run),
-            Service("max-deliveries", given_up_messages(base, relay).run),
-            Service("subscribers", low_rate_subscribers(base, notifiers).run),
+            Service("subscribers", low_rate_subscribers(base, notifiers, given_up_messages(base, relay)).run),
             Service("embedded-server", probe_loop.keep_server),
             Service("connection", probe_loop.end_when_closed),
             Service("systemd-watchdog", partial(supervisor.keep_alive, lambda: True)),

@@ -1,10 +1,7 @@
 """The intakes of the daemon, one for each durable consumer, and what fetches the messages the server gave up on."""
 
-from typing import Final
-
 from adapters.nats.streams.large_turn import LargeTurn
 from adapters.nats.streams.pull import ContinuousPull
-from adapters.nats.streams.topology import ADVISORY_CONSUMER
 from contracts.subjects import Family
 from daemon.clock import new_id, now_micros
 from daemon.commands.authorization import token_authenticator
@@ -17,12 +14,10 @@ from daemon.intake.intake import Intake
 from daemon.intake.ports import Gatekeeper, IntakeLimits
 from daemon.intake.reordering import OlderMessages
 from daemon.intake.replay_source import NothingOlder, ReplayGate, ReplaySource
-from daemon.maintenance.max_deliveries import GivenUpMessages
 from daemon.outbox.relay import Relay
 from daemon.process.connections import ack_wait_s
+from daemon.subscribers.max_deliveries import GivenUpMessages
 from handlers.registry import FAMILIES
-
-_ADVISORY_WINDOW: Final = 100
 
 
 def pull_of(base: Foundation, family: Family, large: LargeTurn) -> ContinuousPull:
@@ -75,18 +70,8 @@ def _make_replay_gate(base: Foundation) -> Gatekeeper:
 
 
 def given_up_messages(base: Foundation, relay: Relay) -> GivenUpMessages:
-    advisories = ContinuousPull(
-        base.nats.client,
-        stream=base.subjects.advisory_stream,
-        consumer=ADVISORY_CONSUMER,
-        prefix="",
-        window=_ADVISORY_WINDOW,
-        ack_wait_s=base.settings.intake.ack_wait_s,
-        recreate=base.provision,
-    )
     return GivenUpMessages(
         base.nats.client,
-        advisories,
         gate=_make_gate(base),
         subjects=base.subjects,
         database=base.database,

@@ -7,6 +7,7 @@ import structlog
 from pydantic import ValidationError
 
 from contracts.payloads.agents import AgentAnswered
+from daemon.subscribers.subscriber import Received
 from daemon.transactions import committed
 from handlers.agents.control import close_answered
 from handlers.effects import Context
@@ -18,14 +19,16 @@ log = structlog.get_logger(__name__)
 class AgentAnswers:
     """Hears of answers and closes runs. One that answers nothing, or comes late, changes nothing."""
 
-    def __init__(self, database: Database, context: Callable[[], Context]) -> None:
+    def __init__(self, database: Database, context: Callable[[], Context], count_forged: Callable[[], None]) -> None:
         self._database = database
         self._context = context
+        self._count_forged = count_forged
 
-    async def __call__(self, body: bytes) -> float | None:
+    async def __call__(self, received: Received) -> float | None:
         try:
-            answered = AgentAnswered.model_validate(orjson.loads(body)["payload"])
+            answered = AgentAnswered.model_validate(orjson.loads(received.body)["payload"])
         except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError):
+            self._count_forged()
             log.warning("agent_answer_unreadable")
             return None
         closed = await committed(self._database, lambda uow: close_answered(answered, uow, self._context()))

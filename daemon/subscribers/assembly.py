@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-from adapters.nats.streams.topology import agents_consumer, notify_consumer
+from adapters.nats.streams.topology import advisory_consumer, agents_consumer, notify_consumer
 from adapters.notifiers.base import Notifier
 from adapters.notifiers.pagerduty import PagerDutyNotifier
 from adapters.notifiers.slack import SlackNotifier
 from adapters.notifiers.webhook import WebhookNotifier
+from contracts.subjects import Family
 from daemon.clock import now_micros
 from daemon.foundation import Foundation
 from daemon.settings.model import Settings
@@ -14,7 +15,7 @@ from daemon.settings.pipeline import NotifierSettings
 from daemon.subscribers.agent_answers import AgentAnswers
 from daemon.subscribers.alert_messages import MessageTerms
 from daemon.subscribers.notifications import NotificationDelivery
-from daemon.subscribers.subscriber import LowRateSubscribers, Subscriber
+from daemon.subscribers.subscriber import Handle, LowRateSubscribers, Subscriber
 from daemon.transactions import chance
 
 
@@ -38,14 +39,16 @@ def message_terms(settings: Settings) -> MessageTerms:
     return MessageTerms(settings.nats.prefix, settings.console.public_url)
 
 
-def low_rate_subscribers(base: Foundation, notifiers: Mapping[str, Notifier]) -> LowRateSubscribers:
+def low_rate_subscribers(base: Foundation, notifiers: Mapping[str, Notifier], given_up: Handle) -> LowRateSubscribers:
     """All of them, on the broker of the daemon."""
+    events = base.subjects.stream(Family.EVENT)
     return LowRateSubscribers(
         base.nats.broker,
         [
+            Subscriber(advisory_consumer(base.subjects), given_up, "Keeps the messages that the server gave up on."),
             Subscriber(
                 agents_consumer(base.subjects),
-                AgentAnswers(base.database, base.context),
+                AgentAnswers(base.database, base.context, lambda: base.metrics.forged.labels(events).inc()),
                 "Closes the runs of control messages that agents answered.",
             ),
             *(_delivery(base, name, notifier) for name, notifier in notifiers.items()),
@@ -61,6 +64,7 @@ def _delivery(base: Foundation, name: str, notifier: Notifier) -> Subscriber:
         name,
         notifier,
         message_terms(base.settings),
+        stream=base.subjects.stream(Family.NOTIFY),
         metrics=base.metrics,
         clock=now_micros,
         chance=chance,

@@ -14,6 +14,7 @@ from contracts.payloads.alerts import AlertNotification
 from contracts.values.alerts import NoticeState
 from daemon.observability.metrics import Metrics
 from daemon.subscribers.alert_messages import MessageTerms, alert_message
+from daemon.subscribers.subscriber import Received
 from daemon.transactions import PATIENT, committed
 from domain.backoff import delay_s
 from storage.alerts.ports import Notification, NotificationKey, StoredTransition
@@ -39,6 +40,7 @@ class NotificationDelivery:
         notifier: Notifier,
         terms: MessageTerms,
         *,
+        stream: str,
         metrics: Metrics,
         clock: Callable[[], int],
         chance: Callable[[], float],
@@ -47,15 +49,17 @@ class NotificationDelivery:
         self._name = name
         self._notifier = notifier
         self._terms = terms
+        self._stream = stream
         self._metrics = metrics
         self._clock = clock
         self._chance = chance
 
-    async def __call__(self, body: bytes) -> float | None:
+    async def __call__(self, received: Received) -> float | None:
         """None where the notification is over; else after how many seconds it should be tried again."""
-        key = self._key(body)
+        key = self._key(received.body)
         found = None if key is None else await self._database.read(lambda uow: _load(key, uow))
         if key is None or found is None:
+            self._metrics.forged.labels(self._stream).inc()
             log.warning("notification_unknown", notifier=self._name)
             return None
         notification, stored = found

@@ -1,6 +1,6 @@
 """Handlers on durable consumers of their own, pushed by the server to one daemon at a time.
 
-A handler is a function of the body: it answers None where the message is done with, and otherwise after how many
+A handler is a function of the message: it answers None where the message is done with, and otherwise after how many
 seconds it should come again. Acknowledging is the frame's part, and it is explicit: what a handler did not live to
 answer for comes again after the consumer's ``ack_wait``. So every handler is safe to repeat.
 """
@@ -25,7 +25,16 @@ from storage.engine.failures import StorageError
 
 log = structlog.get_logger(__name__)
 
-Handle: TypeAlias = Callable[[bytes], Awaitable[float | None]]
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message, and how often it was delivered, this time included."""
+
+    body: bytes
+    delivered: int = 1
+
+
+Handle: TypeAlias = Callable[[Received], Awaitable[float | None]]
 
 _AWAY_S: Final = 5.0
 _BROKEN_S: Final = 60.0
@@ -64,14 +73,14 @@ class LowRateSubscribers:
         consumer, handle = subscriber.consumer, subscriber.handle
 
         async def take(message: NatsMessage) -> None:
-            again_s = await self._handled(consumer.name, handle, bytes(message.body))
+            again_s = await self._handled(consumer.name, handle, _received(message))
             if again_s is None:
                 await message.ack()
             else:
                 await message.nack(delay=again_s)
 
         self._broker.subscriber(
-            str(consumer.config["filter_subject"]),
+            _patterns(consumer)[0],
             queue=str(consumer.config["deliver_group"]),
             stream=JStream(consumer.stream, declare=False),
             config=_config(consumer),
@@ -81,10 +90,10 @@ class LowRateSubscribers:
             description=subscriber.about,
         )(take)
 
-    async def _handled(self, name: str, handle: Handle, body: bytes) -> float | None:
+    async def _handled(self, name: str, handle: Handle, received: Received) -> float | None:
         """What the handler says; whatever it raises, the message comes again."""
         try:
-            return await handle(body)
+            return await handle(received)
         except StorageError as error:
             log.warning("subscriber_waits", subscriber=name, reason=str(error))
             return _AWAY_S
@@ -124,7 +133,7 @@ def _config(consumer: Consumer) -> ConsumerConfig:
     return ConsumerConfig(
         name=consumer.name,
         durable_name=consumer.name,
-        filter_subject=str(config["filter_subject"]),
+        filter_subjects=_patterns(consumer),
         deliver_subject=str(config["deliver_subject"]),
         deliver_group=str(config["deliver_group"]),
         ack_policy=AckPolicyOfServer.EXPLICIT,
@@ -132,3 +141,12 @@ def _config(consumer: Consumer) -> ConsumerConfig:
         max_deliver=integer(config, "max_deliver"),
         max_ack_pending=integer(config, "max_ack_pending"),
     )
+
+
+def _patterns(consumer: Consumer) -> list[str]:
+    patterns = consumer.config["filter_subjects"]
+    return [str(pattern) for pattern in patterns] if isinstance(patterns, list) else []
+
+
+def _received(message: NatsMessage) -> Received:
+    return Received(bytes(message.body), int(message.raw_message.metadata.num_delivered))

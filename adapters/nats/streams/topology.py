@@ -15,14 +15,13 @@ from contracts.subjects import DURABLE, Family, Subjects
 from contracts.values.work import WorkType
 
 DUPLICATE_WINDOW_S: Final = 120.0
-ADVISORY_CONSUMER: Final = "headgate-advisory"
+ADVISORY_CONSUMER: Final = "headgate-given-up"
 _ADVISORY_BYTES: Final = 64 * 1024 * 1024
-_ADVISORY_WINDOW: Final = 1000
 _LEAST_WORK_ACK_WAIT_S: Final = 60.0
 _WORK_ACK_PENDING: Final = 10_000
 _NANO: Final = 1_000_000_000
 _PUSHED_ACK_WAIT_S: Final = 60.0
-_ANSWERS_AT_ONCE: Final = 16
+_AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def topology(subjects: Subjects, limits: Limits) -> Topology:
         ),
         consumers=(
             *(_durable(family, subjects, limits) for family in DURABLE),
-            _advisory_consumer(subjects, limits),
+            advisory_consumer(subjects),
             *work_consumers(subjects, limits),
             *(notify_consumer(subjects, notifier) for notifier in limits.notifiers),
             agents_consumer(subjects),
@@ -98,25 +97,31 @@ def topology(subjects: Subjects, limits: Limits) -> Topology:
 
 def notify_consumer(subjects: Subjects, notifier: str) -> Consumer:
     """One notification of a notifier at a time, in order: what waits to be tried again holds back those after it."""
-    subject = subjects.full(subject_of.notify(notifier))
-    return _pushed(subjects, Family.NOTIFY, f"headgate-notify-{notifier}", subject, at_once=1)
+    patterns = [subjects.full(subject_of.notify(notifier))]
+    return _pushed(subjects, subjects.stream(Family.NOTIFY), f"headgate-notify-{notifier}", patterns, at_once=1)
 
 
 def agents_consumer(subjects: Subjects) -> Consumer:
     """What agents answer to control messages, as the daemon itself tells of it."""
-    subject = subjects.full(f"{Family.EVENT}.agent.>")
-    return _pushed(subjects, Family.EVENT, "headgate-agents", subject, at_once=_ANSWERS_AT_ONCE)
+    patterns = [subjects.full(f"{Family.EVENT}.agent.>")]
+    return _pushed(subjects, subjects.stream(Family.EVENT), "headgate-agents", patterns, at_once=_AT_ONCE)
 
 
-def _pushed(subjects: Subjects, family: Family, name: str, subject: str, *, at_once: int) -> Consumer:
+def advisory_consumer(subjects: Subjects) -> Consumer:
+    """What the server says of messages that it gave up on."""
+    patterns = advisory_subjects(subjects)
+    return _pushed(subjects, subjects.advisory_stream, ADVISORY_CONSUMER, patterns, at_once=_AT_ONCE)
+
+
+def _pushed(subjects: Subjects, stream: str, name: str, patterns: list[str], *, at_once: int) -> Consumer:
     """A durable consumer whose messages the server brings to one of the daemons that listen: nothing is asked for, so
     nothing has to be asked for again after an outage."""
     return Consumer(
-        subjects.stream(family),
+        stream,
         {
             "name": name,
             "durable_name": name,
-            "filter_subject": subject,
+            "filter_subjects": [*patterns],
             "deliver_subject": subjects.full(f"deliver.{name}"),
             "deliver_group": name,
             "ack_policy": "explicit",
@@ -244,12 +249,6 @@ def _consumer(stream: str, name: str, limits: Limits, *, ack_wait_s: float | Non
             "max_ack_pending": limits.max_ack_pending,
         },
     )
-
-
-def _advisory_consumer(subjects: Subjects, limits: Limits) -> Consumer:
-    consumer = _consumer(subjects.advisory_stream, ADVISORY_CONSUMER, limits)
-    # Nobody would tell of an advisory that was given up on.
-    return Consumer(consumer.stream, {**consumer.config, "max_deliver": -1, "max_ack_pending": _ADVISORY_WINDOW})
 
 
 def _work_consumer(work_type: WorkType, subjects: Subjects, limits: Limits) -> Consumer:

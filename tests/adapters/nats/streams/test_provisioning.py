@@ -106,7 +106,7 @@ async def test_each_durable_family_has_its_consumer(nc: Client, subjects: Subjec
         config = await consumer_config(nc, subjects.stream(family), f"headgate-{family}")
         assert (config["ack_policy"], config["ack_wait"]) == ("explicit", 30 * 10**9)
         assert (config["max_deliver"], config["max_ack_pending"]) == (50, 1234)
-    advisories = await consumer_config(nc, subjects.advisory_stream, "headgate-advisory")
+    advisories = await consumer_config(nc, subjects.advisory_stream, "headgate-given-up")
     assert advisories["max_deliver"] == -1
 
 

@@ -8,7 +8,7 @@ from adapters.nats.streams.advisories import GivenUp, parse_given_up
 from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.pull import ContinuousPull
 from adapters.nats.streams.stored_messages import message_at
-from adapters.nats.streams.topology import ADVISORY_CONSUMER, Limits, topology
+from adapters.nats.streams.topology import ADVISORY_CONSUMER, Limits, advisory_consumer, topology
 from adapters.nats.streams.trim import ack_floor, fullness, trim
 from contracts.gate.delivery import Delivery
 from contracts.subjects import Subjects
@@ -102,11 +102,11 @@ async def test_a_message_that_was_given_up_on_is_told_and_can_be_fetched(
     await pull.ack([delivery for delivery in await take(pull, 3) if delivery.sequence != 2])
     assert [(delivery.sequence, delivery.delivered) for delivery in await take(pull, 1)] == [(2, 2)]
 
-    advisories = ContinuousPull(nc, stream=subjects.advisory_stream, consumer=ADVISORY_CONSUMER, prefix="")
-    await advisories.start()
-    [advisory] = await take(advisories, 1)
+    config = advisory_consumer(subjects).config
+    advisories = await nc.subscribe(str(config["deliver_subject"]), queue=str(config["deliver_group"]))
+    advisory = await advisories.next_msg(timeout=5)
 
-    given_up = parse_given_up(advisory.body)
+    given_up = parse_given_up(advisory.data)
     assert given_up == GivenUp(stream, CONSUMER, sequence=2, deliveries=2)
     found = await message_at(nc, given_up.stream, given_up.sequence)
     assert found is not None
@@ -121,7 +121,7 @@ async def test_a_message_that_was_given_up_on_is_told_and_can_be_fetched(
 
     await eventually_awaited(floor_is_past)
     assert await trim(nc, stream, [CONSUMER], advisories=subjects.advisory_stream) == 0
-    await advisories.ack([advisory])
+    await advisory.ack()
 
     async def is_settled() -> bool:
         return await trim(nc, subjects.advisory_stream, [ADVISORY_CONSUMER]) == 1
@@ -129,7 +129,7 @@ async def test_a_message_that_was_given_up_on_is_told_and_can_be_fetched(
     await eventually_awaited(is_settled)
     assert await trim(nc, stream, [CONSUMER], advisories=subjects.advisory_stream) == 4
     await pull.drain()
-    await advisories.drain()
+    await advisories.unsubscribe()
 
 
 @pytest.mark.parametrize(

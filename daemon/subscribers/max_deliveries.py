@@ -1,13 +1,12 @@
-"""The loop that fetches what the server gave up on and keeps it.
+"""Fetches what the server gave up on, and keeps it.
 
 The server tells of each such message once, by an advisory that a stream of ours keeps until the message is stored here.
 While one lies there, no stream is trimmed: the message would go with the others.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Final
 
-import anyio
 import structlog
 from nats.aio.client import Client
 
@@ -18,6 +17,7 @@ from contracts.gate.delivery import Delivery
 from contracts.subjects import Family, Subjects
 from daemon.intake.ports import Gatekeeper
 from daemon.observability.metrics import Metrics
+from daemon.subscribers.subscriber import Received
 from daemon.transactions import chance, committed
 from domain.backoff import Backoff
 from handlers.dead_letters.max_deliveries import keep_given_up, open_given_up
@@ -29,19 +29,8 @@ from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE: Final = 20
 _UNREAD_FROM_DELIVERY: Final = 3
 """From this delivery of an advisory on, its message is kept without being looked at: it may be what ends processes."""
-
-
-class Advisories(Protocol):
-    """The stream of advisories (:class:`adapters.nats.streams.pull.ContinuousPull`)."""
-
-    async def start(self) -> None: ...
-    async def take(self, limit: int) -> list[Delivery]: ...
-    async def ack(self, deliveries: Iterable[Delivery]) -> int: ...
-    async def give_back(self, delivery: Delivery, delay_s: float = 0.0) -> bool: ...
-    async def drain(self) -> int: ...
 
 
 class GivenUpMessages:
@@ -50,7 +39,6 @@ class GivenUpMessages:
     def __init__(
         self,
         nc: Client,
-        advisories: Advisories,
         *,
         gate: Gatekeeper,
         subjects: Subjects,
@@ -60,7 +48,6 @@ class GivenUpMessages:
         metrics: Metrics,
     ) -> None:
         self._nc = nc
-        self._advisories = advisories
         self._gate = gate
         self._subjects = subjects
         self._database = database
@@ -69,38 +56,25 @@ class GivenUpMessages:
         self._metrics = metrics
         self._backoff = Backoff(first_s=0.5, most_s=30.0, chance=chance)
 
-    async def run(self) -> None:
-        """Work until cancelled. Raises what the pull raises."""
-        await self._advisories.start()
-        try:
-            while taken := await self._advisories.take(_AT_ONCE):
-                for advisory in taken:
-                    await self._heed(advisory)
-        finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(2):
-                await self._advisories.drain()
-
-    async def _heed(self, advisory: Delivery) -> None:
-        """Keep the message of one advisory, then acknowledge that; later, where it cannot be fetched now."""
+    async def __call__(self, advisory: Received) -> float | None:
+        """Keep the message of one advisory; later, where it cannot be fetched now."""
         try:
             given_up = parse_given_up(advisory.body)
         except ValueError:
-            self._metrics.forged.labels(advisory.stream).inc()
-            log.warning("advisory_unreadable", sequence=advisory.sequence)
-            await self._advisories.ack([advisory])
-            return
+            self._metrics.forged.labels(self._subjects.advisory_stream).inc()
+            log.warning("advisory_unreadable")
+            return None
         try:
             message = await message_at(self._nc, given_up.stream, given_up.sequence)
         except AdapterError as error:
             log.warning("given_up_message_not_fetched", stream=given_up.stream, reason=str(error))
-            await self._advisories.give_back(advisory, self._backoff.next_delay_s())
-            return
+            return self._backoff.next_delay_s()
         self._backoff.reset()
         if message is None:
             log.error("given_up_message_gone", stream=given_up.stream, sequence=given_up.sequence)
         else:
             await self._keep(given_up, message, look=advisory.delivered < _UNREAD_FROM_DELIVERY)
-        await self._advisories.ack([advisory])
+        return None
 
     async def _keep(self, given_up: GivenUp, message: StoredMessage, *, look: bool) -> None:
         subject = self._subjects.bare(message.subject) or message.subject

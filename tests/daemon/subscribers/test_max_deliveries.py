@@ -5,19 +5,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import orjson
+import pytest
 import pytest_asyncio
 from sqlalchemy import select
 
+from adapters.nats.connection import ConnectionWatch, connect, make_broker
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.pull import ContinuousPull
-from adapters.nats.streams.topology import ADVISORY_CONSUMER, Limits
+from adapters.nats.streams.topology import ADVISORY_CONSUMER, Limits, advisory_consumer
 from contracts.gate.delivery import Delivery, Judged
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
 from contracts.subjects import Family
 from daemon.intake.ports import Gatekeeper
-from daemon.maintenance.max_deliveries import GivenUpMessages
+from daemon.subscribers.max_deliveries import GivenUpMessages
+from daemon.subscribers.subscriber import LowRateSubscribers, Subscriber
 from handlers.batch import decide_batch
 from handlers.registry import FAMILIES
 from handlers.replays.replays import message_of
@@ -36,22 +39,26 @@ class Blind:
         raise AssertionError(f"looked at {delivery.subject}")
 
 
+@pytest.fixture
+def url(shared_server: EmbeddedServer) -> str:
+    return shared_server.url
+
+
 @pytest_asyncio.fixture
-async def line(shared_server: EmbeddedServer, prefix: str, database: Database) -> AsyncIterator[Pipeline]:
+async def line(url: str, prefix: str, database: Database) -> AsyncIterator[Pipeline]:
     limits = Limits(max_bytes=16 * 2**20, max_deliver=2, ack_wait_s=1.0)
-    async with pipeline(shared_server.url, prefix, database, limits) as connected:
+    async with pipeline(url, prefix, database, limits) as connected:
         yield connected
 
 
 @asynccontextmanager
-async def keeping(line: Pipeline, gate: Gatekeeper | None = None) -> AsyncIterator[ContinuousPull]:
-    """The loop at work within the block."""
-    pull = ContinuousPull(
-        line.nc, stream=line.subjects.advisory_stream, consumer=ADVISORY_CONSUMER, prefix="", ack_wait_s=1.0
-    )
-    loop = GivenUpMessages(
+async def keeping(line: Pipeline, url: str, gate: Gatekeeper | None = None) -> AsyncIterator[None]:
+    """The subscriber at work within the block, on a broker of its own."""
+    watch = ConnectionWatch()
+    broker = make_broker(url, watch=watch)
+    await connect(broker, url, watch, 5.0)
+    handle = GivenUpMessages(
         line.nc,
-        pull,
         gate=gate or Gate(REGISTRY, line.rules),
         subjects=line.subjects,
         database=line.database,
@@ -59,12 +66,14 @@ async def keeping(line: Pipeline, gate: Gatekeeper | None = None) -> AsyncIterat
         wake=lambda _lanes: None,
         metrics=line.metrics,
     )
-    running = asyncio.create_task(loop.run())
+    subscriber = Subscriber(advisory_consumer(line.subjects), handle, "keeps what was given up on")
+    running = asyncio.create_task(LowRateSubscribers(broker, [subscriber], line.metrics).run())
     try:
-        yield pull
+        yield
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        await broker.stop()
 
 
 async def give_up_on(line: Pipeline, family: Family = Family.INGEST) -> Delivery:
@@ -100,11 +109,11 @@ def handled(line: Pipeline) -> Callable[[], Awaitable[bool]]:
     return all_read
 
 
-async def test_a_message_that_was_given_up_on_becomes_a_dead_letter(line: Pipeline) -> None:
+async def test_a_message_that_was_given_up_on_becomes_a_dead_letter(line: Pipeline, url: str) -> None:
     await line.publish(usage_body("m1"), headers={"Nats-Msg-Id": "m1"})
     first = await give_up_on(line)
 
-    async with keeping(line):
+    async with keeping(line, url):
         await until(handled(line))
 
     (letter,) = await letters(line)
@@ -122,51 +131,48 @@ async def test_a_message_that_was_given_up_on_becomes_a_dead_letter(line: Pipeli
     assert len(told) == 1
 
 
-async def test_what_was_taken_and_never_acknowledged_is_no_dead_letter(line: Pipeline) -> None:
+async def test_what_was_taken_and_never_acknowledged_is_no_dead_letter(line: Pipeline, url: str) -> None:
     await line.publish(usage_body("m1"))
     first = await give_up_on(line)
     judged = Gate(REGISTRY, GateRules()).judge(first)
     await line.database.write(lambda uow: decide_batch([judged], uow, line.context(), FAMILIES))
 
-    async with keeping(line):
+    async with keeping(line, url):
         await until(handled(line))
 
     assert await letters(line) == []
 
 
-async def test_what_was_refused_and_never_acknowledged_stays_one_dead_letter(line: Pipeline) -> None:
+async def test_what_was_refused_and_never_acknowledged_stays_one_dead_letter(line: Pipeline, url: str) -> None:
     await line.publish(envelope(usage(input_tokens=-1), message_id="m1"))
     first = await give_up_on(line)
     judged = Gate(REGISTRY, GateRules()).judge(first)
     await line.database.write(lambda uow: decide_batch([judged], uow, line.context(), FAMILIES))
 
-    async with keeping(line):
+    async with keeping(line, url):
         await until(handled(line))
 
     assert [letter["code"] for letter in await letters(line)] == ["VALIDATION_ERROR"]
 
 
-async def test_what_ends_whoever_reads_it_is_kept_without_a_look(line: Pipeline) -> None:
+async def test_what_ends_whoever_reads_it_is_kept_without_a_look(line: Pipeline, url: str) -> None:
     """The advisory comes again and again: it is the message that nobody survives."""
     await line.publish(usage_body("m1"))
     await give_up_on(line)
-    pull = ContinuousPull(
-        line.nc, stream=line.subjects.advisory_stream, consumer=ADVISORY_CONSUMER, prefix="", ack_wait_s=1.0
-    )
-    await pull.start()
+    config = advisory_consumer(line.subjects).config
+    pushed = await line.nc.subscribe(str(config["deliver_subject"]), queue=str(config["deliver_group"]))
     for _ in range(2):
-        (advisory,) = await pull.take(1)
-        await pull.give_back(advisory)
-    await pull.drain()
+        await (await pushed.next_msg(timeout=5)).nak()
+    await pushed.unsubscribe()
 
-    async with keeping(line, gate=Blind()):
+    async with keeping(line, url, gate=Blind()):
         await until(handled(line))
 
     (letter,) = await letters(line)
     assert (letter["kind"], letter["message_id"], letter["code"]) == ("unknown", None, "INTERNAL_ERROR")
 
 
-async def test_a_replay_that_was_given_up_on_opens_its_letter(line: Pipeline) -> None:
+async def test_a_replay_that_was_given_up_on_opens_its_letter(line: Pipeline, url: str) -> None:
     judged = Gate(REGISTRY, GateRules()).judge(Delivery("ingest.session.usage", b"{}", {}, "HG_INGEST", 1, 1, 1, ""))
 
     def bury_and_begin(uow: UnitOfWork) -> tuple[str, bytes, dict[str, str]]:
@@ -180,18 +186,18 @@ async def test_a_replay_that_was_given_up_on_opens_its_letter(line: Pipeline) ->
     await line.nc.jetstream().publish(subject, body, headers=headers)
     await give_up_on(line, Family.REPLAY)
 
-    async with keeping(line):
+    async with keeping(line, url):
         await until(handled(line))
 
     (letter,) = await letters(line)
     assert (letter["state"], letter["code"], letter["replay_number"]) == ("open", "INTERNAL_ERROR", 1)
 
 
-async def test_an_advisory_without_sense_stands_in_nobodys_way(line: Pipeline) -> None:
+async def test_an_advisory_without_sense_stands_in_nobodys_way(line: Pipeline, url: str) -> None:
     subject = f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{line.subjects.stream(Family.INGEST)}.headgate-ingest"
     await line.nc.jetstream().publish(subject, b"no advisory", stream=line.subjects.advisory_stream)
 
-    async with keeping(line):
+    async with keeping(line, url):
         await until(handled(line))
 
     assert await letters(line) == []

@@ -1,0 +1,95 @@
+"""Low-rate subscribers on a real server: an explicit acknowledgement for everything, whatever a handler does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from faststream import AckPolicy
+from faststream.nats import NatsBroker
+from nats.aio.client import Client
+
+from adapters.nats.connection import ConnectionWatch, connect, make_broker
+from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.streams.provisioning import provision
+from adapters.nats.streams.topology import Consumer, Limits, agents_consumer, notify_consumer, topology
+from contracts.subjects import Subjects
+from daemon.observability.metrics import Metrics
+from daemon.subscribers.subscriber import LowRateSubscribers, Received, Subscriber
+from storage.engine.failures import StorageAway
+from tests.daemon.operations.operating import until
+
+
+@pytest_asyncio.fixture
+async def broker(shared_server: EmbeddedServer) -> AsyncIterator[NatsBroker]:
+    watch = ConnectionWatch()
+    broker = make_broker(shared_server.url, watch=watch)
+    await connect(broker, shared_server.url, watch, 5.0)
+    yield broker
+    await broker.stop()
+
+
+async def acknowledged(nc: Client, consumer: Consumer) -> bool:
+    info = await nc.jetstream().consumer_info(consumer.stream, consumer.name)
+    return bool(info.delivered.consumer_seq and not info.num_pending and not info.num_ack_pending)
+
+
+async def test_what_fails_comes_again_and_what_is_answered_does_not(broker: NatsBroker, prefix: str) -> None:
+    subjects = Subjects(prefix)
+    nc = broker.connection
+    await provision(nc, topology(subjects, Limits(notifiers=("chat",))))
+    consumer = notify_consumer(subjects, "chat")
+    seen: list[tuple[bytes, int]] = []
+
+    async def handle(received: Received) -> float | None:
+        seen.append((received.body, received.delivered))
+        return 0.05 if received.body == b"late" and received.delivered < 3 else None
+
+    subscribers = LowRateSubscribers(broker, [Subscriber(consumer, handle, "a test")], Metrics())
+    running = asyncio.create_task(subscribers.run())
+    for body in (b"first", b"late", b"last"):
+        await nc.jetstream().publish(subjects.full("notify.chat"), body)
+    await until(lambda: acknowledged(nc, consumer))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    # One at a time: what waits to be tried again holds back those after it.
+    assert seen == [(b"first", 1), (b"late", 1), (b"late", 2), (b"late", 3), (b"last", 1)]
+
+
+async def test_whatever_a_handler_raises_the_message_is_kept(broker: NatsBroker, prefix: str) -> None:
+    subjects = Subjects(prefix)
+    nc = broker.connection
+    await provision(nc, topology(subjects, Limits()))
+    consumer = agents_consumer(subjects)
+    raised: list[bytes] = []
+
+    async def handle(received: Received) -> float | None:
+        raised.append(received.body)
+        if received.body == b"storage":
+            raise StorageAway("away")
+        raise RuntimeError("a mistake of ours")
+
+    running = asyncio.create_task(LowRateSubscribers(broker, [Subscriber(consumer, handle, "a test")], Metrics()).run())
+    for body in (b"storage", b"mistake"):
+        await nc.jetstream().publish(subjects.full("event.agent.a.answered"), body)
+
+    async def both() -> bool:
+        return len(raised) == 2
+
+    await until(both)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    info = await nc.jetstream().consumer_info(consumer.stream, consumer.name)
+    assert info.num_ack_pending == 2
+
+
+def test_no_subscriber_goes_by_the_policy_of_the_frame() -> None:
+    """The frame's own policy is to drop what failed: every subscriber says that it acknowledges by itself."""
+    broker = NatsBroker()
+    subjects = Subjects("hg")
+
+    async def handle(received: Received) -> float | None:
+        return None
+
+    consumers = [agents_consumer(subjects), notify_consumer(subjects, "chat")]
+    LowRateSubscribers(broker, [Subscriber(each, handle, "a test") for each in consumers], Metrics())
+    assert [subscriber.ack_policy for subscriber in broker.subscribers] == [AckPolicy.MANUAL, AckPolicy.MANUAL]
