@@ -56,11 +56,25 @@ class Context:
     """The source of jitter: a number in [0, 1)."""
 
 
+class FactName(StrEnum):
+    """Every fact that a handler can report; metrics have a place for each."""
+
+    USAGE_UNPRICED = "usage_unpriced"
+    TOTALS_SATURATED = "totals_saturated"
+    COST_USD = "cost_usd"
+    MODEL_COST_USD = "model_cost_usd"
+    JOB_TRANSITIONS = "job_transitions"
+    JOB_APPROVALS = "job_approvals"
+    JOBS_CREATED = "jobs_created"
+    JOB_DURATION_SECONDS = "job_duration_seconds"
+    JOB_FAILURES = "job_failures"
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """Something that happened, told to metrics and logs once it is committed."""
 
-    name: str
+    name: FactName
     value: float = 1.0
     labels: Mapping[str, str] = field(default_factory=dict)
 

@@ -8,10 +8,12 @@ until the broken command stands alone.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
+from daemon.guarded_step import guarded, guarded_wait
 from daemon.transactions import ANSWERED, Done, Poison, committed, isolated
 from handlers.commands.command import Command, Reply
 from handlers.commands.command_batch import Changes, ExecutedBatch, execute_commands
@@ -92,12 +94,12 @@ class ChangeQueue(Generic[C]):
         async for outcome in isolated(group, self._committed):
             match outcome:
                 case Poison(call, cause):
-                    await self._answer(call, self._broken(call.command, cause))
+                    await self._answer_all([call], [self._broken(call.command, cause)])
                 case Done(calls, None):
                     await self._answer_all(calls, [self._unavailable] * len(calls))
                 case Done(calls, ExecutedBatch() as done):
-                    self._wake(done.lanes)
-                    self._count(done.facts)
+                    guarded("wake", partial(self._wake, done.lanes))
+                    guarded("facts", partial(self._count, done.facts))
                     await self._answer_all(calls, done.replies)
 
     async def _committed(self, calls: Sequence[C]) -> ExecutedBatch | None:
@@ -115,4 +117,4 @@ class ChangeQueue(Generic[C]):
 
     async def _answer_all(self, group: Sequence[C], replies: Sequence[Reply]) -> None:
         for call, reply in zip(group, replies, strict=True):
-            await self._answer(call, reply)
+            await guarded_wait("reply", partial(self._answer, call, reply))

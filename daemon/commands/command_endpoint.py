@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, TypeAlias, cast
 
 import anyio
@@ -28,6 +29,7 @@ from contracts.registry import Contract
 from contracts.subjects import Family
 from daemon.commands.authorization import Authorization
 from daemon.commands.command_batcher import ChangeQueue
+from daemon.guarded_step import guarded_wait
 from daemon.observability.metrics import Metrics
 from daemon.observability.story_log import StoryLog
 from handlers.commands.command import Command, Query, Reply, answer, refuse
@@ -289,6 +291,9 @@ class CommandEndpoint:
         return refuse(INTERNAL)
 
     async def _reply(self, request: IncomingRequest, started: float, reply: Reply, trace_id: str | None) -> None:
+        await guarded_wait("reply", partial(self._send_reply, request, started, reply, trace_id))
+
+    async def _send_reply(self, request: IncomingRequest, started: float, reply: Reply, trace_id: str | None) -> None:
         context = self._context()
         try:
             body = self._body(reply, trace_id, context)

@@ -1,6 +1,7 @@
 """What follows a commit: receipts, metrics, the relay's wake-up, and readiness when storage goes or comes back."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import anyio
@@ -13,6 +14,7 @@ from contracts.gate.delivery import Judged, Refused, weight
 from contracts.gate.receipts import RECEIPT_HEADER, receipt_subject
 from contracts.gate.rules import GateRules
 from contracts.subjects import Subjects
+from daemon.guarded_step import guarded, guarded_wait
 from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Readiness
 from daemon.outbox.relay import Relay
@@ -56,11 +58,11 @@ class AfterCommit:
 
     async def committed(self, batch: Sequence[Judged], settled: BatchOutcome, seconds: float) -> None:
         now = self._clock()
-        self._relay.wake(settled.lanes)
-        self._metrics.batch(batch, settled, seconds=seconds, now=now)
+        guarded("wake", partial(self._relay.wake, settled.lanes))
+        guarded("metrics", partial(self._metrics.batch, batch, settled, seconds=seconds, now=now))
         for judged, outcome in zip(batch, settled.outcomes, strict=True):
             if RECEIPT_HEADER in judged.delivery.headers and outcome.verdict is not Verdict.HELD:
-                await self._send_receipt(judged, outcome, now)
+                await guarded_wait("receipt", partial(self._send_receipt, judged, outcome, now))
         if settled.lanes and sum(weight(judged.delivery) for judged in batch) > _LARGE_BYTES:
             with anyio.move_on_after(_LARGE_LEAVES_S):
                 await self._relay.empty(settled.lanes)

@@ -6,7 +6,7 @@ those of the registry or ``unknown``.
 
 import math
 from collections import Counter as Tally
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import structlog
@@ -20,7 +20,7 @@ from contracts.values.states import JobState
 from daemon.observability.log_output import LineOutput
 from daemon.observability.recent_intake import RecentIntake
 from daemon.version import VERSION
-from handlers.effects import BatchOutcome, Fact
+from handlers.effects import BatchOutcome, Fact, FactName
 from handlers.jobs.job_callbacks import COST_OF_WORKERS
 
 log = structlog.get_logger(__name__)
@@ -77,14 +77,19 @@ class Metrics:
         self._loops()
         self._deployment()
         self._alerts()
-        self._facts: dict[str, Counter] = {
-            "usage_unpriced": self.usage_unpriced,
-            "totals_saturated": self.totals_saturated,
-            "cost_usd": self.cost_usd,
-            "job_transitions": self.job_transitions,
-            "job_approvals": self.job_approvals,
-            "jobs_created": self.jobs_created,
+        self._facts: dict[FactName, Callable[[Fact], None]] = {
+            FactName.USAGE_UNPRICED: _counts(self.usage_unpriced),
+            FactName.TOTALS_SATURATED: self._count_saturated,
+            FactName.COST_USD: _counts(self.cost_usd),
+            FactName.MODEL_COST_USD: self._count_model_cost,
+            FactName.JOB_TRANSITIONS: _counts(self.job_transitions),
+            FactName.JOB_APPROVALS: _counts(self.job_approvals),
+            FactName.JOBS_CREATED: _counts(self.jobs_created),
+            FactName.JOB_DURATION_SECONDS: self._observe_job,
+            FactName.JOB_FAILURES: self._count_job_failure,
         }
+        if missing := set(FactName) - set(self._facts):
+            raise ValueError(f"facts without a metric: {sorted(missing)}")
 
     def _intake(self) -> None:
         registry = self.registry
@@ -317,16 +322,22 @@ class Metrics:
     def facts(self, facts: Sequence[Fact]) -> None:
         """Count what handlers report once it is committed."""
         for fact in facts:
-            if fact.name == "job_duration_seconds":
-                self.job_seconds.labels(**fact.labels).observe(fact.value)
-                continue
-            if fact.name == "model_cost_usd":
-                self.model_cost_usd.labels(self._model(fact.labels["model"])).inc(fact.value)
-                continue
-            if fact.name == "job_failures":
-                self.job_failures.labels(self._failure_code(fact.labels["code"])).inc(fact.value)
-                continue
-            if fact.name == "totals_saturated":
-                log.warning("totals_saturated", totals=int(fact.value))
-            counter = self._facts[fact.name]
-            (counter.labels(**fact.labels) if fact.labels else counter).inc(fact.value)
+            self._facts[fact.name](fact)
+
+    def _count_saturated(self, fact: Fact) -> None:
+        log.warning("totals_saturated", totals=int(fact.value))
+        self.totals_saturated.inc(fact.value)
+
+    def _count_model_cost(self, fact: Fact) -> None:
+        self.model_cost_usd.labels(self._model(fact.labels["model"])).inc(fact.value)
+
+    def _observe_job(self, fact: Fact) -> None:
+        self.job_seconds.labels(**fact.labels).observe(fact.value)
+
+    def _count_job_failure(self, fact: Fact) -> None:
+        self.job_failures.labels(self._failure_code(fact.labels["code"])).inc(fact.value)
+
+
+def _counts(counter: Counter) -> Callable[[Fact], None]:
+    """The metric of facts that are counted as they are."""
+    return lambda fact: (counter.labels(**fact.labels) if fact.labels else counter).inc(fact.value)

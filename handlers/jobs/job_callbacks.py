@@ -11,7 +11,7 @@ from domain.documents.instructions import BlockFacts, validate
 from domain.jobs.job import Job
 from domain.jobs.job_callbacks import AcceptedCallback, Draft, Incoming, SceneFacts, Terms, Transcript, decide_reports
 from domain.work.work import Arrival, By, Duplicate, Held
-from handlers.effects import Context, Effects, Fact
+from handlers.effects import Context, Effects, Fact, FactName
 from handlers.jobs.job_recorder import JobRecorder
 from handlers.work.callbacks import CallbackReport, reports_of
 from storage.documents.ports import InstructionVersion, VersionKey
@@ -128,4 +128,4 @@ class _Taking:
         effects.outbox += self._writer.write()
         effects.facts += self._writer.facts
         if self._cost:
-            effects.facts.append(Fact("cost_usd", self._cost / _MICROS, {"source": COST_OF_WORKERS}))
+            effects.facts.append(Fact(FactName.COST_USD, self._cost / _MICROS, {"source": COST_OF_WORKERS}))

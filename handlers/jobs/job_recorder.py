@@ -15,7 +15,7 @@ from contracts.values.states import JobState
 from contracts.values.times import format_micros
 from domain.jobs.job import Approval, Decision, Job, JobEvent, JobEventName
 from domain.work.work import WorkChange
-from handlers.effects import Context, Fact
+from handlers.effects import Context, Fact, FactName
 from handlers.jobs.job_views import job_view
 from handlers.jobs.job_work import JobDispatch, hand_out_for_jobs
 from handlers.status_updates import status_update
@@ -73,11 +73,13 @@ class JobRecorder:
         """Write what was decided; answers the messages that tell of it, in order."""
         if not self._jobs:
             return []
-        self.facts += [Fact("job_transitions", count, {"to": str(to)}) for to, count in self._transitions.items()]
+        self.facts += [
+            Fact(FactName.JOB_TRANSITIONS, count, {"to": str(to)}) for to, count in self._transitions.items()
+        ]
         if self._approvals:
-            self.facts.append(Fact("job_approvals", self._approvals))
+            self.facts.append(Fact(FactName.JOB_APPROVALS, self._approvals))
         if self._new:
-            self.facts.append(Fact("jobs_created", len(self._new)))
+            self.facts.append(Fact(FactName.JOBS_CREATED, len(self._new)))
         self._uow.jobs.add([job for job_id, job in self._jobs.items() if job_id in self._new])
         self._uow.jobs.save([job for job_id, job in self._jobs.items() if job_id not in self._new])
         self._uow.jobs.add_events(self._audit)

@@ -11,7 +11,7 @@ from contracts.payloads.session import SessionUsage
 from domain.ledger.ledger import fold
 from domain.ledger.usage import UsageRecord, decide_usage
 from handlers.agents.control import answer_event
-from handlers.effects import Context, Effects, Fact
+from handlers.effects import Context, Effects, Fact, FactName
 from storage.ledger.ports import SessionEvent
 from storage.unit_of_work import UnitOfWork
 
@@ -46,7 +46,7 @@ def take_sessions(group: Sequence[Accepted], uow: UnitOfWork, context: Context) 
     uow.performance.add(changes.performance)
     facts = _facts(records)
     if full:
-        facts.append(Fact("totals_saturated", full))
+        facts.append(Fact(FactName.TOTALS_SATURATED, full))
     answers = [answer for event in events if (answer := answer_event(event, context)) is not None]
     return Effects(facts=facts, outbox=answers)
 
@@ -77,8 +77,8 @@ def _facts(records: Sequence[UsageRecord]) -> list[Fact]:
             by_model[record.model] += record.cost_usd_micros
         elif record.price_unknown:
             unpriced += 1
-    facts = [Fact("cost_usd", micros / _MICROS, {"source": str(source)}) for source, micros in costs.items()]
-    facts += [Fact("model_cost_usd", micros / _MICROS, {"model": model}) for model, micros in by_model.items()]
+    facts = [Fact(FactName.COST_USD, micros / _MICROS, {"source": str(source)}) for source, micros in costs.items()]
+    facts += [Fact(FactName.MODEL_COST_USD, micros / _MICROS, {"model": model}) for model, micros in by_model.items()]
     if unpriced:
-        facts.append(Fact("usage_unpriced", unpriced))
+        facts.append(Fact(FactName.USAGE_UNPRICED, unpriced))
     return facts

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from domain.alerts.signals import Counted
 from domain.work.work import Failure, WorkChange
 from handlers.alerts.counting import count, job_ended
-from handlers.effects import Context, Fact
+from handlers.effects import Context, Fact, FactName
 from handlers.work import dispatch as work
 from storage.unit_of_work import UnitOfWork
 from storage.work.work import SubjectKind, WorkRecord
@@ -83,8 +83,12 @@ class WorkWriter:
                 )
                 self._counted.append(ended_job)
             labels = {"work": row.type, "status": "done" if failure is None else "failed"}
-            self.facts.append(Fact("job_duration_seconds", (self._context.now - row.created_at) / _MICROS, labels))
-        self.facts += [Fact("job_failures", labels={"code": why.code}) for why in ended.values() if why is not None]
+            self.facts.append(
+                Fact(FactName.JOB_DURATION_SECONDS, (self._context.now - row.created_at) / _MICROS, labels)
+            )
+        self.facts += [
+            Fact(FactName.JOB_FAILURES, labels={"code": why.code}) for why in ended.values() if why is not None
+        ]
 
 
 def _by_failure(ended: Iterable[tuple[str, F]]) -> list[tuple[F, list[str]]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from contracts.errors import ErrorCode, problem
 from contracts.gate.delivery import Accepted, Judged
-from handlers.effects import Context, Effects, Fact, Families, Verdict
+from handlers.effects import Context, Effects, Fact, FactName, Families, Verdict
 from handlers.ledger.sessions import take_sessions
 from storage.engine.database import Database
 from storage.journal.outbox import OutboxMessage
@@ -23,7 +23,7 @@ class Choosy:
 
     def __call__(self, group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:  # noqa: ARG002 - a handler's shape
         self.groups.append([accepted.message_id for accepted in group])
-        effects = Effects(facts=[Fact("cost_usd")])
+        effects = Effects(facts=[Fact(FactName.COST_USD)])
         for at, accepted in enumerate(group):
             match getattr(accepted.payload, "model", None):
                 case "refuse":

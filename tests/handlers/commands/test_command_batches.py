@@ -35,19 +35,22 @@ class Asked:
 
 
 @asynccontextmanager
-async def queue(database: Database, changes: Changes = CHANGES) -> AsyncIterator[Callable[[Command], Awaitable[Reply]]]:
+async def queue(
+    database: Database, changes: Changes = CHANGES, after: Callable[[object], None] = lambda _committed: None
+) -> AsyncIterator[Callable[[Command], Awaitable[Reply]]]:
     """A daemon's queue of changes; what it is given is answered as it would be over the wire."""
     house = House(database)
 
     async def answer(asked: Asked, reply: Reply) -> None:
         asked.answered.set_result(reply)
+        after(reply)
 
     running = ChangeQueue[Asked](
         database=database,
         changes=changes,
         context=house.context,
-        wake=lambda _lanes: None,
-        count=lambda _facts: None,
+        wake=after,
+        count=after,
         answer=answer,
         unavailable=UNAVAILABLE,
         broken=lambda _command, _error: BROKEN,
@@ -74,6 +77,17 @@ async def daemons(url: str, how_many: int = 2) -> AsyncIterator[Sequence[Callabl
             await stack.enter_async_context(queue(await stack.enter_async_context(opened(url))))
             for _ in range(how_many)
         ]
+
+
+async def test_what_fails_after_the_commit_neither_undoes_it_nor_ends_the_queue(database: Database) -> None:
+    def broken(committed: object) -> None:
+        raise KeyError(f"a metric for {committed} that nobody declared")
+
+    async with queue(database, after=broken) as give:
+        replies = [await give(command("project.create", {"name": name}, message_id=name)) for name in ("a", "b")]
+
+    assert [reply.status for reply in replies] == [201, 201]
+    assert await count(database, projects) == 2
 
 
 async def count(database: Database, table: Table) -> int:
