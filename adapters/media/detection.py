@@ -2,12 +2,9 @@
 
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
-
-from filetype.types.image import Jpeg, Png
-from filetype.types.video import Mov, Mp4
-from PIL import Image, UnidentifiedImageError
 
 HEAD_BYTES: Final = 8_192
 """So many first bytes are enough to tell."""
@@ -19,8 +16,14 @@ class _Matcher(Protocol):
     def match(self, buf: bytes) -> bool: ...
 
 
-# A film that names both is QuickTime: its own brand comes first.
-_MATCHERS: Final[Sequence[_Matcher]] = (Jpeg(), Png(), Mov(), Mp4())
+@cache
+def _matchers() -> Sequence[_Matcher]:
+    """What is taken. A film that names both brands is QuickTime: its own comes first. Loaded with the first file: a
+    daemon that has none starts without it."""
+    from filetype.types.image import Jpeg, Png
+    from filetype.types.video import Mov, Mp4
+
+    return (Jpeg(), Png(), Mov(), Mp4())
 
 
 class Dimensions(NamedTuple):
@@ -30,11 +33,13 @@ class Dimensions(NamedTuple):
 
 def detect(head: bytes) -> str | None:
     """The media type that the first bytes say; None for all that is not taken."""
-    return next((matcher.mime for matcher in _MATCHERS if matcher.match(head[:HEAD_BYTES])), None)
+    return next((matcher.mime for matcher in _matchers() if matcher.match(head[:HEAD_BYTES])), None)
 
 
 def dimensions(file: Path) -> Dimensions | None:
     """How large a picture says it is. Only its header is read; None where that cannot be."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -10,7 +10,6 @@ import anyio
 import structlog
 
 from adapters.errors import AdapterError
-from adapters.media.drawing import NotAPictureError, OutsideError, TooManyPixelsError, annotate
 from adapters.nats.object_store import ObjectStore
 from contracts.errors import ErrorCode, Problem, Refusal, invalid_field, problem
 from contracts.payloads.anchors import AnchorAnnotate
@@ -69,15 +68,17 @@ class Annotate:
             return refuse(STORE_AWAY)
 
     async def _draw(self, source: Asset, payload: AnchorAnnotate, draft: Path) -> tuple[int, int]:
+        from adapters.media import drawing  # with the first picture: a daemon that draws nothing starts without it
+
         file = await self._cache.file(source.object or "", source.sha256)
         try:
             async with self._one:
-                return await asyncio.to_thread(annotate, file, payload.ops, draft)
-        except NotAPictureError:
+                return await asyncio.to_thread(drawing.annotate, file, payload.ops, draft)
+        except drawing.NotAPictureError:
             raise Refusal(UNREADABLE) from None
-        except TooManyPixelsError:
+        except drawing.TooManyPixelsError:
             raise Refusal(TOO_MANY_PIXELS) from None
-        except OutsideError as error:
+        except drawing.OutsideError as error:
             path = f"payload.ops.{error.index}.{error.field}"
             raise Refusal(invalid_field(path, "outside", "Coordinates should lie within the picture")) from None
 
