@@ -54,8 +54,11 @@ format: install-dev ## put the code into its standard form
 
 check: lint test ## all that CI runs
 
-bench: install-dev ## measure, every contender in the same run
-	$(BIN)/python -m bench
+bench: install-dev ## measure, every contender in the same run; one of them alone: make bench documents
+	$(BIN)/python -m bench $(filter documents,$(MAKECMDGOALS))
+
+.PHONY: documents
+documents: ; @:
 
 chaos: install-dev ## kill, stop and starve everything while messages flow, then compare: make chaos SEED=7 SECONDS=180
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(VARIANT),--variant $(VARIANT))

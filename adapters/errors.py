@@ -12,6 +12,7 @@
      ├── ServerTooOldError                 the server's version is below the oldest one supported
      ├── IncompatibleStreamsError          what is on the server cannot be made what we need; lists every difference
      ├── JetStreamError             a JetStream request was answered with an error (``code``, ``err_code``)
+     ├── ObjectStoreError                  an object could not be written, read or removed
      └── ConsumerGoneError                 the consumer (or its stream) was deleted under a pull
 
 Messages are one line and hold no secret: they are what a failed start prints.
@@ -68,6 +69,10 @@ class JetStreamError(AdapterError):
         self.code = code
         self.err_code = err_code
         self.description = description
+
+
+class ObjectStoreError(AdapterError):
+    """The store did not take, give or remove an object: it is full, away, or the object is damaged."""
 
 
 class ConsumerGoneError(AdapterError):

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from adapters.errors import AdapterError
 from bench.commands import measure_commands
+from bench.documents import measure_documents
 from bench.intake import CONTENDERS, measure
 from bench.latency import measure_latency, measure_start
 from bench.memory import measure_memory
@@ -137,6 +138,13 @@ def _stored(messages: int, rows: int, rounds: int, work_dir: Path) -> Callable[[
     return step
 
 
+def _documents(rounds: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
+    async def step(report: Report) -> None:
+        report.add_documents(await measure_documents(rounds, work_dir, _say))
+
+    return step
+
+
 def _memory(messages: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
     async def step(report: Report) -> None:
         report.add_memory(await measure_memory(messages, work_dir, _say))
@@ -185,6 +193,12 @@ def jobs(
 ) -> None:
     """Jobs from being asked for to done, beside DBOS on SQLite and procrastinate on PostgreSQL."""
     Run(work_dir, as_json, strict).carry_out(_jobs(count, work_dir))
+
+
+@app.command()
+def documents(rounds: Rounds = 5, as_json: Json = False, strict: Strict = False, work_dir: WorkDir = WORK_DIR) -> None:
+    """Files in and out beside a static server, memory while twenty come at once, anchors, an export."""
+    Run(work_dir, as_json, strict).carry_out(_documents(rounds, work_dir))
 
 
 @app.command()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import orjson
@@ -104,27 +104,34 @@ class Caller:
                 tasks.create_task(self._work_through(command, bodies))
         return count / (time.perf_counter() - started)
 
-    async def call(self, command: str, payload: Mapping[str, str]) -> dict[str, str]:
+    async def call(self, command: str, payload: Mapping[str, object]) -> dict[str, Any]:
         """The result of one command. Raises :class:`BenchError` where it is refused."""
         return await self._ask(command, envelope(command, payload))
+
+    async def report(self, job_id: str, attempt: int, sequence: int, **said: object) -> None:
+        """A callback of a job, stored by its stream when this returns."""
+        event_id = uuid4().hex
+        payload = {"event_id": event_id, "attempt": attempt, "sequence": sequence, **said}
+        body = envelope("job.status", payload, event_id)
+        await self._client.jetstream().publish(f"hg.callback.job.{job_id}", body)
 
     async def _work_through(self, command: str, bodies: Iterator[bytes]) -> None:
         for body in bodies:
             await self._ask(command, body)
 
-    async def _ask(self, command: str, body: bytes) -> dict[str, str]:
+    async def _ask(self, command: str, body: bytes) -> dict[str, Any]:
         try:
             answered = await self._client.request(f"hg.cmd.{command}", body, timeout=_TIMEOUT_S)
         except (NoRespondersError, NatsTimeoutError) as error:
             raise BenchError(f"{command} was not answered: {error}") from error
         reply = orjson.loads(answered.data)
-        answer: dict[str, dict[str, str]] = reply["payload"]
+        answer: dict[str, dict[str, Any]] = reply["payload"]
         if "error" in answer:
             raise BenchError(f"{command} was refused: {answer['error']}")
         return answer["result"]
 
 
-def envelope(kind: str, payload: Mapping[str, str | int], message_id: str | None = None) -> bytes:
+def envelope(kind: str, payload: Mapping[str, object], message_id: str | None = None) -> bytes:
     """A message of the benchmark's own."""
     return orjson.dumps(
         {

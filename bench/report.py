@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.commands import CommandRates
+from bench.documents import DocumentFigures
 from bench.intake import BARE, BATCH, DISTURBED, HANDLER, Results
 from bench.latency import Latency
 from bench.memory import MemoryUse
@@ -140,6 +141,17 @@ class Report:
         path = folder / f"{self.started_at.replace(':', '').replace('+0000', 'Z')}.json"
         path.write_bytes(self.to_json())
         return path
+
+    def add_documents(self, measured: DocumentFigures) -> None:
+        self.raw["documents"] = measured
+        half = Target("at least", 0.5)
+        self._add("upload of 50 MiB", measured.upload_s * 1_000, "ms")
+        self._add("upload / plain static server", measured.plain_upload_s / measured.upload_s, "x", half)
+        self._add("download of 50 MiB", measured.download_s * 1_000, "ms")
+        self._add("download / plain static server", measured.plain_download_s / measured.download_s, "x", half)
+        self._add("memory above idle, 20 uploads at once", measured.memory_growth_mib, "MiB", Target("at most", 32))
+        self._add("1,000 anchors in 100 versions", measured.anchors_ms, "ms")
+        self._add("export of 200 blocks and 20 pictures", measured.export_ms, "ms", Target("at most", 1_000))
 
     def show(self, console: Console) -> None:
         table = Table(title=f"headgate bench, {self.started_at}", title_justify="left")

@@ -5,6 +5,7 @@ are published as they arrive and fetched as they are wanted, so that an object o
 An object is there once its entry is; chunks without one are what a write that was cut short left behind.
 """
 
+import asyncio
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -22,20 +23,22 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import Error
 
-from adapters.errors import AdapterError, JetStreamError
+from adapters.errors import JetStreamError, ObjectStoreError
+from adapters.nats.chunk_writer import ChunkWriter
 from adapters.nats.jetstream_api import Json, api_request, integer, section
 from adapters.nats.streams.stored_messages import last_message_of_subject
 
 _MOST_CHUNK: Final = 512 * 1024
-_CHUNKS_AT_ONCE: Final = 4
+_CHUNKS_AT_ONCE: Final = 2
+_CHUNKS_IN_FLIGHT: Final = 12
 _ANSWER_S: Final = 30.0
 _CLEANUP_S: Final = 10.0
 _DIGEST: Final = "SHA-256="
 _ROLLUP: Final[Mapping[str, str]] = {"Nats-Rollup": "sub"}
 
 
-class ObjectStoreError(AdapterError):
-    """The store did not take, give or remove an object: it is full, away, or the object is damaged."""
+class OtherBytesError(ObjectStoreError):
+    """What was to be written has another digest than was said."""
 
 
 class StoredObject(Struct, frozen=True):
@@ -56,17 +59,21 @@ class ObjectStore:
         self._js = nc.jetstream()
         self._bucket = bucket
         self._stream = f"OBJ_{bucket}"
+        self._in_flight = asyncio.Semaphore(_CHUNKS_IN_FLIGHT)
+        """Chunks of all objects together that the server has not answered yet: so many are in memory."""
 
-    async def put(self, name: str, parts: AsyncIterator[bytes]) -> StoredObject:
+    async def put(self, name: str, parts: AsyncIterator[bytes], *, sha256: str | None = None) -> StoredObject:
         """Write an object from *parts* as they come; one of the same name is replaced.
 
-        Raises :class:`ObjectStoreError` where the store does not take it, and whatever *parts* raises: in either case,
-        and where it is cancelled, nothing is left.
+        Raises :class:`ObjectStoreError` where the store does not take it, :class:`OtherBytesError` where its digest is
+        not *sha256*, and whatever *parts* raises: in all these cases, and where it is cancelled, nothing is left.
         """
         nuid = uuid4().hex
         written = False
         try:
-            size, chunks, digest = await self._publish_chunks(nuid, parts)
+            size, chunks, digest = await self._write_chunks(nuid, parts)
+            if sha256 is not None and digest.hex() != sha256:
+                raise OtherBytesError(f"{self._bucket}: the object has another digest than it should have")
             before = await self.info(name)
             entry = self._entry(name, nuid, size, chunks, digest)
             await self._publish(self._entry_subject(name), orjson.dumps(entry), _ROLLUP)
@@ -79,29 +86,24 @@ class ObjectStore:
             await self._purge_quietly(self._chunk_subject(before.nuid))
         return StoredObject(name, nuid, size, digest.hex(), str(entry["mtime"]))
 
-    async def _publish_chunks(self, nuid: str, parts: AsyncIterator[bytes]) -> tuple[int, int, bytes]:
-        subject, most = self._chunk_subject(nuid), self._chunk_size()
+    async def _write_chunks(self, nuid: str, parts: AsyncIterator[bytes]) -> tuple[int, int, bytes]:
         digest, size, chunks = hashlib.sha256(), 0, 0
-        async with aclosing(_even(parts, most)) as even:
+        writer = ChunkWriter(self._nc, self._bucket, self._chunk_subject(nuid), self._in_flight)
+        async with writer, aclosing(_even(parts, self._chunk_size())) as even:
             async for chunk in even:
-                digest.update(chunk)
-                await self._publish(subject, chunk, None)
+                await writer.send(chunk)
+                await asyncio.to_thread(digest.update, chunk)
                 size += len(chunk)
                 chunks += 1
+            await writer.settle()
         return size, chunks, digest.digest()
 
     def _chunk_size(self) -> int:
         return max(1_024, min(_MOST_CHUNK, self._nc.max_payload - 4_096))
 
-    async def _publish(self, subject: str, body: bytes, headers: Mapping[str, str] | None) -> None:
+    async def _publish(self, subject: str, body: bytes, headers: Mapping[str, str]) -> None:
         try:
-            await self._js.publish(
-                subject,
-                body,
-                timeout=_ANSWER_S,
-                stream=self._stream,
-                headers=None if headers is None else dict(headers),
-            )
+            await self._js.publish(subject, body, timeout=_ANSWER_S, stream=self._stream, headers=dict(headers))
         except (Error, NatsError) as error:
             raise ObjectStoreError(f"{self._bucket}: the object could not be written: {_reason(error)}") from error
 
@@ -223,8 +225,10 @@ async def _even(parts: AsyncIterator[bytes], size: int) -> AsyncGenerator[bytes,
     async for part in parts:
         waiting += part
         while len(waiting) >= size:
-            yield bytes(waiting[:size])
+            with memoryview(waiting) as whole:
+                chunk = bytes(whole[:size])
             del waiting[:size]
+            yield chunk
     if waiting:
         yield bytes(waiting)
 

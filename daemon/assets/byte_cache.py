@@ -16,7 +16,8 @@ from uuid import uuid4
 import anyio
 import structlog
 
-from adapters.nats.object_store import ObjectStore, ObjectStoreError
+from adapters.errors import ObjectStoreError
+from adapters.nats.object_store import ObjectStore
 
 log = structlog.get_logger(__name__)
 

@@ -13,6 +13,8 @@ from daemon.assets.byte_cache import ByteCache
 from domain.assets.assets import MEDIA_TYPES, Content
 
 _SCAN_S: Final = 60.0
+_AT_ONCE: Final = 4
+"""Objects that are read at the same time: each has a few chunks in memory."""
 
 
 class Inspected(Struct, frozen=True):
@@ -29,6 +31,7 @@ class Inspector:
         self._cache = cache
         self._scan_command = tuple(scan_command)
         self._scan_s = scan_s
+        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def look_at(self, name: str, *, most_bytes: int) -> Inspected | None:
         """What the object is; None where there is none. What is sound is kept at hand.
@@ -36,7 +39,7 @@ class Inspector:
         Raises :class:`~adapters.errors.AdapterError` where it cannot be told, ``OSError`` where there is no room.
         """
         try:
-            async with self._cache.fetched(name, most_bytes=most_bytes) as (draft, sha256):
+            async with self._slots, self._cache.fetched(name, most_bytes=most_bytes) as (draft, sha256):
                 content = await asyncio.to_thread(_content, draft, sha256)
                 if content.media_type not in MEDIA_TYPES:
                     return Inspected(content)

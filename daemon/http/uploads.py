@@ -5,7 +5,6 @@ chunk of it is ever in memory.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -13,7 +12,7 @@ import structlog
 
 from adapters.errors import AdapterError
 from adapters.media.detection import HEAD_BYTES, detect
-from adapters.nats.object_store import ObjectStore
+from adapters.nats.object_store import ObjectStore, OtherBytesError
 from contracts.errors import ErrorCode, JsonObject, Problem, Refusal, problem
 from contracts.values.states import AssetState
 from daemon.http.dispatch import Receive, Scope, Send
@@ -82,9 +81,11 @@ class Uploads:
             if (wrong := self._objection(asset, header(scope, b"content-length"))) is not None or asset is None:
                 await send_problem(send, wrong or NOT_FOUND, _CLOSE)
                 return
-            await self._store.put(asset.object or "", self._checked(asset, receive))
+            await self._store.put(asset.object or "", self._checked(asset, receive), sha256=asset.sha256)
         except Refusal as refusal:
             await send_problem(send, refusal.problem, _CLOSE)
+        except OtherBytesError:
+            await send_problem(send, WRONG_BYTES, _CLOSE)
         except ClientGoneError:
             log.info("upload_broken_off", upload_id=upload_id)
         except (AdapterError, StorageError, OSError) as error:
@@ -106,12 +107,11 @@ class Uploads:
 
     async def _checked(self, asset: Asset, receive: Receive) -> AsyncIterator[bytes]:
         """The bytes as they come. Raises :class:`Refusal` as soon as they cannot be what was announced."""
-        digest, size, head, known = hashlib.sha256(), 0, bytearray(), False
+        size, head, known = 0, bytearray(), False
         async for part in self._parts(receive):
             size += len(part)
             if size > asset.size:
                 raise Refusal(LONGER)
-            digest.update(part)
             if not known:
                 head += part[:HEAD_BYTES]
                 known = len(head) >= min(HEAD_BYTES, asset.size)
@@ -120,8 +120,6 @@ class Uploads:
             yield part
         if size < asset.size:
             raise Refusal(SHORTER)
-        if digest.hexdigest() != asset.sha256:
-            raise Refusal(WRONG_BYTES)
 
     async def _parts(self, receive: Receive) -> AsyncIterator[bytes]:
         """What the client sends. Raises :class:`ClientGoneError`, or :class:`Refusal` where it is too slow."""

@@ -69,7 +69,25 @@ class Anchor(Struct, frozen=True):
 # -- finding a place again
 
 
-def resolve(anchor: Anchor, made_in: Sequence[BlockFacts], version: Sequence[BlockFacts]) -> Place:
+class IndexedVersion:
+    """The blocks of a version, with what looking for many anchors in it needs more than once."""
+
+    __slots__ = ("_text", "at", "blocks")
+
+    def __init__(self, blocks: Sequence[BlockFacts]) -> None:
+        self.blocks: Final = blocks
+        self.at: Final = {block.block_id: at for at, block in enumerate(blocks)}
+        self._text: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The version as one text."""
+        if self._text is None:
+            self._text = document_text(self.blocks)
+        return self._text
+
+
+def resolve(anchor: Anchor, made_in: IndexedVersion, version: IndexedVersion) -> Place:
     """Where the anchor is in *version*; *made_in* is the version in which it was made."""
     if anchor.characters is None:
         return _find_block(anchor, made_in, version)
@@ -78,36 +96,38 @@ def resolve(anchor: Anchor, made_in: Sequence[BlockFacts], version: Sequence[Blo
     return _find_in_blocks(anchor.characters, made_in, version)
 
 
-def _find_block(anchor: Anchor, made_in: Sequence[BlockFacts], version: Sequence[BlockFacts]) -> Place:
-    before, after = _index(made_in, anchor.block_id), _index(version, anchor.block_id)
+def _find_block(anchor: Anchor, made_in: IndexedVersion, version: IndexedVersion) -> Place:
+    before, after = made_in.at.get(anchor.block_id or ""), version.at.get(anchor.block_id or "")
     if after is None:
         return Place(Resolution.LOST, anchor.block_id, None)
     return Place(Resolution.RESOLVED if after == before else Resolution.MOVED, anchor.block_id, None)
 
 
-def _find_in_document(wanted: Characters, made_in: Sequence[BlockFacts], version: Sequence[BlockFacts]) -> Place:
-    words = document_text(made_in)[wanted.start : wanted.end]
-    start = nearest(document_text(version), words, wanted.start)
+def _find_in_document(wanted: Characters, made_in: IndexedVersion, version: IndexedVersion) -> Place:
+    words = made_in.text[wanted.start : wanted.end]
+    start = nearest(version.text, words, wanted.start)
     if start is None:
         return Place(Resolution.LOST, None, wanted)
     found = Characters(start, start + len(words))
     return Place(Resolution.RESOLVED if start == wanted.start else Resolution.MOVED, None, found)
 
 
-def _find_in_blocks(wanted: Characters, made_in: Sequence[BlockFacts], version: Sequence[BlockFacts]) -> Place:
+def _find_in_blocks(wanted: Characters, made_in: IndexedVersion, version: IndexedVersion) -> Place:
     """In its own block first; else in the block nearest to where that one was: it may have been split."""
-    home = _index(made_in, wanted.block_id)
-    words = "" if home is None else made_in[home].text[wanted.start : wanted.end]
-    own = _index(version, wanted.block_id)
-    if own is not None and (start := nearest(version[own].text, words, wanted.start)) is not None:
+    home = made_in.at.get(wanted.block_id or "")
+    words = "" if home is None else made_in.blocks[home].text[wanted.start : wanted.end]
+    own = version.at.get(wanted.block_id or "")
+    if own is not None and (start := nearest(version.blocks[own].text, words, wanted.start)) is not None:
         same = start == wanted.start and own == home
         found = Characters(start, start + len(words), wanted.block_id)
         return Place(Resolution.RESOLVED if same else Resolution.MOVED, wanted.block_id, found)
     middle = own if own is not None else (home or 0)
-    for _, at in sorted((abs(at - middle), at) for at in range(len(version))):
-        if (start := nearest(version[at].text, words, 0)) is not None:
-            block_id = version[at].block_id
-            return Place(Resolution.MOVED, block_id, Characters(start, start + len(words), block_id))
+    # Most of what is gone is nowhere: one look at the whole text says so.
+    if words in version.text:
+        for _, at in sorted((abs(at - middle), at) for at in range(len(version.blocks))):
+            if (start := nearest(version.blocks[at].text, words, 0)) is not None:
+                block_id = version.blocks[at].block_id
+                return Place(Resolution.MOVED, block_id, Characters(start, start + len(words), block_id))
     return Place(Resolution.LOST, wanted.block_id, wanted)
 
 
@@ -128,10 +148,6 @@ def nearest(text: str, words: str, to: int) -> int | None:
 def document_text(blocks: Sequence[BlockFacts]) -> str:
     """The document as one text."""
     return BREAK.join(block.text for block in blocks)
-
-
-def _index(blocks: Sequence[BlockFacts], block_id: str | None) -> int | None:
-    return next((at for at, block in enumerate(blocks) if block.block_id == block_id), None)
 
 
 # -- pictures

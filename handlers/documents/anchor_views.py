@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from contracts.errors import JsonObject, JsonValue
 from contracts.values.times import format_micros
-from domain.documents.anchors import Anchor, AssetLink, Characters, Place, resolve
+from domain.documents.anchors import Anchor, AssetLink, Characters, IndexedVersion, Place, resolve
 from handlers.documents.instruction_views import blocks_of
 from storage.documents.ports import InstructionVersion, VersionKey
 
@@ -13,11 +13,11 @@ class Resolver:
     """Finds anchors again in the versions that were loaded; each version is read once."""
 
     def __init__(self, versions: Mapping[VersionKey, InstructionVersion]) -> None:
-        self._blocks = {key: blocks_of(version.blocks) for key, version in versions.items()}
+        self._versions = {key: IndexedVersion(blocks_of(version.blocks)) for key, version in versions.items()}
 
     def place(self, anchor: Anchor, version: int) -> Place:
-        made_in = self._blocks[VersionKey(anchor.instruction_id, anchor.created_version)]
-        return resolve(anchor, made_in, self._blocks[VersionKey(anchor.instruction_id, version)])
+        made_in = self._versions[VersionKey(anchor.instruction_id, anchor.created_version)]
+        return resolve(anchor, made_in, self._versions[VersionKey(anchor.instruction_id, version)])
 
     def view(self, anchor: Anchor, version: int, *, deleted_assets: bool = False) -> JsonObject:
         return anchor_view(anchor, self.place(anchor, version), version, deleted_assets=deleted_assets)

@@ -8,12 +8,13 @@ from contracts.values.states import Resolution
 from domain.documents.anchors import (
     Anchor,
     Characters,
+    IndexedVersion,
     Place,
     attach,
     detach,
     document_text,
-    resolve,
 )
+from domain.documents.anchors import resolve as resolve_indexed
 
 RESOLVED, MOVED, LOST = Resolution.RESOLVED, Resolution.MOVED, Resolution.LOST
 
@@ -24,6 +25,10 @@ def block(block_id: str, text: str = "") -> Block:
 
 def anchor(block_id: str | None = None, characters: Characters | None = None) -> Anchor:
     return Anchor("anchor-1", "instruction-1", "ada", 1, 0, 0, block_id, characters)
+
+
+def resolve(at: Anchor, made_in: list[Block], version: list[Block]) -> Place:
+    return resolve_indexed(at, IndexedVersion(made_in), IndexedVersion(version))
 
 
 MADE_IN = [block("a", "Open the door."), block("b", "Go in and close the door."), block("c", "Sit down.")]
