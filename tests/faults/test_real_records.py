@@ -1,9 +1,6 @@
 """Real records, published as a user publishes them, while the daemon is killed again and again."""
 
-import csv
-import gzip
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +8,9 @@ import orjson
 import pytest
 
 from tests.faults.load import chance, fixed_server, reading
-from tests.support.command_line import Json, headgate, started
+from tests.support.command_line import headgate, started
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
-
-TRACE = Path(__file__).parents[3] / "shared" / "data" / "azure_llm_2023_conv.csv.gz"
+from tests.support.recorded_trace import TRACE, payloads
 
 pytestmark = [
     pytest.mark.process,
@@ -24,27 +20,6 @@ pytestmark = [
 
 ROWS = 19_366
 OPTIONS = ("--wrap", "session.usage", "--message-id-by-line", "--json")
-
-
-def payloads() -> Iterator[Json]:
-    """The requests of the trace as ``session.usage`` 2.0; a session is a hundred requests."""
-    with gzip.open(TRACE, "rt", newline="") as text:
-        for number, row in enumerate(csv.DictReader(text)):
-            day, clock = row["TIMESTAMP"].split(" ")
-            yield {
-                "session_id": f"conversation-{number // 100}",
-                "agent": "conversation",
-                "model": "gpt-4o",
-                "at": f"{day}T{clock[:15]}Z",
-                "status": "ok",
-                "input_tokens": int(row["ContextTokens"]),
-                "output_tokens": int(row["GeneratedTokens"]),
-                "provenance": {
-                    "tokens": {"source": "provider_reported", "confidence": "high"},
-                    "runtime": {"source": "missing", "confidence": "unknown"},
-                    "cost": {"source": "missing", "confidence": "unknown"},
-                },
-            }
 
 
 @pytest.fixture(scope="module")
