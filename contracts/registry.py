@@ -292,6 +292,7 @@ _OPERATIONS: Final[Mapping[str, type[Payload]]] = MappingProxyType(
         "runs": operations.Runs,
         "import-legacy": operations.ImportLegacy,
         "prune": operations.Prune,
+        "rebuild-aggregates": operations.RebuildAggregates,
         "backup": operations.Backup,
         "kpi-report": kpi.KpiReportRequest,
         "explain": questions.Explain,

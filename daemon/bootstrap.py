@@ -59,6 +59,7 @@ from daemon.maintenance.stream_trimmer import StreamTrimmer, Trimmed
 from daemon.maintenance.work_consumers import KEEP_S, WorkConsumers
 from daemon.maintenance.work_watch import WorkWatch
 from daemon.observability import dependency_checks as checks
+from daemon.observability.aggregates_check import aggregates_check
 from daemon.observability.deployment_gauges import LOOK_S as LOOK_AT_DEPLOYMENT_S
 from daemon.observability.deployment_gauges import DeploymentGauges
 from daemon.observability.gauges import Gauges
@@ -71,6 +72,7 @@ from daemon.observability.readiness import Readiness
 from daemon.observability.story_log import LoggedDatabase, StoryLog
 from daemon.operations.audit import OpsAudit
 from daemon.operations.context import OperationContext
+from daemon.operations.rebuild_aggregates import scope_of
 from daemon.operations.refusals import Refusals
 from daemon.operations.runs import ADOPT_S, Runs
 from daemon.operations.table import serve_operations
@@ -471,3 +473,4 @@ def _add_checks(base: Foundation, parts: Parts, kept: WorkConsumers, revision: s
     health.add("outbox", checks.outbox_check(database, now_micros, oldest_s=60.0))
     health.add("consumers", checks.consumers_check(parts.pulls, lambda: kept.in_the_way))
     health.add("disk", disk_check(base.settings.daemon.state_dir, least_bytes=256 * 2**20, least_share=0.02))
+    health.add_deep("aggregates", aggregates_check(database, lambda: scope_of(base.settings, now_micros())))

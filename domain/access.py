@@ -33,7 +33,8 @@ _OPS_READ: Final = (
 )
 _OPS_WRITE: Final = (
     "publication.cancel",
-    *("replay-failed", "replay-abort", "self-heal", "import-legacy", "control", "prune", "backup"),
+    *("replay-failed", "replay-abort", "self-heal", "import-legacy", "control"),
+    *("prune", "rebuild-aggregates", "backup"),
 )
 
 FREE: Final = frozenset({"about"})

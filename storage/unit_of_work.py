@@ -41,6 +41,7 @@ from storage.journal.outbox import Outbox
 from storage.journal.replay_runs import ReplayRuns
 from storage.journal.replays import Replays
 from storage.journal.retention import Pruning, Retention
+from storage.ledger.aggregates import AggregateRepository, SqlAggregateRepository
 from storage.ledger.analytics import AnalyticsRepository, SqlAnalyticsRepository
 from storage.ledger.ledger import SqlLedgerRepository
 from storage.ledger.performance import SqlPerformanceRepository
@@ -152,6 +153,10 @@ class UnitOfWork:
     @property
     def kpi(self) -> KpiRepository:
         return SqlKpiRepository(self.connection)
+
+    @property
+    def aggregates(self) -> AggregateRepository:
+        return SqlAggregateRepository(self.connection)
 
     @property
     def pricing_versions(self) -> PricingVersions:

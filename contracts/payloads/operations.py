@@ -178,5 +178,12 @@ class Prune(Payload):
     """prune 1.0: remove what is older than its retention."""
 
 
+class RebuildAggregates(Payload):
+    """rebuild-aggregates 1.0: make the totals of the days between two instants the sums of their records again."""
+
+    since: Instant | None = None
+    until: Instant | None = None
+
+
 class Backup(Payload):
     """backup 1.0: a consistent copy of the database, made while it is in use."""

@@ -5,7 +5,9 @@ from contracts.values.types import Flag
 
 
 class HealthCheck(Payload):
-    """health-check 1.0: every dependency, measured now."""
+    """health-check 1.0: every dependency, measured now; ``deep`` also compares totals with their records."""
+
+    deep: Flag = False
 
 
 class ConsoleLink(Payload):

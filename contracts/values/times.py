@@ -72,3 +72,8 @@ def format_micros(micros: int) -> str:
 def day_text(number: int) -> str:
     """``YYYY-MM-DD`` of a day counted from the epoch."""
     return (_EPOCH_IN_UTC + timedelta(days=number)).date().isoformat()
+
+
+def day_number(text: str) -> int:
+    """The day of ``YYYY-MM-DD``, counted from the epoch."""
+    return (datetime.fromisoformat(text) - _EPOCH_IN_UTC).days

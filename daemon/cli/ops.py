@@ -32,6 +32,9 @@ def ops(
     ] = None,
     wait: Annotated[bool, typer.Option(help="Follow what goes on in the daemon (replay, import) to its end.")] = True,
     timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long an answer may take.")] = 30.0,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="health-check: also compare totals with the records they sum up.")
+    ] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="kpi-report: write it as one page of HTML.")
     ] = None,
@@ -52,6 +55,10 @@ def ops(
         if command != "alerts":
             raise typer.BadParameter("is for alerts", param_hint="--test")
         asked |= {"action": "test", "notifier": test}
+    if deep:
+        if command != "health-check":
+            raise typer.BadParameter("is for health-check", param_hint="--deep")
+        asked["deep"] = True
     if command == KPI_REPORT:
         as_asked_by_people(asked, as_json=as_json, drawn=html is not None or plot is not None)
     elif html is not None or plot is not None:

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 CRITICAL: Final = frozenset({"nats", "database", "migrations", "repositories"})
 _TIMEOUT_S: Final = 8.0
+_DEEP_TIMEOUT_S: Final = 25.0
 _FRESH_S: Final = 1.0
 
 
@@ -58,6 +59,7 @@ class HealthCheck:
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
+        self._deep_checks: dict[str, Check] = {}
         self._latest: tuple[float, Health] | None = None
         self._measuring = asyncio.Lock()
 
@@ -65,12 +67,19 @@ class HealthCheck:
         """Measure the dependency *name* from now on: it is known once the start has come that far."""
         self._checks[name] = check
 
-    async def measure(self) -> Health:
-        """Measure every dependency now."""
-        measured = await asyncio.gather(*(self._one(name, check) for name, check in self._checks.items()))
-        dependencies = dict(zip(self._checks, measured, strict=True))
+    def add_deep(self, name: str, check: Check) -> None:
+        """What takes seconds is measured only where somebody asks for it."""
+        self._deep_checks[name] = check
+
+    async def measure(self, *, deep: bool = False) -> Health:
+        """Measure every dependency now; *deep* also what takes seconds."""
+        asked = [(name, check, _TIMEOUT_S) for name, check in self._checks.items()]
+        asked += [(name, check, _DEEP_TIMEOUT_S) for name, check in self._deep_checks.items() if deep]
+        measured = await asyncio.gather(*(self._one(*each) for each in asked))
+        dependencies = dict(zip([name for name, _, _ in asked], measured, strict=True))
         health = Health(_overall(dependencies), dependencies)
-        self._latest = (time.monotonic(), health)
+        if not deep:
+            self._latest = (time.monotonic(), health)
         return health
 
     async def recent(self) -> Health:
@@ -80,13 +89,13 @@ class HealthCheck:
                 return self._latest[1]
             return await self.measure()
 
-    async def _one(self, name: str, check: Check) -> JsonObject:
+    async def _one(self, name: str, check: Check, timeout_s: float) -> JsonObject:
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 finding = await check()
         except TimeoutError:
-            finding = Finding(_away(name), f"no answer within {_TIMEOUT_S:g} s")
+            finding = Finding(_away(name), f"no answer within {timeout_s:g} s")
         except Exception as error:  # a check that breaks is a finding
             log.warning("health_check_failed", dependency=name, exc_info=error)
             away = isinstance(error, StorageAway)

@@ -1,9 +1,10 @@
 """``health-check``: always answers, 200 while healthy or degraded, 503 with the whole result when unhealthy."""
 
+from contracts.payloads.ops import HealthCheck as HealthCheckPayload
 from daemon.observability.health import HealthCheck, Status
 from daemon.operations.audit import OpsAudit
 from daemon.operations.context import OperationContext, ServedOperation
-from handlers.commands.command import Command, Reply
+from handlers.commands.command import Command, Reply, payload_of
 
 _OK, _UNAVAILABLE = 200, 503
 
@@ -16,7 +17,7 @@ class HealthCheckOperation:
         self._audit = audit
 
     async def __call__(self, command: Command) -> Reply:
-        health = await self._health.measure()
+        health = await self._health.measure(deep=payload_of(command, HealthCheckPayload).deep)
         result = health.as_json()
         run_id = None
         if self._audit.keeps(command):

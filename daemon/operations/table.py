@@ -15,6 +15,7 @@ from daemon.operations import (
     health_check,
     import_legacy,
     prune,
+    rebuild_aggregates,
     replay_failed,
     self_heal,
 )
@@ -53,6 +54,7 @@ OPERATIONS: Final[Mapping[str, OperationFactory]] = MappingProxyType(
         "self-heal": self_heal.make,
         "import-legacy": import_legacy.make,
         "prune": prune.make,
+        "rebuild-aggregates": rebuild_aggregates.make,
         "backup": backup.make,
     }
 )

@@ -6,7 +6,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, Select, Table, bindparam, case, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, case, func, literal_column, or_, select
 
 from contracts.payloads.session import Source as Provenance
 from contracts.payloads.session import UsageStatus
@@ -128,6 +128,23 @@ def runtime_query(dialect: str, keys: tuple[str, ...], named: tuple[str, ...]) -
     groups = [place.group(name) for name in keys]
     statement = _within(place, groups, [runtime], named).where(runtime.is_not(None))
     return RecordQuery(ColumnarAnswer(dialect, statement), place.key_of(keys))
+
+
+def record_sums(names: Sequence[str]) -> tuple[_Number, list[_Number]]:
+    """The hour of a record, and the sums of *names* over records, each in halves: none passes 64 bits."""
+    half: _Number = literal_column(str(_HALF), Int)
+    figures = {**_record_figures(), "unpriced": _unpriced()}
+    parts = [(name, part) for name in names for part in (figures[name] // half, figures[name] % half)]
+    hour = _PLACES[Source.RECORDS].group("hour")
+    return hour.label("hour"), [func.sum(part).label(f"{name}_{at}") for at, (name, part) in enumerate(parts)]
+
+
+def _unpriced() -> _Number:
+    """As :attr:`domain.ledger.usage.UsageRecord.price_unknown` has it."""
+    record = session_usage.c
+    has_tokens = or_(record.input_tokens.is_not(None), record.output_tokens.is_not(None))
+    no_price = and_(record.cost_usd_micros.is_(None), record.input_price_usd_micros_per_mtok.is_(None))
+    return _one_if(and_(no_price, has_tokens))
 
 
 def whole_of_halves(halves: Sequence[int]) -> Iterator[int]:

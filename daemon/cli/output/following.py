@@ -15,6 +15,7 @@ FOLLOWED: Final = {
     "import-legacy": "runs",
     "control": "runs",
     "prune": "runs",
+    "rebuild-aggregates": "runs",
     "backup": "runs",
 }
 """Ops commands that go on in the daemon, and the one that tells how they stand."""
