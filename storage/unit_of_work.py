@@ -14,12 +14,16 @@ from storage.alerts.readings import SqlAlertReadings
 from storage.alerts.signal_counts import SqlSignalCountRepository
 from storage.assets.assets import SqlAssetRepository
 from storage.assets.ports import AssetRepository
-from storage.content.ideas_and_scripts import SqlIdeaRepository, SqlScriptRepository
-from storage.content.items import SqlItemRepository
+from storage.content.ideas_and_scripts import (
+    IdeaRepository,
+    ScriptRepository,
+    SqlIdeaRepository,
+    SqlScriptRepository,
+)
+from storage.content.items import ItemRepository, SqlItemRepository
 from storage.content.kpi import KpiRepository, SqlKpiRepository
 from storage.content.performance import PostPerformanceRepository, SqlPostPerformanceRepository
-from storage.content.ports import IdeaRepository, ScriptRepository
-from storage.content.publications import SqlPublicationRepository
+from storage.content.publications import PublicationRepository, SqlPublicationRepository
 from storage.documents.anchors import SqlAnchorRepository
 from storage.documents.annotations import SqlAnnotationRepository
 from storage.documents.exports import SqlExportRepository
@@ -46,10 +50,8 @@ from storage.ledger.analytics import AnalyticsRepository, SqlAnalyticsRepository
 from storage.ledger.ledger import SqlLedgerRepository
 from storage.ledger.performance import SqlPerformanceRepository
 from storage.ledger.ports import (
-    ItemRepository,
     LedgerRepository,
     PerformanceRepository,
-    PublicationRepository,
     UsageRepository,
 )
 from storage.ledger.pricing_versions import PricingVersions

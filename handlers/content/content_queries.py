@@ -11,8 +11,10 @@ from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of,
 from handlers.commands.pages import cursor, page, read_cursor
 from handlers.content.content_views import item_view, publication_view
 from handlers.effects import Context
-from storage.content.ports import Idea, Mark, Period, Script, ScriptTitle
-from storage.ledger.ports import FeedItem, Publication
+from storage.content.ideas_and_scripts import Idea, Script, ScriptTitle
+from storage.content.items import StoredItem
+from storage.content.pages import Mark, Period
+from storage.content.publications import StoredPublication
 from storage.unit_of_work import UnitOfWork
 
 _NEWEST: Final = 50
@@ -72,7 +74,7 @@ def list_items(command: Command, uow: UnitOfWork, context: Context) -> Reply:
     before = _mark("items", wanted)
     rows = uow.items.page(_period(wanted), status=wanted.status, before=before, limit=wanted.limit + 1)
 
-    def place(item: FeedItem) -> str:
+    def place(item: StoredItem) -> str:
         return cursor("items", item.published_at, item.item_id)
 
     return ok(page(rows, wanted.limit, item_view, place, context))
@@ -90,8 +92,8 @@ def list_publications(command: Command, uow: UnitOfWork, context: Context) -> Re
     before = _mark("publications", wanted)
     rows = uow.publications.page(_period(wanted), status=wanted.status, before=before, limit=wanted.limit + 1)
 
-    def place(publication: Publication) -> str:
-        return cursor("publications", publication.publish_at, publication.post_id)
+    def place(publication: StoredPublication) -> str:
+        return cursor("publications", publication.publication.publish_at, publication.post_id)
 
     return ok(page(rows, wanted.limit, publication_view, place, context))
 

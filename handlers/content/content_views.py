@@ -1,16 +1,17 @@
 """Items and publications as answers and events tell them: one view for both."""
 
-import orjson
-
 from contracts import outgoing, subjects
 from contracts.errors import JsonObject, JsonValue
 from contracts.values.times import format_micros
+from domain.content.publications import Cancellation
+from domain.work.work import Failure
 from handlers.effects import Context
+from storage.content.items import StoredItem
+from storage.content.publications import StoredPublication
 from storage.journal.outbox import OutboxMessage
-from storage.ledger.ports import FeedItem, Publication
 
 
-def item_view(item: FeedItem) -> JsonObject:
+def item_view(item: StoredItem) -> JsonObject:
     """What may be absent is left out."""
     return _without_absent(
         {
@@ -20,9 +21,9 @@ def item_view(item: FeedItem) -> JsonObject:
             "url": item.url,
             "published_at": format_micros(item.published_at),
             "text": item.text,
-            "status": item.status,
+            "status": item.item.status,
             "sentiment": _sentiment(item),
-            "attempts": item.attempt,
+            "attempts": item.item.attempt,
             "version": item.version,
             "created_at": format_micros(item.created_at),
             "updated_at": format_micros(item.updated_at),
@@ -30,27 +31,28 @@ def item_view(item: FeedItem) -> JsonObject:
     )
 
 
-def publication_view(publication: Publication) -> JsonObject:
+def publication_view(stored: StoredPublication) -> JsonObject:
     """What may be absent is left out."""
+    publication = stored.publication
     return _without_absent(
         {
             "post_id": publication.post_id,
-            "platform": publication.platform,
+            "platform": stored.platform,
             "status": publication.status,
             "publish_at": format_micros(publication.publish_at),
-            "caption": publication.caption,
-            "hashtags": orjson.loads(publication.hashtags),
-            "topic": publication.topic,
-            "objective": publication.objective,
-            "script_id": publication.script_id,
-            "job_id": publication.job_id,
+            "caption": stored.caption,
+            "hashtags": list(stored.hashtags),
+            "topic": stored.topic,
+            "objective": stored.objective,
+            "script_id": stored.script_id,
+            "job_id": stored.job_id,
             "external_id": publication.external_id,
-            "failure": None if publication.failure is None else orjson.loads(publication.failure),
-            "cancelled": _cancelled(publication),
+            "failure": _failure(publication.error),
+            "cancelled": _cancelled(publication.cancellation),
             "attempts": publication.attempt,
-            "version": publication.version,
-            "created_at": format_micros(publication.created_at),
-            "updated_at": format_micros(publication.updated_at),
+            "version": stored.version,
+            "created_at": format_micros(stored.created_at),
+            "updated_at": format_micros(stored.updated_at),
         }
     )
 
@@ -71,17 +73,19 @@ def view_event(
     )
 
 
-def _sentiment(item: FeedItem) -> JsonValue:
-    if item.sentiment_label is None:
-        return None
-    return {"label": item.sentiment_label, "score": item.sentiment_score}
+def _sentiment(item: StoredItem) -> JsonValue:
+    return None if item.sentiment is None else {"label": item.sentiment.label, "score": item.sentiment.score}
 
 
-def _cancelled(publication: Publication) -> JsonValue:
-    if publication.cancelled_by is None or publication.cancelled_at is None:
+def _failure(why: Failure | None) -> JsonValue:
+    return None if why is None else {"code": why.code, "message": why.message, "retryable": why.retryable}
+
+
+def _cancelled(cancellation: Cancellation | None) -> JsonValue:
+    if cancellation is None:
         return None
-    cancelled: JsonObject = {"by": publication.cancelled_by, "at": format_micros(publication.cancelled_at)}
-    return cancelled if publication.cancel_reason is None else cancelled | {"reason": publication.cancel_reason}
+    cancelled: JsonObject = {"by": cancellation.by, "at": format_micros(cancellation.at)}
+    return cancelled if cancellation.reason is None else cancelled | {"reason": cancellation.reason}
 
 
 def _without_absent(view: JsonObject) -> JsonObject:

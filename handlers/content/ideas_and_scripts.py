@@ -9,7 +9,7 @@ from contracts.errors import JsonObject
 from contracts.gate.delivery import Accepted
 from contracts.payloads.content import ContentIdea, ContentScript
 from handlers.effects import Context, Effects
-from storage.content.ports import Idea, Script
+from storage.content.ideas_and_scripts import Idea, Script
 from storage.unit_of_work import UnitOfWork
 
 

@@ -1,6 +1,6 @@
 """Items of feeds: taken in, handed out to be analysed, and analysed by what a worker reports."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -19,23 +19,22 @@ from domain.work.work import GAVE_UP, By, Failure, Overdue, WorkChange
 from handlers.content.content_views import item_view, view_event
 from handlers.effects import Context, Effects
 from handlers.work.callbacks import CallbackReport, decide_in_order, reports_of
-from handlers.work.dispatch import Order, hand_out, in_hand, start
+from handlers.work.dispatch import Order, hand_out, start
 from handlers.work.work_writer import WorkWriter
-from storage.engine.failure_text import failure_text
+from storage.content.items import ItemSentiment, StoredItem
 from storage.journal.outbox import OutboxMessage
-from storage.ledger.ports import FeedItem, ItemStanding
 from storage.unit_of_work import UnitOfWork
-from storage.work.work import SubjectKind, WorkRecord
+from storage.work.work import SubjectKind
 
 
 def take_items(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
     """``feed.item``: new ones go out to be analysed; of a known one the newest message counts, its work stays."""
     said = _newest_of_each(group)
     decided = {item_id: _received(item_id, context) for item_id in said}
-    rows = {item_id: _row(said[item_id], decided[item_id].item, context) for item_id in said}
-    added = uow.items.add(list(rows.values()))
-    uow.items.renew([row for item_id, row in rows.items() if item_id not in added])
-    orders = [order for item_id in added if (order := _order(decided[item_id], rows[item_id])) is not None]
+    items = {item_id: _stored(said[item_id], decided[item_id].item, context) for item_id in said}
+    added = uow.items.add(list(items.values()))
+    uow.items.renew([item for item_id, item in items.items() if item_id not in added])
+    orders = [order for item_id in added if (order := _order(decided[item_id], items[item_id])) is not None]
     return Effects(outbox=hand_out(sorted(orders, key=lambda order: order.subject_id), uow, context))
 
 
@@ -58,21 +57,15 @@ def _said(accepted: Accepted) -> FeedPayload:
     return accepted.payload
 
 
-def _row(accepted: Accepted, item: Item, context: Context) -> FeedItem:
+def _stored(accepted: Accepted, item: Item, context: Context) -> StoredItem:
     said = _said(accepted)
-    return FeedItem(
-        item_id=said.item_id,
+    return StoredItem(
+        item=item,
         source=said.source,
         title=said.title,
         url=said.url,
         published_at=said.published_at,
         text=said.text,
-        status=item.status,
-        attempt=item.attempt,
-        work_id=None if item.work is None else item.work.work_id,
-        sentiment_label=None,
-        sentiment_score=None,
-        failure=None,
         message_id=accepted.message_id,
         trace_id=accepted.trace_id,
         producer=accepted.producer,
@@ -82,17 +75,17 @@ def _row(accepted: Accepted, item: Item, context: Context) -> FeedItem:
     )
 
 
-def _order(decision: ItemDecision, row: FeedItem) -> Order | None:
+def _order(decision: ItemDecision, stored: StoredItem) -> Order | None:
     if decision.dispatch is None or decision.item.work is None:
         return None
     needs = {
-        "source": row.source,
-        "title": row.title,
-        "url": row.url,
-        "published_at": format_micros(row.published_at),
-        "text": row.text,
+        "source": stored.source,
+        "title": stored.title,
+        "url": stored.url,
+        "published_at": format_micros(stored.published_at),
+        "text": stored.text,
     }
-    return Order(SubjectKind.ITEM, row.item_id, decision.dispatch, decision.item.work, needs, row.trace_id)
+    return Order(SubjectKind.ITEM, stored.item_id, decision.dispatch, decision.item.work, needs, stored.trace_id)
 
 
 def take_item_results(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
@@ -110,9 +103,8 @@ class ItemRecorder:
     def __init__(self, item_ids: Iterable[str], uow: UnitOfWork, context: Context) -> None:
         self._uow = uow
         self._context = context
-        self._rows = dict(uow.items.lock(sorted(item_ids)))
-        self._work = uow.work.get_many(sorted(row.work_id for row in self._rows.values() if row.work_id is not None))
-        self._items = {item_id: _standing(row, self._work) for item_id, row in self._rows.items()}
+        self._items = dict(uow.items.lock(sorted(item_ids)))
+        self._times: dict[str, int] | None = None
         self._changed: set[str] = set()
         self._orders: list[Order] = []
         self._ended = WorkWriter(uow, context)
@@ -120,10 +112,10 @@ class ItemRecorder:
 
     def take_result(self, report: CallbackReport) -> Problem | None:
         """A worker's analysis."""
-        item = self._items.get(report.subject_id)
-        if item is None:
+        stored = self._items.get(report.subject_id)
+        if stored is None:
             return NOT_FOUND
-        ruling = rules.analysed(item)
+        ruling = rules.analysed(stored.item)
         if isinstance(ruling, Problem):
             return ruling
         if isinstance(report.payload, ItemResult):
@@ -132,19 +124,20 @@ class ItemRecorder:
 
     def replay(self, item_id: str) -> bool:
         """Send a failed item out again; false where it is not failed."""
-        item = self._items.get(item_id)
-        return item is not None and self._store(
-            rules.replayed(item, start(WorkType.ITEM_ANALYSE, self._context), By(SYSTEM, self._context.now))
+        stored = self._items.get(item_id)
+        return stored is not None and self._store(
+            rules.replayed(stored.item, start(WorkType.ITEM_ANALYSE, self._context), By(SYSTEM, self._context.now))
         )
 
     def heal(self, item_id: str, *, threshold_s: float) -> Overdue:
         """Send an item out again, or give it up, where its deadline is past or nobody answered for ``threshold_s``."""
-        item = self._items.get(item_id)
-        if item is None or item.work is None or item.status is not ItemState.PENDING:
+        stored = self._items.get(item_id)
+        if stored is None or stored.item.work is None or stored.item.status is not ItemState.PENDING:
             return Overdue.NOT_YET
+        item, work = stored.item, stored.item.work
         by, terms = By(SYSTEM, self._context.now), self._context.work
-        stale_at = self._work[item.work.work_id].counted_from + round(threshold_s * MICROS_PER_SECOND)
-        due = replace(item, work=replace(item.work, deadline=min(item.work.deadline, stale_at)))
+        stale_at = self._counted_from(work.work_id) + round(threshold_s * MICROS_PER_SECOND)
+        due = replace(item, work=replace(work, deadline=min(work.deadline, stale_at)))
         decision = rules.overdue(
             due, by=by, deadline_s=terms.deadline_s[WorkType.ITEM_ANALYSE], max_attempts=terms.max_attempts
         )
@@ -154,12 +147,20 @@ class ItemRecorder:
 
     def give_up(self, item_id: str, why: Failure) -> bool:
         """Nobody will work on the item; false where it waits for nobody any more."""
-        item = self._items.get(item_id)
-        return item is not None and self._store(rules.given_up(item), failure=why)
+        stored = self._items.get(item_id)
+        return stored is not None and self._store(rules.given_up(stored.item), failure=why)
+
+    def _counted_from(self, work_id: str) -> int:
+        """Since when the time of a work runs; that of all items under decision is read once."""
+        if self._times is None:
+            works = [stored.item.work for stored in self._items.values() if stored.item.work is not None]
+            records = self._uow.work.get_many(sorted(work.work_id for work in works))
+            self._times = {record.work_id: record.counted_from for record in records.values()}
+        return self._times[work_id]
 
     def write(self) -> list[OutboxMessage]:
         """Write what was decided; answers the messages of what goes out, and the events that tell of it."""
-        self._uow.items.store([_stored(self._rows[item_id]) for item_id in self._changed])
+        self._uow.items.store([self._items[item_id] for item_id in self._changed])
         self._ended.write()
         return hand_out(self._orders, self._uow, self._context) + self._events
 
@@ -168,35 +169,24 @@ class ItemRecorder:
     ) -> bool:
         if not decision.changed:
             return False
-        item, before = decision.item, self._items[decision.item.item_id]
-        row = self._rows[item.item_id]
-        self._items[item.item_id] = item
-        self._rows[item.item_id] = row = row._replace(
-            status=item.status,
-            attempt=item.attempt,
-            work_id=None if item.work is None else item.work.work_id,
-            sentiment_label=None if sentiment is None else sentiment.label,
-            sentiment_score=None if sentiment is None else sentiment.score,
-            failure=failure_text(failure),
+        item, stored = decision.item, self._items[decision.item.item_id]
+        before = stored.item
+        self._items[item.item_id] = stored = replace(
+            stored,
+            item=item,
+            sentiment=None if sentiment is None else ItemSentiment(sentiment.label, sentiment.score),
+            failure=failure,
             updated_at=self._context.now,
-            version=row.version + 1,
+            version=stored.version + 1,
         )
         self._changed.add(item.item_id)
         self._ended.follow(WorkChange(before.work, item.work, decision.dispatch, decision.withdraw, failure))
-        if (order := _order(decision, row)) is not None:
+        if (order := _order(decision, stored)) is not None:
             self._orders.append(order)
         if decision.event is not None:
-            self._events.append(_event(decision.event, row, self._context))
+            self._events.append(_event(decision.event, stored, self._context))
         return True
 
 
-def _event(name: str, row: FeedItem, context: Context) -> OutboxMessage:
-    return view_event("item", row.item_id, name, item_view(row), trace_id=row.trace_id, context=context)
-
-
-def _stored(row: FeedItem) -> ItemStanding:
-    return ItemStanding(**{name: getattr(row, name) for name in ItemStanding._fields})
-
-
-def _standing(row: FeedItem, work: Mapping[str, WorkRecord]) -> Item:
-    return Item(row.item_id, ItemState(row.status), row.attempt, in_hand(work.get(row.work_id or "")))
+def _event(name: str, stored: StoredItem, context: Context) -> OutboxMessage:
+    return view_event("item", stored.item_id, name, item_view(stored), trace_id=stored.trace_id, context=context)

@@ -1,16 +1,15 @@
 """Publications: scheduled, handed out when due, and then whatever the publisher reports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import orjson
+from msgspec.structs import replace
 
 from contracts.errors import JsonObject, JsonValue, Problem
 from contracts.gate.delivery import Accepted
 from contracts.payloads.callbacks import PublishOutcome, PublishResult
 from contracts.payloads.schedule import ContentSchedule
 from contracts.values.principals import SYSTEM
-from contracts.values.states import PublicationState
 from contracts.values.times import format_micros
 from contracts.values.work import WorkType
 from domain.access import NOT_FOUND
@@ -21,13 +20,12 @@ from handlers.content.content_views import publication_view, view_event
 from handlers.content.ideas_and_scripts import scripts_for_work
 from handlers.effects import Context, Effects
 from handlers.work.callbacks import CallbackReport, decide_in_order, reports_of
-from handlers.work.dispatch import Order, hand_out, in_hand, start
+from handlers.work.dispatch import Order, hand_out, start
 from handlers.work.work_writer import WorkWriter
-from storage.engine.failure_text import failure_text, read_failure
+from storage.content.publications import StoredPublication
 from storage.journal.outbox import OutboxMessage
-from storage.ledger.ports import Publication
 from storage.unit_of_work import UnitOfWork
-from storage.work.work import SubjectKind, WorkRecord
+from storage.work.work import SubjectKind
 
 
 def take_schedules(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
@@ -84,13 +82,11 @@ def send_due(
 class PublicationRecorder:
     """Publications under decision in one transaction, locked; :meth:`write` writes all that was decided."""
 
-    def __init__(self, rows: Sequence[Publication], uow: UnitOfWork, context: Context) -> None:
+    def __init__(self, rows: Sequence[StoredPublication], uow: UnitOfWork, context: Context) -> None:
         self._uow = uow
         self._context = context
         self._by = By(SYSTEM, context.now)
         self._rows = {row.post_id: row for row in rows}
-        work = uow.work.get_many(sorted(row.work_id for row in rows if row.work_id is not None))
-        self._standings = {row.post_id: _standing(row, work) for row in rows}
         self._changed: set[str] = set()
         self._dispatched: list[PublicationDecision] = []
         self._ended = WorkWriter(uow, context)
@@ -103,21 +99,24 @@ class PublicationRecorder:
     def reschedule(self, accepted: Accepted) -> Problem | None:
         """A later message about it: an older one changes nothing, a newer one only as long as nothing went out."""
         said = _said(accepted)
-        row, standing = self._rows[said.post_id], self._standings[said.post_id]
+        row = self._rows[said.post_id]
         if accepted.created_at <= row.created_at:
             return None
-        ruling = rules.rescheduled(standing, said.publish_at)
+        ruling = rules.rescheduled(row.publication, said.publish_at)
         if isinstance(ruling, Problem):
             return ruling
-        self._rows[said.post_id] = _row(accepted, self._context)._replace(
-            received_at=row.received_at, version=row.version
+        self._rows[said.post_id] = replace(
+            _row(accepted, self._context),
+            publication=row.publication,
+            received_at=row.received_at,
+            version=row.version,
         )
         self._store(ruling)
         return None
 
     def take_result(self, report: CallbackReport) -> Problem | None:
         """What the publisher says."""
-        standing, result = self._standings.get(report.subject_id), report.payload
+        standing, result = self._standing(report.subject_id), report.payload
         if standing is None or not isinstance(result, PublishResult):
             return NOT_FOUND
         ruling, why = self._judge(standing, result)
@@ -125,6 +124,10 @@ class PublicationRecorder:
             return ruling
         self._store(ruling, failure=why)
         return None
+
+    def _standing(self, post_id: str) -> rules.Publication | None:
+        row = self._rows.get(post_id)
+        return None if row is None else row.publication
 
     def _judge(self, standing: rules.Publication, result: PublishResult) -> tuple[PublicationRuling, Failure | None]:
         if result.outcome is PublishOutcome.PUBLISHED:
@@ -144,14 +147,14 @@ class PublicationRecorder:
 
     def dispatch(self, post_id: str) -> bool:
         """Hand it out if it is due; whether it was."""
-        standing = self._standings.get(post_id)
+        standing = self._standing(post_id)
         return standing is not None and self._store(
             rules.dispatch_due(standing, start(WorkType.PUBLISH, self._context), self._by)
         )
 
-    def cancel(self, post_id: str, by: By, reason: str | None) -> Problem | Publication:
+    def cancel(self, post_id: str, by: By, reason: str | None) -> Problem | StoredPublication:
         """Call it off as long as nothing went out; the publication as it then is."""
-        standing = self._standings.get(post_id)
+        standing = self._standing(post_id)
         ruling = NOT_FOUND if standing is None else rules.cancel(standing, by, reason)
         if isinstance(ruling, Problem):
             return ruling
@@ -160,12 +163,12 @@ class PublicationRecorder:
 
     def replay(self, post_id: str) -> bool:
         """Schedule a failed publication again, due now; false where it is not failed."""
-        standing = self._standings.get(post_id)
+        standing = self._standing(post_id)
         return standing is not None and self._store(rules.replayed(standing, self._by))
 
     def heal(self, post_id: str) -> Overdue:
         """Hand out again what is past its deadline, or give it up."""
-        standing = self._standings.get(post_id)
+        standing = self._standing(post_id)
         if standing is None or standing.work is None:
             return Overdue.NOT_YET
         terms = self._context.work
@@ -181,7 +184,7 @@ class PublicationRecorder:
 
     def give_up(self, post_id: str, why: Failure) -> bool:
         """Nobody will publish it; false where it waits for nobody any more."""
-        standing = self._standings.get(post_id)
+        standing = self._standing(post_id)
         return standing is not None and self._store(rules.given_up(standing, why), failure=why)
 
     def write(self) -> list[OutboxMessage]:
@@ -194,9 +197,11 @@ class PublicationRecorder:
         if not decision.changed:
             return False
         standing = decision.publication
-        before, row = self._standings[standing.post_id], self._rows[standing.post_id]
-        self._standings[standing.post_id] = standing
-        self._rows[standing.post_id] = row = _changed_row(row, standing, self._context)
+        row = self._rows[standing.post_id]
+        before = row.publication
+        self._rows[standing.post_id] = row = replace(
+            row, publication=standing, updated_at=self._context.now, version=row.version + 1
+        )
         self._changed.add(standing.post_id)
         self._ended.follow(WorkChange(before.work, standing.work, decision.dispatch, decision.withdraw, failure))
         if decision.dispatch is not None:
@@ -227,26 +232,17 @@ def _said(accepted: Accepted) -> ContentSchedule:
     return accepted.payload
 
 
-def _row(accepted: Accepted, context: Context) -> Publication:
+def _row(accepted: Accepted, context: Context) -> StoredPublication:
     said = _said(accepted)
-    standing = rules.scheduled(said.post_id, said.publish_at).publication
-    return Publication(
-        post_id=said.post_id,
+    return StoredPublication(
+        publication=rules.scheduled(said.post_id, said.publish_at).publication,
         script_id=said.script_id,
         job_id=said.job_id,
         platform=said.platform,
-        publish_at=said.publish_at,
         caption=said.caption,
-        hashtags=orjson.dumps(said.hashtags).decode(),
+        hashtags=tuple(said.hashtags),
         topic=said.topic,
         objective=said.objective,
-        status=standing.status,
-        due_at=standing.due_at,
-        attempt=standing.attempt,
-        failures=standing.failures,
-        work_id=None,
-        external_id=None,
-        failure=None,
         message_id=accepted.message_id,
         trace_id=accepted.trace_id,
         producer=accepted.producer,
@@ -256,57 +252,17 @@ def _row(accepted: Accepted, context: Context) -> Publication:
     )
 
 
-def _changed_row(row: Publication, standing: rules.Publication, context: Context) -> Publication:
-    called_off = standing.cancellation
-    return row._replace(
-        publish_at=standing.publish_at,
-        status=standing.status,
-        due_at=standing.due_at,
-        attempt=standing.attempt,
-        failures=standing.failures,
-        work_id=None if standing.work is None else standing.work.work_id,
-        external_id=standing.external_id,
-        failure=failure_text(standing.error),
-        updated_at=context.now,
-        version=row.version + 1,
-        cancelled_by=None if called_off is None else called_off.by,
-        cancelled_at=None if called_off is None else called_off.at,
-        cancel_reason=None if called_off is None else called_off.reason,
-    )
-
-
-def _event(name: str, row: Publication, context: Context) -> OutboxMessage:
+def _event(name: str, row: StoredPublication, context: Context) -> OutboxMessage:
     view = publication_view(row)
     return view_event("publication", row.post_id, name, view, trace_id=row.trace_id, context=context)
 
 
-def _cancellation(row: Publication) -> rules.Cancellation | None:
-    if row.cancelled_by is None or row.cancelled_at is None:
-        return None
-    return rules.Cancellation(row.cancelled_by, row.cancelled_at, row.cancel_reason)
-
-
-def _standing(row: Publication, work: Mapping[str, WorkRecord]) -> rules.Publication:
-    return rules.Publication(
-        post_id=row.post_id,
-        publish_at=row.publish_at,
-        due_at=row.due_at,
-        status=PublicationState(row.status),
-        attempt=row.attempt,
-        failures=row.failures,
-        external_id=row.external_id,
-        error=read_failure(row.failure),
-        cancellation=_cancellation(row),
-        work=in_hand(work.get(row.work_id or "")),
-    )
-
-
-def _needs(row: Publication, video_url: str | None, script: JsonObject | None) -> dict[str, JsonValue]:
+def _needs(row: StoredPublication, video_url: str | None, script: JsonObject | None) -> dict[str, JsonValue]:
     return {
         "platform": row.platform,
-        "publish_at": format_micros(row.publish_at),
+        "publish_at": format_micros(row.publication.publish_at),
         "caption": row.caption,
-        "hashtags": orjson.loads(row.hashtags),
+        "hashtags": list(row.hashtags),
         "topic": row.topic,
         "video_url": video_url,
         "script": script,

@@ -61,13 +61,6 @@ def start(work_type: WorkType, context: Context) -> Start:
     return Start(context.new_id(), context.work.deadline_s[work_type])
 
 
-def in_hand(row: WorkRecord | None) -> WorkInHand | None:
-    """The work as decisions know it; None where the work has ended."""
-    if row is None or row.state != WorkState.DISPATCHED:
-        return None
-    return WorkInHand(row.work_id, row.type, row.deadline_at, row.redispatches)
-
-
 def hand_out(orders: Sequence[Order], uow: UnitOfWork, context: Context) -> list[OutboxMessage]:
     """Write the rows of *orders*; answers their messages. Earlier messages of the same work are to be removed."""
     built = [build(order, context) for order in orders]

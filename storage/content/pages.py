@@ -1,11 +1,21 @@
 """A page of a list by time, newest first, in the order of an index."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from sqlalchemy import Column, Select, Table, select, tuple_
 
-from storage.content.ports import Mark, Period
+Mark: TypeAlias = tuple[int, str]
+"""(when, id): by what a list is ordered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From when (inclusive) until when (exclusive) ; None sets no bound."""
+
+    since: int | None = None
+    until: int | None = None
 
 
 def page_of(

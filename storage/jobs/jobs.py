@@ -12,16 +12,14 @@ import orjson
 from sqlalchemy import Connection, Row, Select, Update, bindparam, select, update
 
 from contracts.values.states import JobState
-from contracts.values.work import WorkType
 from domain.jobs.job import Approval, AuditEvent, Job
-from domain.work.work import WorkInHand
 from storage.engine.answers import Answer, AnswerRow
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
 from storage.engine.failure_text import failure_text, read_failure
 from storage.engine.failures import StorageConflict
 from storage.jobs.ports import Owned, StoredEvent
 from storage.tables.jobs import job_events, jobs
-from storage.work.work import WorkRecord, WorkRepository, WorkState
+from storage.work.work import WorkRecord, WorkRepository, work_in_hand
 
 
 class SqlJobRepository:
@@ -151,13 +149,6 @@ def job_of_row(row: AnswerRow, work: WorkRecord | None = None) -> Job:
         dispatch_attempt=row.dispatch_attempt,
         last_sequence=row.last_sequence,
     )
-
-
-def work_in_hand(row: WorkRecord | None) -> WorkInHand | None:
-    """The row as decisions know it; None where the work has ended."""
-    if row is None or row.state != WorkState.DISPATCHED:
-        return None
-    return WorkInHand(row.work_id, WorkType(row.type), row.deadline_at, row.redispatches)
 
 
 def _event_row(stored: StoredEvent) -> tuple[Scalar, ...]:

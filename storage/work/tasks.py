@@ -13,10 +13,9 @@ from contracts.values.work import WorkType
 from domain.work.tasks import Task
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
 from storage.engine.failure_text import failure_text, read_failure
-from storage.jobs.jobs import work_in_hand
 from storage.jobs.ports import TaskKey, TaskRecord
 from storage.tables.jobs import tasks
-from storage.work.work import WorkRecord, WorkRepository
+from storage.work.work import WorkRecord, WorkRepository, work_in_hand
 
 
 class SqlTaskRepository:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from contracts.values.times import MICROS_PER_SECOND
 from contracts.values.work import WorkType
-from domain.work.work import Failure
+from domain.work.work import Failure, WorkInHand
 from storage.engine.answers import Answer, AnswerRow
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_into, insert_rows
 from storage.engine.failure_text import failure_text, read_failure
@@ -211,6 +211,13 @@ def _record(row: AnswerRow) -> WorkRecord:
         state=WorkState(row.state),
         failure=read_failure(row.failure),
     )
+
+
+def work_in_hand(record: WorkRecord | None) -> WorkInHand | None:
+    """The work as decisions know it; None where it has ended."""
+    if record is None or record.state is not WorkState.DISPATCHED:
+        return None
+    return WorkInHand(record.work_id, record.type, record.deadline_at, record.redispatches)
 
 
 def _alone(ids: Sequence[str]) -> list[tuple[str]]:

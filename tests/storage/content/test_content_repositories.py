@@ -3,27 +3,40 @@
 import asyncio
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import insert
 
+from contracts.values.states import ItemState, PublicationState
+from contracts.values.work import WorkType
+from domain.content.items import Item
+from domain.content.publications import Cancellation, Publication
+from domain.work.work import Failure, WorkInHand
+from storage.content.items import ItemSentiment, StoredItem
+from storage.content.publications import StoredPublication
 from storage.engine.database import Database
 from storage.journal.callback_events import CallbackEvent
-from storage.ledger.ports import FeedItem, ItemStanding, Publication
 from storage.tables.jobs import jobs
 from storage.unit_of_work import UnitOfWork
 from tests.support.databases import opened
+from tests.support.work_records import NOW, dispatched
+
+WHY = Failure("c", "m", retryable=True)
 
 
-def item(item_id: str = "i", **changed: Any) -> FeedItem:
-    values = FeedItem(item_id, "s", "t", "u", 1, None, "pending", 1, "w", None, None, None, "m", "t", "p", 10, 11, 12)
-    return values._replace(**changed)
+def item(item_id: str = "i", *, item: Item | None = None, **changed: Any) -> StoredItem:
+    values = StoredItem(item or Item(item_id, attempt=1), "s", "t", "u", 1, None, "m", "t", "p", 10, 11, 12)
+    return replace(values, **changed)
 
 
-def publication(post_id: str = "p", **changed: Any) -> Publication:
-    values = Publication(
-        *(post_id, None, None, "site", 5, "c", "[]", None, None, "scheduled", 5, 0, 0),
-        *(None, None, None, "m", "t", "p", 10, 11, 12),
+def publication(post_id: str = "p", **changed: Any) -> StoredPublication:
+    """*changed* are fields of the standing, or of what is said beside it."""
+    standing = Publication(post_id, publish_at=5, due_at=5)
+    known = {name: value for name, value in changed.items() if name in Publication.__struct_fields__}
+    others = {name: value for name, value in changed.items() if name not in known}
+    values = StoredPublication(
+        replace(standing, **known), None, None, "site", "c", ("#a", "b"), None, None, "m", "t", "p", 10, 11, 12
     )
-    return values._replace(**changed)
+    return replace(values, **others)
 
 
 async def test_a_new_item_is_added_once(database: Database) -> None:
@@ -37,7 +50,7 @@ async def test_a_new_item_is_added_once(database: Database) -> None:
 
 async def test_only_a_newer_message_renews_an_item_and_it_changes_nothing_but_what_it_says(database: Database) -> None:
     await database.write(lambda uow: uow.items.add([item("a"), item("b")]))
-    newer = item("a", title="newer", text="more", created_at=20, status="failed", attempt=9, work_id=None)
+    newer = item("a", item=Item("a", ItemState.FAILED, attempt=9), title="newer", text="more", created_at=20)
 
     await database.write(lambda uow: uow.items.renew([newer, item("b", title="as new", created_at=10)]))
 
@@ -47,19 +60,28 @@ async def test_only_a_newer_message_renews_an_item_and_it_changes_nothing_but_wh
 
 async def test_standings_are_stored_in_sets(database: Database) -> None:
     await database.write(lambda uow: uow.items.add([item("a"), item("b"), item("c")]))
-    standings = [
-        ItemStanding("b", "analysed", 1, None, "positive", 0.25, None, 30, 2),
-        ItemStanding("a", "failed", 3, None, None, None, "{}", 31, 2),
-    ]
+    analysed = item(
+        "b", item=Item("b", ItemState.ANALYSED, 1), sentiment=ItemSentiment("positive", 0.25), updated_at=30, version=2
+    )
+    failed = item("a", item=Item("a", ItemState.FAILED, 3), failure=WHY, updated_at=31, version=2)
 
-    await database.write(lambda uow: uow.items.store(standings))
+    await database.write(lambda uow: uow.items.store([analysed, failed]))
 
     found = await database.write(lambda uow: uow.items.lock(["a", "b", "c"]))
-    assert found["b"] == item(
-        "b", status="analysed", work_id=None, sentiment_label="positive", sentiment_score=0.25, updated_at=30, version=2
-    )
-    assert (found["a"].status, found["a"].attempt, found["a"].failure) == ("failed", 3, "{}")
-    assert found["c"] == item("c")
+    assert found == {"a": failed, "b": analysed, "c": item("c")}
+
+
+async def test_what_is_in_hand_of_an_item_is_known_with_it(database: Database) -> None:
+    work = WorkInHand("w", WorkType.ITEM_ANALYSE, NOW + 60, 0)
+    with_work = item("a", item=Item("a", attempt=1, work=work))
+
+    def write(uow: UnitOfWork) -> None:
+        uow.items.add([with_work])
+        uow.work.record_dispatched([dispatched("w", deadline_at=NOW + 60)])
+
+    await database.write(write)
+
+    assert await database.read(lambda uow: uow.items.get("a")) == with_work
 
 
 async def test_publications_are_due_in_their_order_and_only_while_scheduled(database: Database) -> None:
@@ -67,7 +89,7 @@ async def test_publications_are_due_in_their_order_and_only_while_scheduled(data
         publication("late", due_at=3),
         publication("later", due_at=2),
         publication("not yet", due_at=9),
-        publication("gone", due_at=1, status="dispatched"),
+        publication("gone", due_at=1, status=PublicationState.DISPATCHED),
     ]
     assert await database.write(lambda uow: uow.publications.add(rows)) == {row.post_id for row in rows}
 
@@ -81,7 +103,10 @@ async def test_publications_are_due_in_their_order_and_only_while_scheduled(data
 
 async def test_a_publication_is_stored_whole(database: Database) -> None:
     await database.write(lambda uow: uow.publications.add([publication()]))
-    changed = publication(caption="new", status="published", external_id="x", failures=2, work_id="w", topic="t")
+    changed = publication(
+        caption="new", status=PublicationState.CANCELLED, external_id="x", failures=2, error=WHY, topic="t",
+        cancellation=Cancellation("me", 7, "why not"),
+    )  # fmt: skip
 
     await database.write(lambda uow: uow.publications.store([changed]))
 
@@ -93,7 +118,8 @@ async def test_two_daemons_hand_out_each_publication_once(database: Database, da
 
     def hand_out(uow: UnitOfWork) -> list[str]:
         due = uow.publications.lock_due(now=5, limit=3)
-        uow.publications.store([row._replace(status="dispatched") for row in due])
+        gone = PublicationState.DISPATCHED
+        uow.publications.store([replace(row, publication=replace(row.publication, status=gone)) for row in due])
         return [row.post_id for row in due]
 
     async with opened(database_url) as other:

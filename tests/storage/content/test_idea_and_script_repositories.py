@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from storage.content.ports import Idea, Mark, Period, Script, ScriptTitle
+from storage.content.ideas_and_scripts import Idea, Script, ScriptTitle
+from storage.content.pages import Mark, Period
 from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 from tests.support import statements

@@ -1,44 +1,20 @@
 """Work that was handed out: one message for each piece of it, deadlines that move, time that is given back."""
 
 from functools import partial
-from typing import Any
 
 import pytest
 
-from contracts.values.work import WorkType
 from domain.work.work import Failure
 from storage.engine.database import Database
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
-from storage.work.work import SubjectKind, WorkMessage, WorkRecord, WorkState
+from storage.work.work import WorkMessage, WorkRecord, WorkState
 from storage.work.work_takers import HealRound, WorkTaking
+from tests.support.work_records import NOW
+from tests.support.work_records import dispatched as row
 
 S = 1_000_000
-NOW = 1_000 * S
 WHY = Failure("c", "m", False)
-
-
-def row(work_id: str = "w1", **changed: Any) -> WorkRecord:
-    values = WorkRecord(
-        work_id=work_id,
-        type=WorkType.ITEM_ANALYSE,
-        subject_kind=SubjectKind.ITEM,
-        subject_id=f"item of {work_id}",
-        attempt=1,
-        redispatches=0,
-        state=WorkState.DISPATCHED,
-        deadline_s=1.5,
-        deadline_at=NOW + 60 * S,
-        counted_from=NOW,
-        dispatched_at=NOW,
-        message_id=f"message of {work_id}",
-        stream_sequence=7,
-        trace_id="trace",
-        failure=None,
-        created_at=NOW,
-        updated_at=NOW,
-    )
-    return values._replace(**changed)
 
 
 def noted(each: WorkMessage, uow: UnitOfWork) -> None:
