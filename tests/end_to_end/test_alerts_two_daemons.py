@@ -1,0 +1,155 @@
+"""Two daemons on one database, killed in turn while alerts come and go: every step is taken, told and sent once."""
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import nats
+import pytest
+import pytest_asyncio
+from nats.aio.client import Client
+
+from adapters.nats.server.embedded_server import EmbeddedServer
+from tests.end_to_end.conftest import SECRET, soon, until
+from tests.end_to_end.test_alerts import RULE, usage
+from tests.support import databases
+from tests.support.daemons import DaemonProcess
+from tests.support.http_servers import FakeServer, answers, fake_server
+
+pytestmark = [pytest.mark.process, pytest.mark.postgres, pytest.mark.slow]
+
+Json = dict[str, Any]
+
+ROUNDS: Final = 4
+_SETTINGS: Final = """
+[nats]
+mode = "external"
+url = "{nats_url}"
+[storage]
+url = "{storage_url}"
+[callbacks]
+secrets = ["{secret}"]
+[alerts]
+interval_s = 0.1
+[alerts.rules.cost_usd_per_day]
+warning = 1
+critical = 1000
+cooldown_s = 0.05
+[notifiers.hook]
+type = "webhook"
+url = "{hook}"
+"""
+
+
+@pytest.fixture
+def storage_url() -> Iterator[str]:
+    with databases.postgres_server() as postgres, postgres.migrated_database() as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def hook() -> AsyncIterator[FakeServer]:
+    async with fake_server(answers(204)) as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def pair(tmp_path: Path, storage_url: str, hook: FakeServer) -> AsyncIterator[list[DaemonProcess]]:
+    server = EmbeddedServer(tmp_path / "store", tmp_path / "state", sync="interval")
+    await server.start()
+    settings = _SETTINGS.format(nats_url=server.url, storage_url=storage_url, secret=SECRET, hook=hook.url)
+    with ExitStack() as stack:
+        daemons = [DaemonProcess(tmp_path / name, settings) for name in ("one", "two")]
+        for daemon in daemons:
+            stack.callback(daemon.end)
+            daemon.start()
+        yield daemons
+    await server.stop()
+
+
+async def ask(nc: Client, subject: str, payload: Json) -> Json:
+    """A command, sent again with its message id where a daemon died with it."""
+    envelope = {
+        "envelope_version": 2,
+        "kind": subject.split(".", 2)[2],
+        "schema_version": "1.0",
+        "message_id": str(uuid.uuid4()),
+        "trace_id": str(uuid.uuid4()),
+        "created_at": soon(),
+        "producer": "operator",
+        "payload": payload,
+    }
+
+    async def answered() -> Json | None:
+        try:
+            reply = await nc.request(subject, json.dumps(envelope).encode(), timeout=3)
+        except (nats.errors.TimeoutError, nats.errors.NoRespondersError):
+            return None
+        said: Json = json.loads(reply.data)["payload"]
+        return said["result"] if said["status"] == 200 else None
+
+    return await until(answered, within_s=40)
+
+
+async def alert(nc: Client) -> Json:
+    return await ask(nc, "hg.cmd.alert.get", {"rule": RULE})
+
+
+async def test_every_step_is_taken_told_and_sent_once_whichever_daemon_dies(
+    pair: list[DaemonProcess], hook: FakeServer
+) -> None:
+    async with AsyncExitStack() as stack:
+        nc = await nats.connect(pair[0].nats_url)
+        stack.push_async_callback(nc.close)
+        spent = json.dumps(
+            {
+                "envelope_version": 2,
+                "kind": "session.usage",
+                "schema_version": "2.0",
+                "message_id": "u-1",
+                "trace_id": str(uuid.uuid4()),
+                "created_at": soon(),
+                "producer": "p",
+                "payload": usage("5"),
+            }
+        )
+        await nc.jetstream().publish("hg.ingest.session.usage", spent.encode())
+
+        async def is_raised() -> bool:
+            return bool((await alert(nc))["severity"] == "warning")
+
+        for round_ in range(ROUNDS):
+            await until(is_raised, within_s=40)
+            victim = pair[round_ % 2]
+            if round_ % 2:
+                victim.kill9()
+            await ask(nc, "hg.ops.alerts", {"action": "resolve", "rule": RULE, "reason": f"round {round_}"})
+            if not round_ % 2:
+                victim.kill9()
+            victim.start()
+        await until(is_raised, within_s=40)
+
+        async def settled() -> list[Json] | None:
+            history = (await alert(nc))["history"]
+            told = [each for step in history for each in step["notifications"]]
+            return history if all(each["state"] == "sent" for each in told) else None
+
+        history = list(reversed(await until(settled, within_s=90)))
+        assert [step["version"] for step in history] == list(range(1, len(history) + 1))
+        assert [step["what"] for step in history] == ["warning_raised", "resolved"] * ROUNDS + ["warning_raised"]
+
+        events = await nc.jetstream().pull_subscribe(f"hg.event.alert.{RULE}.>", stream="HG_EVENT")
+        published = await events.fetch(len(history), timeout=10)
+        ids = [json.loads(event.data)["payload"]["transition_id"] for event in published]
+        assert ids == [step["transition_id"] for step in history]
+        assert (await nc.jetstream().stream_info("HG_EVENT", subjects_filter="hg.event.alert.>")).state.subjects == {
+            f"hg.event.alert.{RULE}.warning": ROUNDS + 1,
+            f"hg.event.alert.{RULE}.ok": ROUNDS,
+        }
+        sent = Counter(request.headers["webhook-id"] for request in hook.requests)
+        notified = [step["transition_id"] for step in history if step["notifications"]]
+        assert sent.keys() == set(notified)
