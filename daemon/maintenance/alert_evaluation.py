@@ -4,6 +4,7 @@ What rules read comes from readers, so that the writer is held for the decision 
 transaction and locks the alerts, so that a step is taken once, whichever daemon dies in between.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from daemon.outbox.relay import Relay
 from domain.alerts.alerts import Alert, AlertRule
 from domain.alerts.notices import NotifierTerms
 from handlers.alerts.evaluation import apply_rules, judge
-from handlers.alerts.readings import READINGS, Read, Reading
+from handlers.alerts.readings import READINGS, SELDOM_S, Read, Reading
 from handlers.alerts.recorder import AlertRecorder
 from handlers.effects import Context
 from storage.engine.database import Database
@@ -59,6 +60,7 @@ class AlertEvaluation:
         self._metrics = metrics
         self._readings = readings
         self._has_rules = False
+        self._read_at: dict[str, tuple[float, Reading]] = {}
 
     async def step(self) -> None:
         """A look, unless another daemon looks. Raises what storage raises."""
@@ -98,14 +100,25 @@ class AlertEvaluation:
             read = self._readings.get(rule.rule)
             if read is None:
                 continue
+            if (recent := self._recent(rule.rule)) is not None:
+                found[rule.rule] = recent
+                continue
             try:
                 found[rule.rule] = await self._database.read(partial(read, rule, context=self._context()))
+                self._read_at[rule.rule] = (time.monotonic(), found[rule.rule])
             except StorageError:
                 raise
             except Exception:  # a mistake of ours in one rule
                 log.exception("alert_rule_not_read", rule=rule.rule)
                 self._metrics.alert_read_failures.labels(rule.rule).inc()
         return found
+
+    def _recent(self, rule: str) -> Reading | None:
+        """The last reading of a rule that is read seldom, while it is recent."""
+        seldom_s, last = SELDOM_S.get(rule), self._read_at.get(rule)
+        if seldom_s is None or last is None or time.monotonic() - last[0] >= seldom_s:
+            return None
+        return last[1]
 
     def _tell(self, recorder: AlertRecorder) -> None:
         """After the commit: wake the lanes, and one line of log for each step."""

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from contracts.errors import JsonObject
+from contracts.errors import JsonObject, JsonValue
+from contracts.payloads.kpi import KpiReportRequest
 from contracts.values.times import MICROS_PER_DAY, MICROS_PER_SECOND, format_micros
 from domain.alerts.alerts import AlertRule
 from domain.alerts.signals import GAVE_UP, JOB_DONE, JOB_FAILED, OUTBOX_REFUSED, MinuteCount, minute_of
 from domain.ledger.percentiles import percentile
+from handlers.content.kpi import kpi_report
 from handlers.effects import Context
 from storage.unit_of_work import UnitOfWork
 
@@ -63,6 +65,16 @@ def _cost_usd_per_day(rule: AlertRule, uow: UnitOfWork, context: Context) -> Rea
     return Reading(round(cost.usd_micros / days / MICROS_PER_SECOND, 6), facts)
 
 
+def _kpi_anomaly(rule: AlertRule, uow: UnitOfWork, context: Context) -> Reading:
+    """Posts that stand out by the report of the window's days, as ``kpi-report`` would tell them."""
+    since = context.now - round(rule.window_s * MICROS_PER_SECOND)
+    wanted = KpiReportRequest.model_validate({"period": "daily", "from": format_micros(since)})
+    posts = kpi_report(wanted, uow, now=context.now).posts
+    odd = sorted((post for post in posts if post.anomaly), key=lambda post: -abs(post.z or 0))
+    named: list[JsonValue] = [f"{post.latest.post_id}: z {post.z:.1f}" for post in odd[:_MOST_NAMED]]
+    return Reading(len(odd) if posts else None, {"posts": len(posts), "worst": named})
+
+
 def _stuck_jobs(rule: AlertRule, uow: UnitOfWork, context: Context) -> Reading:  # noqa: ARG001 - as it is now
     return Reading(uow.alert_readings.overdue_jobs(now=context.now, most=_MOST_COUNTED))
 
@@ -103,6 +115,7 @@ READINGS: Final[Mapping[str, Read]] = MappingProxyType(
         "failure_rate": _failure_rate,
         "p95_runtime_ms": _p95_runtime_ms,
         "cost_usd_per_day": _cost_usd_per_day,
+        "kpi_anomaly": _kpi_anomaly,
         "stuck_jobs": _stuck_jobs,
         "dead_letters_open": _dead_letters_open,
         WORK_NOT_TAKEN: _work_not_taken,
@@ -111,3 +124,6 @@ READINGS: Final[Mapping[str, Read]] = MappingProxyType(
     }
 )
 """Rule -> how its number is read."""
+
+SELDOM_S: Final[Mapping[str, float]] = MappingProxyType({"kpi_anomaly": 900.0})
+"""Rules whose number takes long to read and changes slowly: read no more often than this."""

@@ -1,10 +1,12 @@
 """What follows from rules and readings, in one transaction, on both databases."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
 import orjson
+import pytest
 from sqlalchemy import insert
 
 from contracts.values.alerts import AlertSignal, NoticeAction, Severity
@@ -19,7 +21,9 @@ from storage.engine.database import Database
 from storage.journal.outbox import OutboxMessage
 from storage.tables.usage import daily_usage_agg
 from storage.unit_of_work import UnitOfWork
+from tests.handlers.content.test_kpi_report import Meter, measured
 from tests.handlers.deciding import NOW, context, waiting
+from tests.support import statements
 
 SECOND = 1_000_000
 COST = AlertRule("cost_usd_per_day", 100.0, 200.0, 86_400.0, 900.0, 300.0)
@@ -163,3 +167,34 @@ async def test_every_rule_of_the_settings_can_be_read_from_an_empty_database(dat
     for name in READINGS:
         reading = await read(database, AlertRule(name, 1, 2, 60, 60, 60))
         assert reading.value in (None, 0.0), name
+
+
+async def test_a_post_that_stands_out_is_an_anomaly_as_the_report_tells_it(database: Database) -> None:
+    rule = AlertRule("kpi_anomaly", 1, 5, 604_800, 900, 300)
+    assert (await read(database, rule)).value is None
+    meter = Meter(database)
+    await meter.send(*(measured(f"post-{number}", 19, 100 + number, saves=0, shares=0) for number in range(10)))
+    assert (await read(database, rule)).value == 0.0
+    await meter.send(measured("post-odd", 19, 90_000))
+    odd = await read(database, rule)
+    assert odd.value == 1.0
+    assert odd.facts["posts"] == 11
+    assert str(odd.facts["worst"]).startswith("['post-odd: z ")
+
+
+INDEXED = ("failure_rate", "cost_usd_per_day", "stuck_jobs", "dead_letters_open", "work_given_up", "outbox_refused")
+GROWING = "(work|daily_usage_agg|signal_counts|dead_letters|outbox)"
+
+
+@pytest.mark.parametrize("name", INDEXED)
+async def test_what_a_rule_reads_is_found_by_keys_and_indexes(database: Database, name: str) -> None:
+    """No plan walks through a table that grows."""
+    rule = AlertRule(name, 1, 2, 900, 900, 300)
+
+    def explained(uow: UnitOfWork) -> str:
+        if uow.connection.dialect.name == "postgresql":
+            uow.connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        return "\n".join(statements.plans(uow, lambda uow: READINGS[name](rule, uow, context())))
+
+    plan = await database.read(explained)
+    assert re.search(rf"SCAN {GROWING}\b(?! USING (COVERING )?INDEX)|Seq Scan on {GROWING}\b", plan) is None, plan
