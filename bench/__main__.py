@@ -16,6 +16,7 @@ from rich.console import Console
 
 from adapters.errors import AdapterError
 from bench.commands import measure_commands
+from bench.dead_letters import LETTERS, measure_dead_letters
 from bench.documents import measure_documents
 from bench.intake import CONTENDERS, measure
 from bench.latency import measure_latency, measure_start
@@ -115,6 +116,14 @@ def _commands(commands: int, work_dir: Path) -> Callable[[Report], Awaitable[Non
     return step
 
 
+def _dead_letters(work_dir: Path) -> Callable[[Report], Awaitable[None]]:
+    async def step(report: Report) -> None:
+        _say(f"groups and pages of {LETTERS:,} dead letters")
+        report.add_dead_letters(await measure_dead_letters(work_dir))
+
+    return step
+
+
 def _jobs(jobs: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
     async def step(report: Report) -> None:
         _say(f"{jobs:,} jobs from being asked for to done, beside DBOS and procrastinate")
@@ -195,6 +204,12 @@ def jobs(
     Run(work_dir, as_json, strict).carry_out(_jobs(count, work_dir))
 
 
+@app.command("dead-letters")
+def dead_letters(as_json: Json = False, strict: Strict = False, work_dir: WorkDir = WORK_DIR) -> None:
+    """Groups and pages of a hundred thousand dead letters."""
+    Run(work_dir, as_json, strict).carry_out(_dead_letters(work_dir))
+
+
 @app.command()
 def documents(rounds: Rounds = 5, as_json: Json = False, strict: Strict = False, work_dir: WorkDir = WORK_DIR) -> None:
     """Files in and out beside a static server, memory while twenty come at once, anchors, an export."""
@@ -242,6 +257,7 @@ def everything(
         _intake(messages, rounds, None, work_dir),
         _latency(SAMPLES, work_dir),
         _commands(5_000, work_dir),
+        _dead_letters(work_dir),
         _jobs(JOBS, work_dir),
         _start(rounds, work_dir),
     ]

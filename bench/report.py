@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.commands import CommandRates
+from bench.dead_letters import LetterLatency
 from bench.documents import DocumentFigures
 from bench.intake import BARE, BATCH, DISTURBED, HANDLER, Results
 from bench.latency import Latency
@@ -95,6 +96,11 @@ class Report:
         self._add("commands, reads, 64 in flight", rates.reads, "commands/s", Target("at least", 2_000))
         self._add("commands, writes, 64 in flight", rates.writes, "commands/s", Target("at least", 1_000))
         self._add("callbacks of jobs", rates.callbacks, "callbacks/s")
+
+    def add_dead_letters(self, latency: LetterLatency) -> None:
+        self.raw["dead_letters"] = latency
+        self._add(f"groups of {latency.letters:,} dead letters, p95", latency.groups_ms, "ms", Target("at most", 150))
+        self._add("any page of 200 of them, p95", latency.page_ms, "ms", Target("at most", 60))
 
     def add_peers(self, rates: PeerRates) -> None:
         self.raw["peers"] = rates

@@ -6,6 +6,7 @@ import orjson
 
 from contracts.errors import JsonObject
 from contracts.values.times import format_micros
+from handlers.replays.run_queries import is_discard, summary
 from storage.journal.ops_runs import RUNNING, Run
 from storage.unit_of_work import UnitOfWork
 
@@ -34,7 +35,7 @@ def run_status(run_id: str, uow: UnitOfWork, *, now: int) -> JsonObject | None:
 def _counts(run: Run, uow: UnitOfWork) -> JsonObject:
     """What the run keeps count of: the items of a replay, else the whole numbers of its result so far."""
     if uow.replay_runs.get(run.run_id) is not None:
-        return dict(uow.replay_runs.counts(run.run_id)._asdict())
+        return summary(uow.replay_runs.counts(run.run_id), discards=is_discard(run))
     result = None if run.result is None else orjson.loads(run.result)
     if not isinstance(result, dict):
         return {}
