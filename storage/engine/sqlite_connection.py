@@ -207,7 +207,11 @@ class Transactions:
 async def opened(engine: Engine, file: OpenedFile) -> Transactions:
     """A fresh connection to the file that is open already, or to the one that becomes it."""
     file.check(None)
-    return Transactions(file, await SqliteConnection(engine).open())
+    try:
+        connection = await SqliteConnection(engine).open()
+    except RuntimeError as error:  # no thread is to be had: a lack that passes
+        raise StorageAway(f"no connection: {error}") from error
+    return Transactions(file, connection)
 
 
 def without_words(error: Exception) -> Exception:
