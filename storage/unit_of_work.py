@@ -6,14 +6,11 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, Select, column, func, literal_column, select, table
 
 from contracts.errors import JsonValue
-from storage.agents.agents import SqlAgentRepository
-from storage.agents.ports import AgentRepository
-from storage.alerts.alerts import SqlAlertRepository
-from storage.alerts.ports import AlertReadings, AlertRepository, SignalCountRepository
-from storage.alerts.readings import SqlAlertReadings
-from storage.alerts.signal_counts import SqlSignalCountRepository
-from storage.assets.assets import SqlAssetRepository
-from storage.assets.ports import AssetRepository
+from storage.agents.agents import AgentRepository, SqlAgentRepository
+from storage.alerts.alerts import AlertRepository, SqlAlertRepository
+from storage.alerts.readings import AlertReadings, SqlAlertReadings
+from storage.alerts.signal_counts import SignalCountRepository, SqlSignalCountRepository
+from storage.assets.assets import AssetRepository, SqlAssetRepository
 from storage.content.ideas_and_scripts import (
     IdeaRepository,
     ScriptRepository,
@@ -24,15 +21,13 @@ from storage.content.items import ItemRepository, SqlItemRepository
 from storage.content.kpi import KpiRepository, SqlKpiRepository
 from storage.content.performance import PostPerformanceRepository, SqlPostPerformanceRepository
 from storage.content.publications import PublicationRepository, SqlPublicationRepository
-from storage.documents.anchors import SqlAnchorRepository
-from storage.documents.annotations import SqlAnnotationRepository
-from storage.documents.exports import SqlExportRepository
-from storage.documents.instructions import SqlInstructionRepository
-from storage.documents.ports import AnchorRepository, AnnotationRepository, ExportRepository, InstructionRepository
-from storage.jobs.artifacts import SqlArtifactRepository
-from storage.jobs.jobs import SqlJobRepository
-from storage.jobs.ports import ArtifactRepository, JobRepository, ProjectRepository, TaskRepository
-from storage.jobs.projects import SqlProjectRepository
+from storage.documents.anchors import AnchorRepository, SqlAnchorRepository
+from storage.documents.annotations import AnnotationRepository, SqlAnnotationRepository
+from storage.documents.exports import ExportRepository, SqlExportRepository
+from storage.documents.instructions import InstructionRepository, SqlInstructionRepository
+from storage.jobs.artifacts import ArtifactRepository, SqlArtifactRepository
+from storage.jobs.jobs import JobRepository, SqlJobRepository
+from storage.jobs.projects import ProjectRepository, SqlProjectRepository
 from storage.journal.callback_events import CallbackEvents
 from storage.journal.command_log import CommandLog
 from storage.journal.dead_letter_catalog import DeadLetterCatalog
@@ -47,21 +42,16 @@ from storage.journal.replays import Replays
 from storage.journal.retention import Pruning, Retention
 from storage.ledger.aggregates import AggregateRepository, SqlAggregateRepository
 from storage.ledger.analytics import AnalyticsRepository, SqlAnalyticsRepository
-from storage.ledger.ledger import SqlLedgerRepository
-from storage.ledger.performance import SqlPerformanceRepository
-from storage.ledger.ports import (
-    LedgerRepository,
-    PerformanceRepository,
-    UsageRepository,
-)
+from storage.ledger.ledger import LedgerRepository, SqlLedgerRepository
+from storage.ledger.performance import PerformanceRepository, SqlPerformanceRepository
 from storage.ledger.pricing_versions import PricingVersions
-from storage.ledger.usage import SqlUsageRepository
+from storage.ledger.usage import SqlUsageRepository, UsageRepository
 from storage.questions.all_jobs import AllJobsRepository, SqlAllJobsRepository
 from storage.questions.ids import IdRepository, SqlIdRepository
 from storage.questions.story_facts import SqlStoryRepository, StoryRepository
 from storage.tables import metadata
 from storage.work.failed_work import FailedThings
-from storage.work.tasks import SqlTaskRepository
+from storage.work.tasks import SqlTaskRepository, TaskRepository
 from storage.work.work import WorkRepository
 from storage.work.work_takers import HealRounds, WorkTakers
 

@@ -21,7 +21,7 @@ from domain.assets.assets import Asset
 from handlers.commands.command import Command, Reply, payload_of, refuse
 from handlers.documents.annotation_commands import announce_drawing, drawable, drop_drawing, keeping, known
 from handlers.effects import Context
-from storage.documents.ports import Annotation
+from storage.documents.annotations import Annotation
 from storage.engine.database import Database
 from storage.engine.failures import StorageError
 

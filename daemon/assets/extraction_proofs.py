@@ -11,7 +11,7 @@ from domain.assets.assets import Content
 from handlers.documents.extraction import end_extraction, reported_pictures
 from handlers.effects import Context
 from storage.engine.database import Database
-from storage.jobs.ports import TaskRecord
+from storage.work.tasks import TaskRecord
 
 log = structlog.get_logger(__name__)
 

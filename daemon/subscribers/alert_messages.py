@@ -8,7 +8,7 @@ from contracts.errors import JsonObject
 from contracts.values.alerts import AlertSignal, NoticeAction, Severity
 from contracts.values.times import format_micros
 from handlers.alerts.alert_events import transition_view
-from storage.alerts.ports import Notification, StoredTransition
+from storage.alerts.alerts import Notification, StoredTransition
 
 
 @dataclass(frozen=True, slots=True)

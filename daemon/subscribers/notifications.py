@@ -17,7 +17,7 @@ from daemon.subscribers.alert_messages import MessageTerms, alert_message
 from daemon.subscribers.subscriber import Received
 from daemon.transactions import PATIENT, committed
 from domain.backoff import delay_s
-from storage.alerts.ports import Notification, NotificationKey, StoredTransition
+from storage.alerts.alerts import Notification, NotificationKey, StoredTransition
 from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 

@@ -11,8 +11,8 @@ from domain.agents.agents import agent_state
 from handlers.commands.command import Command, Reply, ok, payload_of
 from handlers.commands.pages import page
 from handlers.effects import Context
-from storage.agents.ports import LogFilter, SeenAgent
-from storage.ledger.ports import SessionEvent
+from storage.agents.agents import LogFilter, SeenAgent
+from storage.ledger.ledger import SessionEvent
 from storage.unit_of_work import UnitOfWork
 
 _MOST_AGENTS: Final = 500

@@ -13,7 +13,7 @@ from contracts.values.times import MICROS_PER_SECOND, format_micros
 from handlers.effects import Context
 from storage.journal.ops_runs import FAILED, SUCCEEDED, Run
 from storage.journal.outbox import OutboxMessage
-from storage.ledger.ports import SessionEvent
+from storage.ledger.ledger import SessionEvent
 from storage.unit_of_work import UnitOfWork
 
 OPERATION: Final = "control"

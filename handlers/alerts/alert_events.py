@@ -5,7 +5,7 @@ from contracts.errors import JsonObject, JsonValue
 from contracts.values.times import format_micros
 from domain.alerts.alert_states import Standing
 from handlers.effects import Context
-from storage.alerts.ports import Notification, StoredTransition
+from storage.alerts.alerts import Notification, StoredTransition
 from storage.journal.outbox import OutboxMessage
 
 NOTIFICATION_KIND = "alert.notification"

@@ -12,7 +12,7 @@ from handlers.alerts.evaluation import rule_view
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.commands.pages import cursor, page, read_cursor
 from handlers.effects import Context
-from storage.alerts.ports import Notification, StoredTransition
+from storage.alerts.alerts import Notification, StoredTransition
 from storage.unit_of_work import UnitOfWork
 
 _NEWEST: Final = 100

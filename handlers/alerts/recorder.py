@@ -8,7 +8,7 @@ from domain.alerts.alerts import Alert, AlertDecision, Notice
 from domain.alerts.notices import NotifierTerms, action_for
 from handlers.alerts.alert_events import alert_event, notification_message
 from handlers.effects import Context
-from storage.alerts.ports import Notification, StoredTransition
+from storage.alerts.alerts import Notification, StoredTransition
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 

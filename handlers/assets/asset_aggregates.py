@@ -2,7 +2,7 @@
 
 from domain.assets.assets import Asset, AssetDecision
 from handlers.commands.command_batch import CommandBatch
-from storage.jobs.ports import Owned
+from storage.jobs.projects import Owned
 
 
 class AssetAggregates:

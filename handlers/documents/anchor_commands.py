@@ -17,8 +17,8 @@ from handlers.documents.instruction_views import blocks_of
 from handlers.documents.task_commands import NO_VIDEO, TaskRequests
 from handlers.documents.task_work import extracted_asset
 from handlers.jobs.job_commands import JobAggregates
-from storage.documents.ports import InstructionVersion
-from storage.jobs.ports import TaskKey
+from storage.documents.instructions import InstructionVersion
+from storage.work.tasks import TaskKey
 
 _CREATED = 201
 

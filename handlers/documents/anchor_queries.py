@@ -10,7 +10,7 @@ from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of,
 from handlers.commands.pages import cursor, page, read_cursor
 from handlers.documents.anchor_views import Resolver, anchor_view
 from handlers.effects import Context
-from storage.documents.ports import VersionKey
+from storage.documents.instructions import VersionKey
 from storage.unit_of_work import UnitOfWork
 
 _AT_ONCE = 500

@@ -6,7 +6,7 @@ from contracts.errors import JsonObject, JsonValue
 from contracts.values.times import format_micros
 from domain.documents.anchors import Anchor, AssetLink, Characters, IndexedVersion, Place, resolve
 from handlers.documents.instruction_views import blocks_of
-from storage.documents.ports import InstructionVersion, VersionKey
+from storage.documents.instructions import InstructionVersion, VersionKey
 
 
 class Resolver:

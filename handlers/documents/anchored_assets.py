@@ -6,8 +6,8 @@ from domain.documents.anchors import Anchor
 from handlers.commands.command_batch import CommandBatch
 from handlers.documents.anchor_views import Resolver
 from handlers.jobs.job_commands import JobAggregates
-from storage.documents.ports import InstructionHead, InstructionVersion, VersionKey
-from storage.jobs.ports import Owned
+from storage.documents.instructions import InstructionHead, InstructionVersion, VersionKey
+from storage.jobs.projects import Owned
 
 
 class AnchoredAssets:

@@ -19,8 +19,8 @@ from handlers.commands.command_batch import ChangeHandler, CommandBatch
 from handlers.documents.anchor_commands import NOT_READY
 from handlers.documents.anchored_assets import AnchoredAssets
 from handlers.effects import Context
-from storage.assets.ports import HolderKind, Pin
-from storage.documents.ports import Annotation
+from storage.assets.assets import HolderKind, Pin
+from storage.documents.annotations import Annotation
 from storage.unit_of_work import UnitOfWork
 
 _CREATED = 201

@@ -21,9 +21,9 @@ from handlers.documents.anchor_views import Resolver
 from handlers.documents.export_views import export_messages, owners_view
 from handlers.effects import Context
 from handlers.jobs.job_commands import JobAggregates
-from storage.assets.ports import HolderKind, Pin
-from storage.documents.ports import InstructionVersion, VersionKey
-from storage.jobs.ports import Owned
+from storage.assets.assets import HolderKind, Pin
+from storage.documents.instructions import InstructionVersion, VersionKey
+from storage.jobs.projects import Owned
 from storage.unit_of_work import UnitOfWork
 
 

@@ -15,7 +15,7 @@ from handlers.documents.export_views import export_messages
 from handlers.documents.instruction_views import blocks_of
 from handlers.effects import Context, Fact
 from handlers.jobs.job_recorder import JobRecorder
-from storage.documents.ports import VersionKey
+from storage.documents.instructions import VersionKey
 from storage.journal.leases import Lease
 from storage.unit_of_work import UnitOfWork
 

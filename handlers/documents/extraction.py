@@ -20,8 +20,8 @@ from domain.work.work import By, Failure
 from handlers.documents.task_work import asked_of, object_prefix
 from handlers.effects import Context, Effects
 from handlers.work.tasks import TaskWriter, Unproven
-from storage.jobs.ports import TaskRecord
 from storage.unit_of_work import UnitOfWork
+from storage.work.tasks import TaskRecord
 
 
 class ExtractionFinisher:

@@ -9,7 +9,7 @@ from handlers.commands.command_batch import ChangeHandler, CommandBatch
 from handlers.documents.instruction_views import as_values, blocks_of, instruction_view, summary_view
 from handlers.documents.instructions import InstructionHeads, VersionedInstructions
 from handlers.effects import Context
-from storage.documents.ports import VersionKey
+from storage.documents.instructions import VersionKey
 from storage.unit_of_work import UnitOfWork
 
 _CREATED = 201

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contracts.errors import JsonObject, JsonValue
 from contracts.payloads.callbacks import Block, BlockType
 from contracts.values.times import format_micros
-from storage.documents.ports import InstructionVersion, VersionSummary
+from storage.documents.instructions import InstructionVersion, VersionSummary
 
 
 def instruction_view(version: InstructionVersion, latest_version: int) -> JsonObject:

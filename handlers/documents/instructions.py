@@ -14,8 +14,8 @@ from domain.work.work import By
 from handlers.commands.command_batch import CommandBatch
 from handlers.documents.instruction_views import stored_blocks
 from handlers.jobs.job_commands import JobAggregates
-from storage.documents.ports import InstructionHead, InstructionVersion, VersionKey
-from storage.jobs.ports import Owned
+from storage.documents.instructions import InstructionHead, InstructionVersion, VersionKey
+from storage.jobs.projects import Owned
 
 
 class InstructionHeads:

@@ -15,9 +15,9 @@ from handlers.documents.task_work import asked_of
 from handlers.effects import Context, Effects
 from handlers.jobs.job_recorder import JobRecorder
 from handlers.work.tasks import Finished
-from storage.documents.ports import InstructionVersion, VersionKey
-from storage.jobs.ports import TaskRecord
+from storage.documents.instructions import InstructionVersion, VersionKey
 from storage.unit_of_work import UnitOfWork
+from storage.work.tasks import TaskRecord
 
 
 class RegenerationFinisher:

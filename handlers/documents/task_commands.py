@@ -18,7 +18,7 @@ from handlers.documents.task_work import TaskRecorder
 from handlers.jobs.job_commands import JobAggregates
 from handlers.work import dispatch as work
 from handlers.work.task_views import task_view
-from storage.jobs.ports import TaskKey, TaskRecord
+from storage.work.tasks import TaskKey, TaskRecord
 
 _OK = 200
 

@@ -9,10 +9,10 @@ from domain.work.tasks import Task, TaskDecision
 from handlers.documents.instruction_views import as_values
 from handlers.effects import Context
 from handlers.work.tasks import TaskWriter
-from storage.documents.ports import VersionKey
-from storage.jobs.ports import TaskRecord
+from storage.documents.instructions import VersionKey
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
+from storage.work.tasks import TaskRecord
 
 
 @dataclass(frozen=True, slots=True)

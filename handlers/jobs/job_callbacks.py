@@ -14,7 +14,7 @@ from domain.work.work import Arrival, By, Duplicate, Held
 from handlers.effects import Context, Effects, Fact, FactName
 from handlers.jobs.job_recorder import JobRecorder
 from handlers.work.callbacks import CallbackReport, reports_of
-from storage.documents.ports import InstructionVersion, VersionKey
+from storage.documents.instructions import InstructionVersion, VersionKey
 from storage.journal.callback_events import CallbackEvent
 from storage.unit_of_work import UnitOfWork
 

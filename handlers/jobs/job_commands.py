@@ -18,8 +18,8 @@ from handlers.jobs.job_recorder import JobRecorder
 from handlers.jobs.job_views import job_view
 from handlers.jobs.project_commands import ProjectAggregates
 from handlers.work import dispatch as work
-from storage.documents.ports import VersionKey
-from storage.jobs.ports import Owned
+from storage.documents.instructions import VersionKey
+from storage.jobs.projects import Owned
 
 
 class JobAggregates:

@@ -9,7 +9,8 @@ from handlers.commands.pages import cursor, page, read_cursor
 from handlers.effects import Context
 from handlers.jobs.job_views import audit_view, job_view, project_view, scene_view
 from handlers.work.task_views import task_view
-from storage.jobs.ports import Project, Segment, SegmentKey
+from storage.jobs.artifacts import Segment, SegmentKey
+from storage.jobs.projects import Project
 from storage.unit_of_work import UnitOfWork
 
 

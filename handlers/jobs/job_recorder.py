@@ -20,8 +20,8 @@ from handlers.jobs.job_views import job_view
 from handlers.jobs.job_work import JobDispatch, hand_out_for_jobs
 from handlers.status_updates import status_update
 from handlers.work.work_writer import WorkWriter
-from storage.documents.ports import InstructionVersion, VersionKey
-from storage.jobs.ports import StoredEvent
+from storage.documents.instructions import InstructionVersion, VersionKey
+from storage.jobs.jobs import StoredEvent
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 

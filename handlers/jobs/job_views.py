@@ -5,7 +5,8 @@ from contracts.values.money import format_usd
 from contracts.values.times import format_micros
 from domain.jobs.job import AuditEvent, Job
 from handlers.work.task_views import failure_view
-from storage.jobs.ports import Project, Scene
+from storage.jobs.artifacts import Scene
+from storage.jobs.projects import Project
 
 
 def project_view(project: Project) -> JsonObject:

@@ -11,8 +11,8 @@ from handlers.content.ideas_and_scripts import scripts_for_work
 from handlers.effects import Context
 from handlers.jobs.job_views import scene_view
 from handlers.work.dispatch import Order, hand_out
-from storage.documents.ports import InstructionVersion, VersionKey
-from storage.jobs.ports import Scene
+from storage.documents.instructions import InstructionVersion, VersionKey
+from storage.jobs.artifacts import Scene
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 from storage.work.work import SubjectKind

@@ -4,7 +4,7 @@ from contracts.payloads.jobs import ProjectCreate
 from handlers.commands.command import Command, Reply, payload_of
 from handlers.commands.command_batch import ChangeHandler, CommandBatch
 from handlers.jobs.job_views import project_view
-from storage.jobs.ports import Owned, Project
+from storage.jobs.projects import Owned, Project
 
 _CREATED = 201
 

@@ -11,7 +11,7 @@ from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of,
 from handlers.commands.pages import cursor, page, read_cursor
 from handlers.effects import Context
 from handlers.ledger.provenance import cost_provenance, known_cost, tokens_provenance
-from storage.ledger.ports import Session, SessionEvent, SessionFilter
+from storage.ledger.ledger import Session, SessionEvent, SessionFilter
 from storage.unit_of_work import UnitOfWork
 
 _NEWEST: Final = 50

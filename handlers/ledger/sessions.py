@@ -12,7 +12,7 @@ from domain.ledger.ledger import fold
 from domain.ledger.usage import UsageRecord, decide_usage
 from handlers.agents.control import answer_event
 from handlers.effects import Context, Effects, Fact, FactName
-from storage.ledger.ports import SessionEvent
+from storage.ledger.ledger import SessionEvent
 from storage.unit_of_work import UnitOfWork
 
 _MICROS = 1_000_000

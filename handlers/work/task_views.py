@@ -3,7 +3,7 @@
 from contracts.errors import JsonObject
 from contracts.values.times import format_micros
 from domain.work.work import Failure
-from storage.jobs.ports import TaskRecord
+from storage.work.tasks import TaskRecord
 
 
 def task_view(record: TaskRecord) -> JsonObject:

@@ -28,10 +28,10 @@ from handlers.work.callbacks import CallbackReport, reports_of
 from handlers.work.dispatch import Order
 from handlers.work.task_views import task_view
 from handlers.work.work_writer import WorkWriter
-from storage.jobs.ports import TaskRecord
 from storage.journal.callback_events import CallbackEvent
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
+from storage.work.tasks import TaskRecord
 from storage.work.work import SubjectKind
 
 

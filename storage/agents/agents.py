@@ -1,14 +1,51 @@
 """Agents, as ``session_ledger`` and ``session_events`` show them."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Select, bindparam, func, select
 
-from storage.agents.ports import LogFilter, SeenAgent
-from storage.ledger.ledger import EVENT_COLUMNS, event_of
-from storage.ledger.ports import SessionEvent
+from storage.ledger.ledger import EVENT_COLUMNS, SessionEvent, event_of
 from storage.tables.sessions import session_events, session_ledger
+
+
+class SeenAgent(NamedTuple):
+    """An agent by its newest session. Times are microseconds since the epoch."""
+
+    agent: str
+    session_id: str
+    model: str | None
+    status: str
+    last_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which events are meant; None says nothing."""
+
+    agent: str | None = None
+    session_id: str | None = None
+    trace_id: str | None = None
+    type: str | None = None
+
+
+class AgentRepository(Protocol):
+    """What sessions tell of agents."""
+
+    def seen(self, *, limit: int) -> Sequence[SeenAgent]:
+        """Every agent with its newest session, by name; at most *limit* of them."""
+        ...
+
+    def newest_events(self, wanted: LogFilter, *, limit: int) -> Sequence[SessionEvent]:
+        """Events by ``at``, newest first. Those of an agent are looked for in its newest sessions, and those that no
+        session, trace or agent is named for among the last that arrived."""
+        ...
+
+    def has_event(self, message_id: str, session_id: str) -> bool:
+        """Whether a session.event was stored."""
+        ...
+
 
 _NEWEST_SESSIONS: Final = 100
 """Of an agent, in which its events are looked for: there is no index over the events of agents, which every event

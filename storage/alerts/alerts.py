@@ -2,18 +2,108 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 from sqlalchemy import Connection, Row, Select, Update, bindparam, literal_column, select, update
 
+from contracts.errors import JsonObject
 from contracts.values.alerts import AlertSignal, Lifecycle, NoticeAction, NoticeState, Severity
 from domain.alerts.alert_states import Standing
 from domain.alerts.alerts import Alert, AlertRule, Transition
-from storage.alerts.ports import Notification, NotificationKey, StoredTransition, TransitionMark
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
 from storage.tables.alerts import alert_notifications, alert_rules, alert_state, alert_transitions
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTransition:
+    """A step as it is kept, with what the reading was made of."""
+
+    transition_id: str
+    step: Transition
+    facts: JsonObject
+
+
+class TransitionMark(NamedTuple):
+    """By what the history of a rule is ordered."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What one notifier is told of one step, and what became of that."""
+
+    transition_id: str
+    notifier: str
+    rule: str
+    action: NoticeAction
+    severity: Severity
+    state: NoticeState
+    attempts: int
+    failure: str | None
+    created_at: int
+    updated_at: int
+
+
+class NotificationKey(NamedTuple):
+    """What a notification is known by."""
+
+    transition_id: str
+    notifier: str
+
+
+class AlertRepository(Protocol):
+    """Rules, how each alert stands, its history, and what notifiers were told."""
+
+    def rules(self) -> Mapping[str, AlertRule]: ...
+
+    def put_rules(self, rules: Sequence[AlertRule], *, now: int) -> None:
+        """Keep *rules*, in place of those of the same names."""
+        ...
+
+    def add(self, alerts: Sequence[Alert]) -> None:
+        """Keep those of rules that have none yet."""
+        ...
+
+    def lock(self) -> Mapping[str, Alert]:
+        """All alerts, kept from others until the transaction ends."""
+        ...
+
+    def all(self) -> Sequence[Alert]:
+        """All alerts by rule."""
+        ...
+
+    def get(self, rule: str) -> Alert | None: ...
+
+    def store(self, alerts: Sequence[Alert]) -> None: ...
+
+    def add_transitions(self, transitions: Sequence[StoredTransition]) -> None: ...
+
+    def history(self, rule: str, *, before: TransitionMark | None = None, limit: int) -> Sequence[StoredTransition]:
+        """The steps of a rule, newest first, from the one after *before* on."""
+        ...
+
+    def last_transition(self, rule: str) -> StoredTransition | None: ...
+
+    def transition(self, transition_id: str) -> StoredTransition | None: ...
+
+    def add_notifications(self, notifications: Sequence[Notification]) -> None:
+        """Keep those that are new."""
+        ...
+
+    def notification(self, key: NotificationKey) -> Notification | None: ...
+
+    def notifications_of(self, transition_ids: Sequence[str]) -> Mapping[str, Sequence[Notification]]:
+        """By step: what each notifier was told of it, by name."""
+        ...
+
+    def record_attempt(self, key: NotificationKey, *, state: NoticeState, failure: str | None, now: int) -> bool:
+        """Note what an attempt came to; False where the notification is not pending any more."""
+        ...
+
 
 _RULE_COLUMNS: Final = ("rule", "warning", "critical", "window_s", "cooldown_s", "resolve_after_s")
 _STATE_COLUMNS: Final = (

@@ -1,14 +1,34 @@
 """The figures that alert rules read beside counts. Each comes from an aggregate or a bounded stretch of an index."""
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from sqlalchemy import Connection, bindparam, cast, func, literal_column, select
 
-from storage.alerts.ports import DayCost
 from storage.tables.base import Real
 from storage.tables.usage import daily_usage_agg
 from storage.tables.work import work
 from storage.work.work import SubjectKind, WorkState
+
+
+@dataclass(frozen=True, slots=True)
+class DayCost:
+    """What the usage of some days cost, as far as is known, and how many requests have no cost."""
+
+    usd_micros: float
+    missing_count: int
+
+
+class AlertReadings(Protocol):
+    """The figures that rules read beside counts: each is served by a key or an index."""
+
+    def cost_of_days(self, first: str, last: str) -> DayCost:
+        """The cost of usage on the days from *first* to *last*, both included (``YYYY-MM-DD``)."""
+        ...
+
+    def overdue_jobs(self, *, now: int, most: int) -> int:
+        """How many jobs' work is past its deadline; *most* where there are more."""
+        ...
 
 
 class SqlAlertReadings:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
@@ -10,6 +10,18 @@ from domain.alerts.signals import MinuteCount
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter
 from storage.engine.upserts import adding
 from storage.tables.alerts import signal_counts
+
+
+class SignalCountRepository(Protocol):
+    """What rules read instead of searching: counts by minute."""
+
+    def add(self, counts: Sequence[MinuteCount]) -> None:
+        """Add *counts*; there is one for each signal, minute and bucket."""
+        ...
+
+    def since(self, signals: Sequence[str], minute: int) -> Sequence[MinuteCount]:
+        """The counts of *signals* from a minute on, oldest first."""
+        ...
 
 
 class SqlSignalCountRepository:

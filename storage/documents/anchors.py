@@ -3,14 +3,46 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from domain.documents.anchors import Anchor, AssetLink, Characters
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
-from storage.jobs.ports import Owned
+from storage.jobs.projects import Owned
 from storage.tables.documents import anchor_assets, anchors
+
+
+class AnchorRepository(Protocol):
+    """Anchors with their pictures."""
+
+    def owned(self, wanted: Sequence[Owned]) -> Mapping[str, Anchor]:
+        """Those of *wanted* that belong to the owner named with them, locked."""
+        ...
+
+    def get(self, anchor_id: str, *, owner: str) -> Anchor | None:
+        """One anchor among its owner's, to look at."""
+        ...
+
+    def showing(self, asset_ids: Sequence[str]) -> Sequence[Anchor]:
+        """Anchors to which one of the assets belongs, locked."""
+        ...
+
+    def awaiting(self, task_id: str) -> Sequence[Anchor]:
+        """Anchors that wait for the picture of a task, locked."""
+        ...
+
+    def of_instructions(self, instruction_ids: Sequence[str]) -> Sequence[Anchor]:
+        """All anchors of the instructions that show a picture, oldest first, to look at."""
+        ...
+
+    def page(self, instruction_id: str, *, before: str | None, limit: int) -> Sequence[Anchor]:
+        """Anchors of an instruction, newest first, from the one after the id *before* on."""
+        ...
+
+    def put(self, anchors: Sequence[Anchor]) -> None:
+        """Keep new anchors and changed ones, with all their links."""
+        ...
 
 
 class SqlAnchorRepository:

@@ -2,14 +2,38 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 from sqlalchemy import Connection, Row, bindparam, select
 
-from storage.documents.ports import Annotation
+from contracts.errors import JsonValue
 from storage.engine.batches import Scalar, UpsertInsert, as_parameter, insert_rows
 from storage.tables.documents import annotations
+
+
+class Annotation(NamedTuple):
+    """What was drawn on a picture of an anchor, and the picture that came of it. ``ops`` as messages have them."""
+
+    annotation_id: str
+    anchor_id: str
+    source_asset_id: str
+    ops_hash: str
+    ops: JsonValue
+    asset_id: str
+    sha256: str
+    owner: str
+    created_at: int
+
+
+class AnnotationRepository(Protocol):
+    """Annotations."""
+
+    def find(self, anchor_id: str, source_asset_id: str, ops_hash: str) -> Annotation | None:
+        """The one that was made by the same operations."""
+        ...
+
+    def add(self, annotations: Sequence[Annotation]) -> None: ...
 
 
 class SqlAnnotationRepository:

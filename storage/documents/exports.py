@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 from sqlalchemy import Connection, Row, Select, bindparam, literal_column, select
@@ -13,6 +13,34 @@ from domain.documents.exports import Export, ExportFormat
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
 from storage.engine.failure_text import failure_text, read_failure
 from storage.tables.documents import exports
+
+
+class ExportRepository(Protocol):
+    """Exports."""
+
+    def get(self, export_id: str, *, owner: str) -> Export | None:
+        """One export among its owner's, to look at."""
+        ...
+
+    def by_id(self, export_id: str) -> Export | None:
+        """One export whoever owns it, to look at."""
+        ...
+
+    def locked(self, export_id: str) -> Export | None:
+        """One export whoever owns it, locked until the transaction ends."""
+        ...
+
+    def known(self, identities: Sequence[str]) -> Mapping[str, Export]:
+        """Those of *identities* that were asked for before, locked."""
+        ...
+
+    def at_work(self, *, limit: int) -> Sequence[str]:
+        """The ids of exports that wait or run, those that have stood still longest first."""
+        ...
+
+    def put(self, exports: Sequence[Export]) -> None:
+        """Keep new exports and changed ones."""
+        ...
 
 
 class SqlExportRepository:

@@ -2,16 +2,86 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
+from msgspec import Struct
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
-from storage.documents.ports import InstructionHead, InstructionVersion, VersionKey, VersionSummary
+from contracts.errors import JsonObject
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
 from storage.engine.upserts import larger
-from storage.jobs.ports import Owned
+from storage.jobs.projects import Owned
 from storage.tables.jobs import instruction_versions, instructions
+
+
+class VersionKey(NamedTuple):
+    """One version of an instruction."""
+
+    instruction_id: str
+    version: int
+
+
+class InstructionVersion(Struct, frozen=True):
+    """An immutable version of an instruction. ``blocks`` and ``issues`` as messages have them."""
+
+    instruction_id: str
+    version: int
+    job_id: str
+    owner: str
+    blocks: Sequence[JsonObject]
+    validation_status: str
+    issues: Sequence[JsonObject]
+    created_by: str
+    created_at: int
+    provenance: JsonObject | None = None
+
+    @property
+    def key(self) -> VersionKey:
+        return VersionKey(self.instruction_id, self.version)
+
+
+class InstructionHead(NamedTuple):
+    """An instruction without its versions; ``latest_version`` is the newest of them."""
+
+    instruction_id: str
+    job_id: str
+    owner: str
+    latest_version: int
+
+
+class VersionSummary(NamedTuple):
+    """A version without its blocks."""
+
+    version: int
+    validation_status: str
+    created_by: str
+    created_at: int
+    provenance: JsonObject | None
+
+
+class InstructionRepository(Protocol):
+    """Instructions by version."""
+
+    def heads(self, wanted: Sequence[Owned]) -> Mapping[str, InstructionHead]:
+        """Those of *wanted* that belong to the owner named with them."""
+        ...
+
+    def latest(self, instruction_ids: Sequence[str]) -> Mapping[str, InstructionHead]:
+        """Instructions of all owners. A writer of versions holds the lock of the job."""
+        ...
+
+    def versions(self, wanted: Sequence[VersionKey]) -> Mapping[VersionKey, InstructionVersion]:
+        """Those of *wanted* that there are."""
+        ...
+
+    def history(self, instruction_id: str, *, limit: int) -> Sequence[VersionSummary]:
+        """The newest versions, newest first."""
+        ...
+
+    def add(self, versions: Sequence[InstructionVersion]) -> None:
+        """Keep new versions; an instruction that was not there before begins with its first."""
+        ...
 
 
 class SqlInstructionRepository:

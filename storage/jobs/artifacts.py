@@ -4,14 +4,64 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Delete, Select, Table, and_, bindparam, delete, select, tuple_
 
 from domain.jobs.job_callbacks import SceneFacts, Transcript
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_into, insert_rows
-from storage.jobs.ports import Scene, Segment, SegmentKey
 from storage.tables.jobs import jobs, storyboard_scenes, transcript_segments
+
+
+class SegmentKey(NamedTuple):
+    """Where a segment stands in its transcript."""
+
+    start_ms: int
+    end_ms: int
+    ordinal: int
+
+
+class Segment(NamedTuple):
+    start_ms: int
+    end_ms: int
+    ordinal: int
+    text: str
+
+    @property
+    def key(self) -> SegmentKey:
+        return SegmentKey(self.start_ms, self.end_ms, self.ordinal)
+
+
+class Scene(NamedTuple):
+    scene: int
+    duration_s: float
+    image_url: str | None
+    text: str
+
+
+class ArtifactRepository(Protocol):
+    """What workers made of jobs: transcripts and storyboards."""
+
+    def put_transcripts(self, parts: Sequence[tuple[str, Transcript]]) -> None:
+        """Take in parts of transcripts in order, each with the id of its job."""
+        ...
+
+    def put_scenes(self, scenes: Mapping[str, Sequence[SceneFacts]]) -> None:
+        """Take in scenes by job; they replace those of the same number."""
+        ...
+
+    def segments(self, job_id: str, *, after: SegmentKey | None, limit: int) -> Sequence[Segment]:
+        """A part of a transcript in its order."""
+        ...
+
+    def scenes(self, job_ids: Sequence[str]) -> Mapping[str, Sequence[Scene]]:
+        """The storyboards of those jobs that have one."""
+        ...
+
+    def copy(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Give jobs the transcript and storyboard of others: pairs of (from, to)."""
+        ...
+
 
 _SegmentRow = tuple[str, int, int, int, str]
 

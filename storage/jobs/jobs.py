@@ -6,9 +6,10 @@ has to see to it that a version never goes back.
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
+from msgspec import Struct
 from sqlalchemy import Connection, Row, Select, Update, bindparam, select, update
 
 from contracts.values.states import JobState
@@ -17,9 +18,54 @@ from storage.engine.answers import Answer, AnswerRow
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
 from storage.engine.failure_text import failure_text, read_failure
 from storage.engine.failures import StorageConflict
-from storage.jobs.ports import Owned, StoredEvent
+from storage.jobs.projects import Owned
 from storage.tables.jobs import job_events, jobs
 from storage.work.work import WorkRecord, WorkRepository, work_in_hand
+
+
+class StoredEvent(Struct, frozen=True):
+    """An audit event and the trace that it belongs to."""
+
+    event: AuditEvent
+    trace_id: str
+
+
+class JobRepository(Protocol):
+    """Jobs and the record of their transitions."""
+
+    def owned(self, wanted: Sequence[Owned]) -> Mapping[str, Job]:
+        """Those of *wanted* that belong to the owner named with them, locked until the transaction ends."""
+        ...
+
+    def locked(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
+        """Jobs of all owners, locked until the transaction ends."""
+        ...
+
+    def retries_of(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
+        """The job that was made by retrying each of *job_ids*, by the id of the failed one."""
+        ...
+
+    def get(self, job_id: str, *, owner: str) -> Job | None:
+        """One job among its owner's, to look at: without the work in hand."""
+        ...
+
+    def page(
+        self, project_id: str, *, owner: str, status: JobState | None, before: str | None, limit: int
+    ) -> Sequence[Job]:
+        """Jobs of a project, newest first, from the one after the id *before* on."""
+        ...
+
+    def add(self, jobs: Sequence[Job]) -> None: ...
+
+    def save(self, jobs: Sequence[Job]) -> None:
+        """Write changed jobs. Raises :class:`~storage.engine.failures.StorageConflict` where one has gone on."""
+        ...
+
+    def add_events(self, events: Sequence[StoredEvent]) -> None: ...
+
+    def history(self, job_id: str, *, before: int | None, limit: int) -> Sequence[AuditEvent]:
+        """Audit events, newest first, from the one after the version *before* on."""
+        ...
 
 
 class SqlJobRepository:

@@ -2,13 +2,38 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from sqlalchemy import Connection, Select, bindparam, select
 
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
-from storage.jobs.ports import Owned, Project
 from storage.tables.jobs import projects
+
+Owned: TypeAlias = tuple[str, str]
+"""(id, owner): a thing among its owner's."""
+
+
+class Project(NamedTuple):
+    """A project. ``created_at`` is microseconds since the epoch."""
+
+    project_id: str
+    owner: str
+    name: str
+    created_at: int
+
+
+class ProjectRepository(Protocol):
+    """Projects, always looked for among their owner's."""
+
+    def add(self, projects: Sequence[Project]) -> None: ...
+
+    def owned(self, wanted: Sequence[Owned]) -> Mapping[str, Project]:
+        """Those of *wanted* that are there and belong to the owner named with them."""
+        ...
+
+    def page(self, owner: str, *, before: str | None, limit: int) -> Sequence[Project]:
+        """The owner's projects, newest first, from the one after the id *before* on."""
+        ...
 
 
 class SqlProjectRepository:

@@ -1,8 +1,9 @@
 """The ledger: one row for each agent session, and its events."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, literal_column, or_, select, tuple_
 
@@ -11,9 +12,93 @@ from domain.ledger.ledger import TERMINAL
 from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
 from storage.engine.nul_text import from_stored, to_stored
 from storage.engine.upserts import adding, larger, saturated, smaller
-from storage.ledger.ports import Session, SessionEvent, SessionFilter, SessionMark
 from storage.ledger.search import TERMS, says, search_terms, terms_parameter
 from storage.tables.sessions import session_events, session_ledger
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvent:
+    """An event of a session as it is stored: ``data`` is canonical JSON text; times in microseconds since the epoch."""
+
+    message_id: str
+    session_id: str
+    agent: str
+    type: str
+    at: int
+    model: str | None
+    text: str | None
+    data: str | None
+    trace_id: str
+    producer: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session with its totals, as the ledger keeps it."""
+
+    session_id: str
+    agent: str
+    model: str | None
+    status: str
+    started_at: int
+    last_at: int
+    events: int
+    requests: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd_micros: int
+    tokens_derived: int
+    tokens_missing_count: int
+    cost_usd_micros_derived: int
+    cost_missing_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFilter:
+    """Which sessions are wanted; what is None is not asked about. ``since`` (inclusive) and ``until`` (exclusive) bound
+    the start.
+
+    ``search`` holds plain words: those sessions of which one event's text holds all of them. Case does not matter,
+    punctuation separates, and nothing in them is a query's syntax. Without any word nothing is found.
+    """
+
+    agent: str | None = None
+    model: str | None = None
+    status: str | None = None
+    since: int | None = None
+    until: int | None = None
+    search: str | None = None
+
+
+SessionMark: TypeAlias = tuple[int, str]
+"""(started_at, session_id): by what sessions are ordered."""
+
+
+class LedgerRepository(Protocol):
+    """Sessions and their events."""
+
+    def apply(self, changes: Sequence[SessionChange]) -> int:
+        """Merge *changes* into the sessions; they come in key order, one for each session.
+
+        How many of the rows have a total that can grow no more.
+        """
+        ...
+
+    def add_events(self, events: Sequence[SessionEvent]) -> None:
+        """Keep events in the order of their arrival."""
+        ...
+
+    def get(self, session_id: str) -> Session | None: ...
+
+    def newest_events(self, session_id: str, *, limit: int) -> Sequence[SessionEvent]:
+        """The newest events by ``at``, newest first."""
+        ...
+
+    def page(self, wanted: SessionFilter, *, before: SessionMark | None, limit: int) -> Sequence[Session]:
+        """The newest start first, from the one after *before* on."""
+        ...
 
 
 class SqlLedgerRepository:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -9,6 +10,14 @@ from domain.ledger.changes import PerformanceCount
 from storage.engine.batches import UpsertInsert, as_parameter
 from storage.engine.upserts import adding
 from storage.tables.usage import model_perf_agg
+
+
+class PerformanceRepository(Protocol):
+    """Counts of requests by class of runtime."""
+
+    def add(self, counts: Sequence[PerformanceCount]) -> None:
+        """Add *counts*; they come in key order, one for each key."""
+        ...
 
 
 class SqlPerformanceRepository:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import Connection, Select, Table, select
 
@@ -11,6 +11,34 @@ from domain.ledger.usage import UsageRecord
 from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
 from storage.engine.upserts import adding, saturated
 from storage.tables.usage import daily_usage_agg, hourly_usage_agg, session_usage
+
+
+class UsageRepository(Protocol):
+    """Usage records and their totals."""
+
+    def add(self, records: Sequence[UsageRecord]) -> None: ...
+
+    def add_to_days(self, totals: Sequence[DailyTotals]) -> int:
+        """Add *totals* to their days; they come in key order, one for each day, agent and model.
+
+        How many of the rows have a total that can grow no more.
+        """
+        ...
+
+    def add_to_hours(self, totals: Sequence[HourlyTotals]) -> int:
+        """Add *totals* to their hours; they come in key order, one for each hour, agent and model.
+
+        How many of the rows have a total that can grow no more.
+        """
+        ...
+
+    def hours(self) -> Mapping[tuple[int, str, str], HourlyTotals]:
+        """All hourly totals by (hour, agent, model)."""
+        ...
+
+    def days(self) -> Mapping[tuple[str, str, str], DailyTotals]:
+        """All daily totals by (day, agent, model)."""
+        ...
 
 
 class SqlUsageRepository:

@@ -2,20 +2,70 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
+from msgspec import Struct
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
-from contracts.errors import JsonValue
+from contracts.errors import JsonObject, JsonValue
 from contracts.values.states import TaskState
 from contracts.values.work import WorkType
 from domain.work.tasks import Task
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
 from storage.engine.failure_text import failure_text, read_failure
-from storage.jobs.ports import TaskKey, TaskRecord
 from storage.tables.jobs import tasks
 from storage.work.work import WorkRecord, WorkRepository, work_in_hand
+
+
+class TaskKey(NamedTuple):
+    """By what the same request for a task is known again."""
+
+    type: str
+    subject_id: str
+    request_key: str
+
+
+class TaskRecord(Struct, frozen=True):
+    """A task with what was asked and what came of it. ``request_key`` is by what the same request is known again,
+    ``reported`` what a worker brought and is not proven yet."""
+
+    task: Task
+    subject_id: str
+    request: JsonObject
+    trace_id: str
+    request_key: str | None = None
+    result: JsonValue = None
+    provenance: JsonValue = None
+    reported: JsonValue = None
+
+    @property
+    def key(self) -> TaskKey | None:
+        return None if self.request_key is None else TaskKey(self.task.type, self.subject_id, self.request_key)
+
+
+class TaskRepository(Protocol):
+    """Tasks."""
+
+    def get(self, task_id: str, *, owner: str) -> TaskRecord | None:
+        """One task among its owner's, to look at."""
+        ...
+
+    def locked(self, task_ids: Sequence[str]) -> Mapping[str, TaskRecord]:
+        """Tasks of all owners, locked until the transaction ends."""
+        ...
+
+    def requested(self, keys: Sequence[TaskKey]) -> Mapping[TaskKey, TaskRecord]:
+        """Those of *keys* that were asked for before, locked until the transaction ends."""
+        ...
+
+    def unproven(self, *, limit: int) -> Sequence[TaskRecord]:
+        """Tasks whose reports are still to be proven, the oldest first."""
+        ...
+
+    def put(self, records: Sequence[TaskRecord]) -> None:
+        """Keep new tasks and changed ones."""
+        ...
 
 
 class SqlTaskRepository:

@@ -17,9 +17,9 @@ from handlers.effects import Context, Effects, MessageOutcome, Verdict
 from handlers.registry import FAMILIES
 from handlers.work.tasks import Finished, TaskReports, TaskWriter
 from storage.engine.database import Database
-from storage.jobs.ports import TaskRecord
 from storage.tables.work import work
 from storage.unit_of_work import UnitOfWork
+from storage.work.tasks import TaskRecord
 from tests.contracts.samples import TRACE, envelope
 from tests.handlers.deciding import letters, rows
 from tests.handlers.jobs.owners import House, Json, code, result

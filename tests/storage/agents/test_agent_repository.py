@@ -3,7 +3,7 @@
 import orjson
 
 from contracts.gate.delivery import Accepted
-from storage.agents.ports import LogFilter, SeenAgent
+from storage.agents.agents import LogFilter, SeenAgent
 from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import Json, event

@@ -5,7 +5,7 @@ from dataclasses import replace
 from contracts.values.alerts import AlertSignal, Lifecycle, NoticeAction, NoticeState, Severity
 from domain.alerts.alerts import AlertRule, evaluate, quiet_alert, suppress
 from domain.alerts.signals import MinuteCount
-from storage.alerts.ports import Notification, NotificationKey, StoredTransition, TransitionMark
+from storage.alerts.alerts import Notification, NotificationKey, StoredTransition, TransitionMark
 from storage.engine.database import Database
 from storage.unit_of_work import UnitOfWork
 

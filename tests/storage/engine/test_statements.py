@@ -15,7 +15,7 @@ from storage.journal.command_log import CommandKey, FirstAnswer
 from storage.journal.dead_letters import DeadLetter
 from storage.journal.inbox import InboxKey
 from storage.journal.outbox import OutboxMessage
-from storage.ledger.ports import SessionEvent, SessionFilter
+from storage.ledger.ledger import SessionEvent, SessionFilter
 from storage.ledger.pricing_versions import PricingVersion
 from storage.unit_of_work import UnitOfWork
 from tests.support import statements

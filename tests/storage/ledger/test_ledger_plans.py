@@ -8,7 +8,7 @@ import pytest_asyncio
 from contracts.values.states import SessionStatus
 from domain.ledger.changes import SessionChange
 from storage.engine.database import Database
-from storage.ledger.ports import SessionFilter, SessionMark
+from storage.ledger.ledger import SessionFilter, SessionMark
 from storage.unit_of_work import UnitOfWork
 from tests.support import statements
 

@@ -15,7 +15,7 @@ from domain.ledger.changes import DailyTotals, LedgerChanges, PerformanceCount, 
 from domain.ledger.ledger import fold, merge_sessions
 from domain.ledger.usage import UsageRecord
 from storage.engine.database import Database
-from storage.ledger.ports import SessionEvent
+from storage.ledger.ledger import SessionEvent
 from storage.tables.sessions import session_ledger
 from storage.tables.usage import model_perf_agg, session_usage
 from storage.unit_of_work import UnitOfWork

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from contracts.values.states import SessionStatus
 from domain.ledger.changes import SessionChange
 from storage.engine.database import Database
-from storage.ledger.ports import SessionEvent, SessionFilter
+from storage.ledger.ledger import SessionEvent, SessionFilter
 from storage.unit_of_work import UnitOfWork
 from tests.support import statements
 
