@@ -128,7 +128,7 @@ function extensions(onChange: () => void, onSubmit: () => void): Extension {
     json(),
     syntaxHighlighting(colours),
     look,
-    EditorView.contentAttributes.of({ "aria-label": "Body", spellcheck: "false" }),
+    EditorView.contentAttributes.of({ "aria-label": "Body", spellcheck: "false", tabindex: "0" }),
     EditorView.updateListener.of((update) => {
       if (update.docChanged) onChange();
     }),

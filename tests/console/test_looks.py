@@ -1,0 +1,160 @@
+"""How the page looks to people and to what reads it aloud: names, roles, both themes, a narrow screen, contrast."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from daemon.http.console_build import HERE
+from tests.console.browsing import Report, data_rows, go, letters, needs_browser, publish, usage
+from tests.support.daemons import DaemonProcess
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+VIEWS = {
+    "now": "Now",
+    "dead": "Dead letters",
+    "runs": "Runs",
+    "jobs": "Jobs",
+    "story": "Story",
+    "alerts": "Alerts",
+    "cost": "Cost",
+    "kpi": "KPIs",
+    "agents": "Agents",
+    "care": "Care",
+}
+GRIDS = {
+    "dead": "Groups",
+    "dead?view=list": "Dead letters",
+    "runs": "Runs",
+    "jobs": "Jobs",
+    "alerts": "Alerts",
+    "cost?view=sessions": "Sessions",
+    "kpi": "Posts",
+    "agents": "Agents",
+}
+
+
+@pytest.mark.process
+@needs_browser
+def test_every_view_has_its_name_its_landmarks_and_its_list(page: "Page", report: Report) -> None:
+    navigation = page.get_by_role("navigation", name="Views")
+    assert page.get_by_role("banner").count() == 1
+    for route, name in VIEWS.items():
+        go(page, route)
+        page.get_by_role("main").get_by_role("heading", name=name, level=1, exact=True).wait_for()
+        assert page.title() == f"headgate: {name}"
+        assert navigation.get_by_role("link", name=name).get_attribute("aria-current") == "page"
+        assert page.get_by_role("main").get_by_role("heading", level=1).count() == 1
+    for route, name in GRIDS.items():
+        go(page, route)
+        page.get_by_role("grid", name=name, exact=True).wait_for()
+    assert report.said == []
+
+
+@pytest.mark.process
+@needs_browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_view_has_a_serious_finding_of_axe(page: "Page", daemon: DaemonProcess, theme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    publish(daemon, [usage(producer="seen", status="fine", input_tokens=-1)])
+    (letter, *_) = letters(daemon, producers=["seen"])
+    page.emulate_media(color_scheme="light" if theme == "light" else "dark")
+    routes = [*VIEWS, "dead?view=list", f"dead/{letter['dead_letter_id']}", f"dead/{letter['dead_letter_id']}/edit"]
+    found = []
+    for route in [*routes, "cost?view=sessions", "alert/dead_letters_open"]:
+        go(page, route)
+        page.get_by_role("main").get_by_role("heading", level=1).wait_for()
+        page.wait_for_timeout(700)
+        answer = Axe().run(page)
+        found += [
+            (route, each["id"], [node["target"] for node in each["nodes"]][:2])
+            for each in answer.response["violations"]
+            if each["impact"] in {"serious", "critical"}
+        ]
+    assert found == []
+
+
+@pytest.mark.process
+@needs_browser
+def test_a_narrow_screen_needs_no_scrolling_sideways(page: "Page") -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    for route in VIEWS:
+        go(page, route)
+        page.get_by_role("main").get_by_role("heading", level=1).wait_for()
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 360, route
+
+
+@pytest.mark.process
+@needs_browser
+def test_theme_and_time_zone_are_kept_and_nothing_else_is(page: "Page", daemon: DaemonProcess) -> None:
+    publish(daemon, [usage(producer="timed", status="fine")])
+    go(page, "dead?producer=timed&view=list")
+    local = data_rows(page, "Dead letters").first.locator("time").first.inner_text()
+    assert page.get_by_role("button", name="Time zone local +05:30").count() == 1
+
+    page.get_by_role("button", name="Time zone").click()
+    page.get_by_role("button", name="Theme").click()
+    page.reload()
+
+    assert page.get_by_role("button", name="Time zone UTC").count() == 1
+    assert page.get_by_role("button", name="Theme light").count() == 1
+    data_rows(page, "Dead letters").first.wait_for()
+    assert data_rows(page, "Dead letters").first.locator("time").first.inner_text() != local
+    assert page.evaluate("Object.keys(localStorage).sort()") == ["headgate.theme", "headgate.zone"]
+
+
+# -- contrast, computed from the tokens
+
+
+def _tokens() -> dict[str, tuple[str, str]]:
+    css = (HERE / "app.css").read_text(encoding="utf-8")
+    pairs = re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", css)
+    return {name: (light, dark) for name, light, dark in pairs}
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _contrast(one: str, other: str) -> float:
+    low, high = sorted([_luminance(one), _luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_texts_stand_out_from_what_they_stand_on(theme: int) -> None:
+    """WCAG 2.2 AA: 4.5 for texts, 3 for what is a control or the focus."""
+    tokens = _tokens()
+    texts = ["text", "soft", "link", "good", "busy", "warn", "bad", "quiet", "disabled"]
+    grounds = ["page", "panel", "row-hover", "row-active", "select"]
+    low = [
+        (text, ground, round(_contrast(tokens[text][theme], tokens[ground][theme]), 2))
+        for text in texts
+        for ground in grounds
+        if _contrast(tokens[text][theme], tokens[ground][theme]) < 4.5
+    ]
+    marks = [
+        (mark, ground)
+        for mark in ("control-line", "focus")
+        for ground in ("page", "panel")
+        if _contrast(tokens[mark][theme], tokens[ground][theme]) < 3
+    ]
+    buttons = [name for name in ("main", "danger") if _contrast(tokens[name][theme], "#ffffff") < 4.5]
+    assert (low, marks, buttons) == ([], [], [])
+
+
+def test_no_source_writes_markup_or_follows_a_text() -> None:
+    """Texts become text nodes: nothing parses markup, nothing is evaluated."""
+    forbidden = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|dangerouslySet|\beval\(|new Function"
+    )
+    sources = [path for path in HERE.rglob("*.ts*") if not {"node_modules", "static", "build"} & set(path.parts)]
+    assert len(sources) > 40
+    assert [path.name for path in sources if forbidden.search(Path(path).read_text(encoding="utf-8"))] == []
