@@ -1,5 +1,6 @@
 """What the tests with a browser share: letters to look at, the link to sign in by, and a record of what a page did."""
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -7,8 +8,10 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+import nats
 import pytest
 
 from daemon.http.console import STATIC
@@ -109,3 +112,24 @@ def data_rows(page: "Page", grid: str) -> "Locator":
 
 def outcome(page: "Page") -> "Locator":
     return page.get_by_role("status", name="Outcome")
+
+
+def envelope(kind: str, payload: dict[str, Any]) -> bytes:
+    head = {"envelope_version": 2, "kind": kind, "schema_version": "1.0", "message_id": str(uuid.uuid4())}
+    head |= {"trace_id": str(uuid.uuid4()), "created_at": datetime.now(UTC).isoformat(), "producer": "a-test"}
+    return json.dumps({**head, "payload": payload}).encode()
+
+
+def publish_to(daemon: DaemonProcess, subject: str, body: bytes) -> None:
+    """Publish bytes as they are. The browser's driver runs a loop in the tests' thread, so it is done in another."""
+
+    async def send() -> None:
+        nc = await nats.connect(daemon.nats_url)
+        await nc.jetstream().publish(
+            subject, body, headers={"webhook-id": "unsigned"} if ".callback." in subject else None
+        )
+        await nc.close()
+
+    thread = Thread(target=lambda: asyncio.run(send()))
+    thread.start()
+    thread.join()

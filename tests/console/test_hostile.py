@@ -1,15 +1,23 @@
 """Hostile content: what producers send is shown as text, harms nothing, and comes back as it was but for the edit."""
 
-import asyncio
 import json
-from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import nats
 import pytest
 
-from tests.console.browsing import Report, data_rows, go, headgate, letters, needs_browser, ops, outcome, publish, usage
+from tests.console.browsing import (
+    Report,
+    data_rows,
+    go,
+    letters,
+    needs_browser,
+    ops,
+    outcome,
+    publish,
+    publish_to,
+    usage,
+)
 from tests.support.daemons import DaemonProcess
 
 if TYPE_CHECKING:
@@ -108,7 +116,7 @@ def test_a_double_key_and_a_lone_surrogate_are_marked_before_the_gate_is_asked(
 
 def test_bytes_that_are_no_text_are_shown_as_hex_and_cannot_be_edited(page: "Page", daemon: DaemonProcess) -> None:
     raw = b"\xff\xfe\x00not text"
-    _publish_raw(daemon, "hg.ingest.session.usage", raw)
+    publish_to(daemon, "hg.ingest.session.usage", raw)
     (letter,) = [each for each in letters(daemon) if each["bytes"] == len(raw)]
     go(page, f"dead/{letter['dead_letter_id']}")
     body = page.get_by_label("Body as it came")
@@ -119,26 +127,13 @@ def test_bytes_that_are_no_text_are_shown_as_hex_and_cannot_be_edited(page: "Pag
 
 def test_a_large_body_is_shown_in_part_and_downloaded_whole(page: "Page", daemon: DaemonProcess) -> None:
     raw = json.dumps({"padding": "x" * 5_000_000}).encode()
-    _publish_raw(daemon, "hg.ingest.session.usage", raw)
+    publish_to(daemon, "hg.ingest.session.usage", raw)
     (letter,) = [each for each in letters(daemon) if each["bytes"] == len(raw)]
     go(page, f"dead/{letter['dead_letter_id']}")
     page.get_by_text("The first 64.0 KiB of 4.8 MiB are shown").wait_for()
     with page.expect_download() as started:
         page.get_by_role("button", name="Download").click()
     assert started.value.path().read_bytes() == raw
-
-
-def _publish_raw(daemon: DaemonProcess, subject: str, body: bytes) -> None:
-    async def send() -> None:
-        nc = await nats.connect(daemon.nats_url)
-        await nc.jetstream().publish(subject, body)
-        await nc.close()
-
-    # The browser's driver runs a loop in this thread: the message is sent from another.
-    thread = Thread(target=lambda: asyncio.run(send()))
-    thread.start()
-    thread.join()
-    headgate(daemon, "ops", "health-check")
 
 
 _FORBIDDEN = (

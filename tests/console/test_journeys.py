@@ -2,20 +2,23 @@
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from tests.console.browsing import (
     Report,
+    ask,
     data_rows,
+    envelope,
     go,
     letters,
     needs_browser,
     ops,
     outcome,
     publish,
+    publish_to,
     sign_in_link,
     usage,
 )
@@ -268,3 +271,51 @@ def test_an_idle_page_asks_nothing(page: "Page", daemon: DaemonProcess) -> None:
     before = eventually(commands)
     page.wait_for_timeout(6_000)
     assert commands() == before
+
+
+def test_an_approval_of_a_draft_that_was_overtaken_is_refused_and_shows_the_newest(
+    page: "Page", daemon: DaemonProcess
+) -> None:
+    job = drafted_job(daemon)
+    go(page, f"job/{job['job_id']}")
+    page.get_by_role("button", name="Approve…").click()
+    dialog = page.get_by_role("dialog", name="Approve")
+    dialog.get_by_text("the first draft").wait_for()
+    edited = [{"block_id": "step-1", "type": "step", "text": "the second draft"}]
+    put = {"instruction_id": job["instruction_id"], "base_version": 1, "blocks": edited}
+    ask(daemon, "hg.cmd.instruction.put", put)
+
+    dialog.get_by_role("button", name="Approve v1").click()
+
+    dialog.get_by_text("VERSION_CONFLICT").wait_for()
+    dialog.get_by_role("button", name="Show the newest version").click()
+    dialog.get_by_text("the second draft").wait_for()
+    dialog.get_by_role("button", name="Approve v2").click()
+    outcome(page).get_by_text("Approved version 2").wait_for()
+    page.get_by_role("button", name="Render").click()
+    page.get_by_text("RENDERING").first.wait_for()
+
+
+def drafted_job(daemon: DaemonProcess) -> dict[str, Any]:
+    """A job that awaits approval: its draft is reported as a worker would."""
+    project = ask(daemon, "hg.cmd.project.create", {"name": "Films"})
+    wanted = {"project_id": project["project_id"], "title": "Teaser", "prompt": "ten seconds"}
+    job_id = ask(daemon, "hg.cmd.job.create", wanted)["job_id"]
+    ask(daemon, "hg.cmd.job.run", {"job_id": job_id})
+    blocks = [{"block_id": "step-1", "type": "step", "text": "the first draft"}]
+    for sequence, (status, more) in enumerate(
+        [
+            ("TRANSCRIBING", {}),
+            ("DRAFTING", {"artifacts": {"transcript": [{"start_ms": 0, "end_ms": 900, "text": "said"}]}}),
+            ("AWAITING_APPROVAL", {"artifacts": {"instruction": {"blocks": blocks}}, "cost_usd": "0.31"}),
+        ],
+        1,
+    ):
+        payload = {"event_id": f"{job_id}:{sequence}", "sequence": sequence, "status": status, **more}
+        publish_to(daemon, f"hg.callback.job.{job_id}", envelope("job.status", payload))
+    return eventually(lambda: awaiting(daemon, job_id))
+
+
+def awaiting(daemon: DaemonProcess, job_id: str) -> dict[str, Any]:
+    job = ask(daemon, "hg.cmd.job.get", {"job_id": job_id})
+    return job if job["status"] == "AWAITING_APPROVAL" else {}
