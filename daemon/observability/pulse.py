@@ -116,8 +116,7 @@ _SEVERITIES: Final = ("ok", "warning", "critical")
 
 
 def _alerts(metrics: Metrics) -> JsonObject:
-    severity: Gauge | None = getattr(metrics, "alert_severity", None)
-    return {} if severity is None else {rule: _SEVERITIES[int(level)] for (rule,), level in _samples(severity)}
+    return {rule: _SEVERITIES[int(level)] for (rule,), level in _samples(metrics.alert_severity)}
 
 
 def _value(gauge: Gauge) -> float:

@@ -303,14 +303,12 @@ def drafted_job(daemon: DaemonProcess) -> dict[str, Any]:
     job_id = ask(daemon, "hg.cmd.job.create", wanted)["job_id"]
     ask(daemon, "hg.cmd.job.run", {"job_id": job_id})
     blocks = [{"block_id": "step-1", "type": "step", "text": "the first draft"}]
-    for sequence, (status, more) in enumerate(
-        [
-            ("TRANSCRIBING", {}),
-            ("DRAFTING", {"artifacts": {"transcript": [{"start_ms": 0, "end_ms": 900, "text": "said"}]}}),
-            ("AWAITING_APPROVAL", {"artifacts": {"instruction": {"blocks": blocks}}, "cost_usd": "0.31"}),
-        ],
-        1,
-    ):
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("TRANSCRIBING", {}),
+        ("DRAFTING", {"artifacts": {"transcript": [{"start_ms": 0, "end_ms": 900, "text": "said"}]}}),
+        ("AWAITING_APPROVAL", {"artifacts": {"instruction": {"blocks": blocks}}, "cost_usd": "0.31"}),
+    ]
+    for sequence, (status, more) in enumerate(steps, 1):
         payload = {"event_id": f"{job_id}:{sequence}", "sequence": sequence, "status": status, **more}
         publish_to(daemon, f"hg.callback.job.{job_id}", envelope("job.status", payload))
     return eventually(lambda: awaiting(daemon, job_id))

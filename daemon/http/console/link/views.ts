@@ -155,9 +155,10 @@ export interface Alert {
 
 export interface AlertStep {
   readonly at?: string;
+  readonly what?: string;
+  readonly severity?: string;
+  readonly lifecycle?: string;
   readonly from?: unknown;
-  readonly to?: unknown;
-  readonly cause?: string;
   readonly actor?: string | null;
   readonly reason?: string | null;
   readonly value?: string | number | null;

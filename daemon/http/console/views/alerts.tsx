@@ -44,11 +44,15 @@ function quietness(alert: Alert): string {
   return alert.acknowledged_by ? `quiet, ${alert.acknowledged_by} has it` : "nobody has it";
 }
 
+/** A figure as it is read; a long fraction is rounded to what tells something. */
+const figureOf = (value: string | number): string =>
+  typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(4))) : String(value);
+
 const COLUMNS: readonly Column<Alert>[] = [
   { name: "severity", width: "7rem", cell: (alert) => <State of={alert.severity} /> },
   { name: "rule", width: "minmax(9rem, 1fr)", cell: (alert) => <Text of={alert.rule} /> },
   { name: "lifecycle", width: "8rem", cell: (alert) => <State of={alert.lifecycle} /> },
-  { name: "value", width: "minmax(6rem, 0.6fr)", numeric: true, cell: (alert) => <Text of={alert.value === null ? null : String(alert.value)} /> },
+  { name: "value", width: "minmax(6rem, 0.6fr)", numeric: true, cell: (alert) => <Text of={alert.value === null ? null : figureOf(alert.value)} /> },
   { name: "since", width: "9rem", cell: (alert) => <Instant at={alert.since} /> },
   {
     name: "quiet",
@@ -110,7 +114,7 @@ function OneAlert({ rule }: { rule: string }): VNode {
       {alert && (
         <>
           <p class="bar">
-            <State of={alert.severity} /> <State of={alert.lifecycle} /> <b>{alert.value === null ? "–" : visible(String(alert.value))}</b>
+            <State of={alert.severity} /> <State of={alert.lifecycle} /> <b>{alert.value === null ? "–" : visible(figureOf(alert.value))}</b>
             {alert.thresholds && (
               <span>
                 warning {String(alert.thresholds.warning)}, critical {String(alert.thresholds.critical)}
@@ -149,14 +153,22 @@ function OneAlert({ rule }: { rule: string }): VNode {
   );
 }
 
+/** A step of an alert: what happened, from where to where, by whom and why. */
 function StepLine({ step }: { step: AlertStep }): VNode {
-  const { at, notifications, ...rest } = step;
+  const { at, notifications, transition_id: _id, version: _version, what, severity, lifecycle, from, actor, value, ...rest } = step;
+  const before = (from ?? {}) as { severity?: string; lifecycle?: string };
   return (
     <li>
       <Instant at={at} />
-      <span>{visible(String(step.actor ?? ""))}</span>
+      <span>{visible(String(what ?? "").replaceAll("_", " "))}</span>
       <span>
-        <Details of={rest} /> {notifications?.map((told) => `${visible(told.notifier)} ${visible(told.state)}`).join(", ")}
+        {before.severity && (
+          <>
+            <State of={before.severity} /> {visible(before.lifecycle ?? "")} →{" "}
+          </>
+        )}
+        <State of={String(severity ?? "")} /> {visible(String(lifecycle ?? ""))} {value !== null && value !== undefined && <>at {visible(figureOf(value))}</>}{" "}
+        {actor && <>by {visible(String(actor))}</>} <Details of={rest} /> {notifications?.map((told) => `${visible(told.notifier)} ${visible(told.state)}`).join(", ")}
       </span>
     </li>
   );

@@ -97,7 +97,7 @@ function Change({ report }: { report: Report }): VNode {
   return (
     <p class="bar">
       <span class="soft">
-        {visible(String(report.from))} to {visible(String(report.to))}
+        {visible(String(report.from)).slice(0, 10)} to {visible(String(report.to)).slice(0, 10)}
       </span>
       {METRICS.map((name) => {
         const change = report.change[name];
