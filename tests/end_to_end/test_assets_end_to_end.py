@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,31 @@ import httpx
 import nats
 import pytest
 import pytest_asyncio
+from nats.js.api import ObjectInfo
 from nats.js.errors import NotFoundError
 
 from tests.end_to_end.conftest import SETTINGS, Json, Pipeline, until
-from tests.end_to_end.test_jobs_end_to_end import ask
+from tests.end_to_end.test_jobs_end_to_end import ask, new_job, signed_report, view
 from tests.support import files
+from tests.support.daemons import DaemonProcess, running_daemon
 
 pytestmark = [pytest.mark.process, pytest.mark.kills]
 
 BUCKET = "HG_ASSETS"
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> str:
-    scanner = tmp_path / "scan.sh"
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """One daemon for all tests here, none of which harms it."""
+    folder = tmp_path_factory.mktemp("assets")
+    scanner = folder / "scan.sh"
     scanner.write_text(
         '#!/bin/sh\nif grep -q INFECTED "$1"; then exit 1; fi\nif grep -q CRASHES "$1"; then kill -9 $$; fi\nexit 0\n'
     )
     scanner.chmod(0o755)
-    return f'{SETTINGS}\n[limits]\nuploads_per_minute = 1000\n[assets]\nscan_command = ["{scanner}"]\n'
+    own = f'[limits]\nuploads_per_minute = 100000\n[assets]\nscan_command = ["{scanner}"]\nupload_ttl_s = 12\n'
+    with running_daemon(folder / "home", f"{SETTINGS}\n{own}") as process:
+        yield process
 
 
 @pytest_asyncio.fixture
@@ -63,9 +69,23 @@ async def uploaded(pipeline: Pipeline, client: httpx.AsyncClient, body: bytes, *
     return result
 
 
-async def chunks_left(pipeline: Pipeline) -> int:
-    """How many messages lie in the bucket: entries and chunks."""
-    return int((await pipeline.js.stream_info(f"OBJ_{BUCKET}")).state.messages)
+async def torn(pipeline: Pipeline) -> set[str]:
+    """Chunks in the bucket that belong to no object."""
+    found = await pipeline.js.stream_info(f"OBJ_{BUCKET}", subjects_filter=f"$O.{BUCKET}.C.>")
+    chunks = {subject.rpartition(".")[2] for subject in found.state.subjects or {}}
+    return chunks - {entry.nuid for entry in await entries(pipeline)}
+
+
+async def entries(pipeline: Pipeline) -> list[ObjectInfo]:
+    store = await pipeline.js.object_store(BUCKET)
+    try:
+        return list(await store.list())
+    except NotFoundError:
+        return []
+
+
+async def is_stored(pipeline: Pipeline, name: str) -> bool:
+    return name in {entry.name for entry in await entries(pipeline)}
 
 
 async def test_what_went_in_comes_out_with_its_own_type(pipeline: Pipeline, client: httpx.AsyncClient) -> None:
@@ -135,7 +155,6 @@ async def test_a_url_is_good_for_what_it_was_signed_for_alone(pipeline: Pipeline
 
 async def test_what_is_not_as_announced_leaves_nothing(pipeline: Pipeline, client: httpx.AsyncClient) -> None:
     body = files.png()
-    before = await chunks_left(pipeline)
     refused: dict[str, tuple[bytes, int]] = {
         "too much": (body + b"x", 413),
         "too little": (body[:-1], 400),
@@ -153,7 +172,8 @@ async def test_what_is_not_as_announced_leaves_nothing(pipeline: Pipeline, clien
             assert answer.status_code == status, (why, answer.text)
         nothing = await confirm(pipeline, upload)
         assert (nothing["status"], nothing["error"]["code"]) == (409, "INVALID_STATE")
-    assert await chunks_left(pipeline) == before
+        assert not await is_stored(pipeline, upload["object"])
+    assert await torn(pipeline) == set()
 
 
 async def test_a_renamed_executable_and_absurd_boxes_are_no_pictures(
@@ -197,7 +217,6 @@ async def test_the_scanner_has_the_last_word(pipeline: Pipeline, client: httpx.A
 
 async def test_a_client_that_goes_away_leaves_nothing(pipeline: Pipeline) -> None:
     body = files.mp4(2_000_000)
-    before = await chunks_left(pipeline)
     uploads = [await begin(pipeline, body, "video/mp4") for _ in range(5)]
 
     for upload in uploads:
@@ -207,34 +226,24 @@ async def test_a_client_that_goes_away_leaves_nothing(pipeline: Pipeline) -> Non
             connection.sendall(head.encode() + body[:1_500_000])
 
     async def nothing_left() -> bool:
-        return await chunks_left(pipeline) == before
+        return await torn(pipeline) == set()
 
     await until(nothing_left)
-
-
-async def test_a_killed_daemon_serves_what_was_confirmed_and_forgets_the_rest(
-    pipeline: Pipeline, client: httpx.AsyncClient
-) -> None:
-    body = files.mp4(300_000)
-    asset = await uploaded(pipeline, client, body, media_type="video/mp4")
-
-    await pipeline.kill_and_restart()
-
-    view = (await ask(pipeline, "asset.get", {"asset_id": asset["asset_id"]}))["result"]
-    assert (await client.get(view["url"])).content == body
+    assert not any([await is_stored(pipeline, upload["object"]) for upload in uploads])
 
 
 async def test_a_deleted_asset_is_gone_with_its_bytes(pipeline: Pipeline, client: httpx.AsyncClient) -> None:
-    before = await chunks_left(pipeline)
     asset = await uploaded(pipeline, client, files.png())
+    place = pipeline.one("SELECT object FROM assets WHERE asset_id = ?", asset["asset_id"])
     await ask(pipeline, "asset.delete", {"asset_id": asset["asset_id"]})
 
     assert (await client.get(asset["url"])).status_code == 404
 
     async def swept() -> bool:
-        return await chunks_left(pipeline) == before
+        return not await is_stored(pipeline, place)
 
-    await until(swept, within_s=40)
+    await until(swept, within_s=60)
+    assert await torn(pipeline) == set()
 
 
 async def test_many_uploads_at_once_all_arrive(pipeline: Pipeline, client: httpx.AsyncClient) -> None:
@@ -245,8 +254,6 @@ async def test_many_uploads_at_once_all_arrive(pipeline: Pipeline, client: httpx
 
 
 async def test_uploads_are_counted_by_the_minute(tmp_path: Path) -> None:
-    from tests.support.daemons import running_daemon
-
     with running_daemon(tmp_path, SETTINGS) as daemon:
         nc = await nats.connect(daemon.nats_url)
         pipeline = Pipeline(daemon, nc)
@@ -258,3 +265,95 @@ async def test_uploads_are_counted_by_the_minute(tmp_path: Path) -> None:
         assert (refused["status"], refused["error"]["code"]) == (429, "RATE_LIMITED")
         assert json.loads(json.dumps(refused))["error"]["details"][0]["retry_after_ms"] > 0
         await nc.close()
+
+
+def memory_mib(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1_024
+
+
+async def test_an_upload_that_nobody_confirms_goes(pipeline: Pipeline, client: httpx.AsyncClient) -> None:
+    body = files.png()
+    upload = await begin(pipeline, body)
+    assert (await client.put(upload["upload_url"], content=body)).status_code == 200
+    assert await is_stored(pipeline, upload["object"])
+
+    async def swept() -> bool:
+        return not await is_stored(pipeline, upload["object"])
+
+    await until(swept, within_s=60)
+    late = await confirm(pipeline, upload)
+    assert (late["status"], late["error"]["code"]) == (409, "INVALID_STATE")
+    assert (await client.put(upload["upload_url"], content=body)).status_code in (403, 409)
+
+
+async def test_a_thousand_slow_uploads_keep_nobody_out_for_long(pipeline: Pipeline, client: httpx.AsyncClient) -> None:
+    """Each says that it sends two megabytes, sends a few bytes, and waits. Those over the limit are told to come again;
+    commands are answered all the while, and when they are gone there is room again."""
+    body = files.mp4(2_000_000)
+    upload = await begin(pipeline, body, "video/mp4")
+    url = urlsplit(upload["upload_url"])
+    head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    memory = memory_mib(pipeline.daemon.pid)
+    slow: list[asyncio.StreamWriter] = []
+    try:
+        for _ in range(1_000):
+            try:
+                _, writer = await asyncio.open_connection(str(url.hostname), int(url.port or 80))
+                writer.write(head + body[:100])
+                slow.append(writer)
+            except OSError:
+                break
+        small = files.png()
+        begun = await begin(pipeline, small)
+        assert (await ask(pipeline, "asset.get", {"asset_id": begun["asset_id"]}))["status"] == 200
+        assert memory_mib(pipeline.daemon.pid) < memory + 64
+    finally:
+        for writer in slow:
+            writer.close()
+
+    async def accepted() -> bool:
+        fresh = await begin(pipeline, small)
+        try:
+            return (await client.put(fresh["upload_url"], content=small)).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    await until(accepted, within_s=30)
+
+
+async def test_a_picture_that_cannot_be_read_is_not_drawn_on(pipeline: Pipeline, client: httpx.AsyncClient) -> None:
+    """Its type is right and its bytes are what was announced: it is kept, but nothing comes of drawing on it."""
+    whole = files.jpg(400, 300)
+    job = await drafted(pipeline)
+    place = {"instruction_id": job["instruction_id"], "version": 1, "block_id": "b1"}
+    anchor_id = (await ask(pipeline, "anchor.create", place))["result"]["anchor_id"]
+    box = {"type": "box", "x": 1, "y": 1, "width": 9, "height": 9, "color": "#000000"}
+    cases = {
+        "cut off": (whole[: len(whole) // 2], "image/jpeg", 415),
+        "a bomb": (files.bomb(), "image/png", 413),
+        "a film": (files.mp4(), "video/mp4", 415),
+    }
+    for why, (body, media_type, status) in cases.items():
+        asset = await uploaded(pipeline, client, body, media_type=media_type)
+        this = {"anchor_id": anchor_id, "asset_id": asset["asset_id"]}
+        await ask(pipeline, "anchor.attach", this)
+        refused = await ask(pipeline, "anchor.annotate", {**this, "ops": [box]}, timeout_s=30.0)
+        assert refused["status"] == status, (why, refused)
+        assert not any(entry.name.startswith("annotations/") for entry in await entries(pipeline))
+    sound = await uploaded(pipeline, client, whole, media_type="image/jpeg")
+    this = {"anchor_id": anchor_id, "asset_id": sound["asset_id"]}
+    await ask(pipeline, "anchor.attach", this)
+    outside = await ask(pipeline, "anchor.annotate", {**this, "ops": [box, {**box, "x": 400}]}, timeout_s=30.0)
+    assert [detail["path"] for detail in outside["error"]["details"]] == ["payload.ops.1.x"]
+
+
+async def drafted(pipeline: Pipeline) -> Json:
+    """A job that awaits approval."""
+    job_id = await new_job(pipeline)
+    await ask(pipeline, "job.run", {"job_id": job_id})
+    made = {"instruction": {"blocks": [{"block_id": "b1", "type": "step", "text": "Open it"}]}}
+    for sequence, status in enumerate(("TRANSCRIBING", "DRAFTING", "AWAITING_APPROVAL"), start=1):
+        more: Json = {"artifacts": made} if status == "AWAITING_APPROVAL" else {}
+        await pipeline.report("job", job_id, "job.status", signed_report(sequence, status, **more))
+    return await view(pipeline, job_id)
