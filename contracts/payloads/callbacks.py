@@ -51,7 +51,9 @@ def _checkpoint(value: object) -> JsonValue:
 Checkpoint: TypeAlias = Annotated[
     JsonValue,
     GetPydanticSchema(lambda _source, _handler: core_schema.no_info_plain_validator_function(_checkpoint)),
-    WithJsonSchema({"type": ["string", "object"], "description": "At most 16384 bytes in canonical form."}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "object"}], "description": "At most 16384 bytes in canonical form."}
+    ),
 ]
 """From where another worker can go on: text or an object, in the workers' own words."""
 

@@ -48,7 +48,7 @@ class ErrorShape(Payload):
 
 def _error_rule(schema: JsonObject) -> None:
     """An error exactly where the status says so."""
-    failed: JsonObject = {"properties": {"status": {"minimum": 400}}}
+    failed: JsonObject = {"properties": {"status": {"type": "integer", "minimum": 400}}}
     given: JsonObject = {"required": ["error"], "properties": {"error": {"not": {"type": "null"}}}}
     schema["allOf"] = [{"if": failed, "then": given, "else": {"not": given}}]
 

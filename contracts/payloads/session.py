@@ -97,7 +97,8 @@ def _schema_rules(schema: JsonObject) -> None:
         return {"required": [field], "properties": {field: {"not": {"type": "null"}}}}
 
     def source_is(part: str, rule: JsonObject) -> JsonObject:
-        return {"properties": {"provenance": {"properties": {part: {"properties": {"source": rule}}}}}}
+        within: JsonObject = {"type": "object", "properties": {"source": rule}}
+        return {"properties": {"provenance": {"type": "object", "properties": {part: within}}}}
 
     def figure(part: str, field: str, other: str) -> JsonObject:
         return {

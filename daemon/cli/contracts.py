@@ -5,16 +5,11 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.shared import Config, Json, fail, print_json, settings_or_fail
+from daemon.cli.shared import FAILED, USAGE, Config, Json, fail, print_json, settings_or_fail
 from daemon.terminal import escaped
 from daemon.version import VERSION
 
 contracts = typer.Typer(help="The contracts that other programs are written against.", no_args_is_help=True)
-
-
-@contracts.callback()
-def _group() -> None:
-    """Keeps ``export`` a command of its own: a group with one command would become that command."""
 
 
 @contracts.command()
@@ -35,3 +30,32 @@ def export(
         print_json({"written": [str(path) for path in written]})
     else:
         print(f"{len(written)} files written to {escaped(str(folder))}")
+
+
+@contracts.command()
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A folder of `contracts export`.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Another one, of a later version.")],
+    as_json: Json = False,
+) -> None:
+    """Tell what changed from OLD to NEW and whom it breaks; exit code 1 where anything breaks, else 0."""
+    from contracts.schemas.compatibility import compare
+    from contracts.schemas.exported import NotAnExport, read_export
+
+    try:
+        changes = compare(read_export(old), read_export(new))
+    except NotAnExport as error:
+        fail(str(error), as_json=as_json, code=USAGE)
+    except OSError as error:
+        fail(f"{error.filename}: cannot be read: {error.strerror}", as_json=as_json, code=USAGE)
+    broken = sum(change.breaking for change in changes)
+    if as_json:
+        print_json({"breaking": broken, "changes": [change.as_json() for change in changes]})
+    else:
+        for change in changes:
+            kind = "breaking" if change.breaking else "compatible"
+            place = f"{change.contract} {change.field}".strip()
+            print(escaped(f"{kind:<10} {place}: {change.what} (for {change.audience})"))
+        print(f"{len(changes)} changes, {broken} of them breaking")
+    if broken:
+        raise typer.Exit(FAILED)
