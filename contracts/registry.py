@@ -41,6 +41,7 @@ from contracts.payloads import (
     work,
 )
 from contracts.payloads.base import Payload
+from contracts.results import RESULTS
 from contracts.subjects import DURABLE, Family, parse_callback
 from contracts.values.alerts import Severity
 from contracts.values.states import ExportState
@@ -155,14 +156,15 @@ def contract(
 
 def reply_to(command: Contract) -> VersionedSchema | None:
     """The reply to a command that says what its result is: one like any other, whose result has that shape."""
-    if command.result is None:
+    result = command.result or RESULTS.get(command.kind)
+    if result is None:
         return None
     name = f"{command.family}.{command.kind}.reply"
     reply = create_model(
         name.replace(".", "_"),
         __base__=outgoing.Reply,
         __doc__=f"The answer to {command.kind}.",
-        result=(cast("type[Payload]", command.result | None), None),
+        result=(cast("type[Payload]", result | None), None),
     )
     return VersionedSchema(REPLY_KIND, Schema("1.0", reply), name)
 

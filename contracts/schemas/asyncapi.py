@@ -9,10 +9,17 @@ from pydantic.json_schema import models_json_schema
 
 from contracts.envelope import Envelope2
 from contracts.errors import JsonObject, JsonValue
-from contracts.gate.examination import MESSAGE_ID_HEADER
 from contracts.gate.receipts import RECEIPT_HEADER
 from contracts.outgoing import RECEIPT_KIND, REPLY_KIND
 from contracts.registry import Contract, Registry, reply_to
+from contracts.schemas.asyncapi_parts import (
+    REPLY_HEADERS,
+    SECURITY_SCHEMES,
+    SERVERS,
+    headers_of,
+    headers_schema,
+    security_of,
+)
 from contracts.subjects import DURABLE, Family, Subjects
 
 ASYNCAPI_VERSION: Final = "3.0.0"
@@ -61,9 +68,14 @@ def asyncapi(registry: Registry, subjects: Subjects, *, version: str) -> JsonObj
             "description": "The gate at the head of a content pipeline, spoken to by messages on NATS JetStream.",
         },
         "defaultContentType": "application/json",
+        "servers": SERVERS,
         "channels": channels,
         "operations": operations,
-        "components": {"messages": messages, "schemas": _schemas(declared)},
+        "components": {
+            "messages": messages,
+            "schemas": _schemas(declared),
+            "securitySchemes": SECURITY_SCHEMES,
+        },
     }
 
 
@@ -72,7 +84,7 @@ class _Message:
     id: str
     summary: str
     envelope: type[BaseModel]
-    durable: bool
+    headers: tuple[str, ...] = ()
 
     def as_json(self) -> JsonObject:
         message: JsonObject = {
@@ -80,8 +92,8 @@ class _Message:
             "summary": self.summary,
             "payload": {"$ref": _SCHEMAS + self.envelope.__name__},
         }
-        if self.durable:
-            message["headers"] = _DURABLE_HEADERS
+        if self.headers:
+            message["headers"] = headers_schema(self.headers)
         return message
 
 
@@ -121,6 +133,8 @@ class _Channel:
             "summary": self.description,
             "messages": [_in_channel(self.id, message.id) for message in self.messages],
         }
+        if self.family is not None and (security := security_of(self.family)):
+            operation["security"] = security
         if self.family in _REQUESTS:
             operation["reply"] = _answer(
                 REPLY_KIND, "$message.header#/reply", "The request's reply subject.", message=self.reply
@@ -145,7 +159,7 @@ def _channels(registry: Registry, subjects: Subjects) -> Iterator[_Channel]:
     for family, (rest, about) in _WHOLE_FAMILIES.items():
         if family not in {contract.family for contract in declared}:
             name = "any-reported" if family in DURABLE else "any"
-            any_kind = _Message(name, "A version 2 envelope of any kind.", Envelope2, family in DURABLE)
+            any_kind = _Message(name, "A version 2 envelope of any kind.", Envelope2, headers_of(family))
             yield _Channel(str(family), family, subjects.full(f"{family}.{rest}"), about, (any_kind,))
 
 
@@ -168,7 +182,7 @@ def _reply(contract: Contract) -> _Message | None:
     reply = reply_to(contract)
     if reply is None:
         return None
-    return _Message(f"{contract.kind}-reply", f"The answer to {contract.kind}.", reply.envelope_2, durable=False)
+    return _Message(f"{contract.kind}-reply", f"The answer to {contract.kind}.", reply.envelope_2, REPLY_HEADERS)
 
 
 def _messages(contract: Contract) -> Iterator[_Message]:
@@ -177,10 +191,11 @@ def _messages(contract: Contract) -> Iterator[_Message]:
         name, durable = f"{contract.kind}-{version}", contract.family in DURABLE
         if contract.family in _REQUESTS:
             name = f"{contract.family}.{name}"
-        yield _Message(name, f"{contract.kind}, schema {version}.", versioned.envelope_2, durable)
+        headers = REPLY_HEADERS if contract.kind == REPLY_KIND else headers_of(contract.family)
+        yield _Message(name, f"{contract.kind}, schema {version}.", versioned.envelope_2, headers)
         if durable:
             about = f"{contract.kind}, schema {version}, in a version 1 envelope."
-            yield _Message(f"{name}-envelope-1", about, versioned.envelope_1, durable)
+            yield _Message(f"{name}-envelope-1", about, versioned.envelope_1, headers)
 
 
 def _answer(kind: str, location: str, description: str, *, message: str | None = None) -> JsonObject:
@@ -208,18 +223,3 @@ def _schemas(channels: Iterable[_Channel]) -> JsonValue:
     )
     definitions: JsonValue = schemas["$defs"]
     return definitions
-
-
-_DURABLE_HEADERS: Final[JsonObject] = {
-    "type": "object",
-    "properties": {
-        MESSAGE_ID_HEADER: {
-            "type": "string",
-            "description": "The stream's own deduplication; the message id of a version 1 envelope.",
-        },
-        RECEIPT_HEADER: {
-            "type": "string",
-            "description": "A literal subject under an allowed reply prefix: gets the outcome after the commit.",
-        },
-    },
-}

@@ -44,7 +44,7 @@ def documents(registry: Registry, prefix: str, version: str) -> Iterator[tuple[s
             name = f"{contract.kind}-{contract.newest.version}.result.schema.json"
             yield name, _as_bytes(schema_of(contract.result))
     document = asyncapi(registry, Subjects(prefix), version=version)
-    yield ASYNCAPI_FILE, yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120).encode()
+    yield ASYNCAPI_FILE, _as_yaml(document)
 
 
 def schema_of(model: type[BaseModel]) -> JsonObject:
@@ -62,3 +62,16 @@ def _file_name(contract: Contract, version: str, taken: bool) -> str:
 
 def _as_bytes(schema: JsonObject) -> bytes:
     return orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _as_yaml(document: JsonObject) -> bytes:
+    """By libyaml, which PyYAML's wheels bring along: a tenth of the time."""
+    written = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return written.encode()
+
+
+class _Dumper(yaml.CSafeDumper):
+    """What stands in several places is written in each: anchors are for machines only."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the library asks for each
+        return True

@@ -12,7 +12,10 @@ from contracts.schemas.compatibility import Audience, Exported
 from contracts.schemas.export import ASYNCAPI_FILE
 
 _SCHEMA_FILE: Final = ".schema.json"
+_REPLY: Final = "-reply"
+_RESULT: Final = ".result"
 _BOTH: Final = frozenset(Audience)
+_READERS: Final = frozenset({Audience.CONSUMERS})
 
 
 class NotAnExport(ValueError):
@@ -25,7 +28,7 @@ def read_export(folder: Path) -> Exported:
     if not file.is_file():
         raise NotAnExport(f"{folder}: no export of the contracts, {ASYNCAPI_FILE} is missing")
     try:
-        document = yaml.safe_load(file.read_bytes())
+        document = yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
         schemas = {
             path.name.removesuffix(_SCHEMA_FILE): orjson.loads(path.read_bytes())
             for path in sorted(folder.glob(f"*{_SCHEMA_FILE}"))
@@ -35,8 +38,9 @@ def read_export(folder: Path) -> Exported:
     if not isinstance(document, dict):
         raise NotAnExport(f"{folder}: {ASYNCAPI_FILE} is no AsyncAPI document")
     audiences = _audiences(document, set(schemas))
-    schemas |= results_of(document)
-    audiences |= {name: frozenset({Audience.CONSUMERS}) for name in results_of(document)}
+    replies = _replies(document)
+    schemas |= replies
+    audiences |= dict.fromkeys(replies, _READERS)
     return Exported(schemas, audiences)
 
 
@@ -50,7 +54,10 @@ def _audiences(document: JsonObject, contracts: set[str]) -> dict[str, frozenset
         reply = operation.get("reply")
         for contract in _messages(reply.get("messages") if isinstance(reply, dict) else None):
             found[_file_of(contract, contracts)].add(Audience.CONSUMERS)
-    return {contract: frozenset(found.get(contract, _BOTH)) for contract in contracts}
+    return {
+        contract: _READERS if contract.endswith(_RESULT) else frozenset(found.get(contract, _BOTH))
+        for contract in contracts
+    }
 
 
 def _file_of(message: str, contracts: set[str]) -> str:
@@ -59,17 +66,19 @@ def _file_of(message: str, contracts: set[str]) -> str:
     return bare if bare in contracts else bare.partition(".")[2]
 
 
-def results_of(document: JsonObject) -> dict[str, JsonObject]:
-    """The schemas of what commands answer, by command."""
-    components = document.get("components")
-    schemas = components.get("schemas") if isinstance(components, dict) else None
-    if not isinstance(schemas, dict):
-        return {}
+def _replies(document: JsonObject) -> dict[str, JsonObject]:
+    """The schemas of what commands answer, by the message that answers."""
+    components = _object(document.get("components"))
+    shared: JsonObject = {"components": {"schemas": _object(components.get("schemas"))}}
     return {
-        name: {**schema, "components": {"schemas": schemas}}
-        for name, schema in schemas.items()
-        if name.startswith("result.") and isinstance(schema, dict)
+        name: {**_object(message.get("payload")), **shared}
+        for name, message in _object(components.get("messages")).items()
+        if name.endswith(_REPLY) and isinstance(message, dict)
     }
+
+
+def _object(value: JsonValue) -> JsonObject:
+    return value if isinstance(value, dict) else {}
 
 
 def _messages(references: JsonValue) -> list[str]:
@@ -79,4 +88,4 @@ def _messages(references: JsonValue) -> list[str]:
 
 
 def _objects(value: JsonValue) -> list[JsonObject]:
-    return [each for each in value.values() if isinstance(each, dict)] if isinstance(value, dict) else []
+    return [each for each in _object(value).values() if isinstance(each, dict)]

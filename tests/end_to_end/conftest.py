@@ -21,6 +21,7 @@ from nats.errors import Error as NatsError
 from standardwebhooks.webhooks import Webhook
 
 from tests.support.daemons import DaemonProcess
+from tests.support.results import check_result
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -115,7 +116,9 @@ class Pipeline:
             "payload": payload,
         }
         reply = await self.nc.request(f"hg.{family}.{name}", json.dumps(envelope).encode(), timeout=15)
-        return _payload(reply)
+        answer = _payload(reply)
+        check_result(name, answer)
+        return answer
 
     async def take_work(self, work_type: str, *, timeout: float = 10.0) -> tuple[Msg, Json]:
         """What a worker gets: the message, not acknowledged, and its payload."""

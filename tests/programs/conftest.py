@@ -27,7 +27,7 @@ def compiled(pytestconfig: pytest.Config) -> Path:
         pytest.skip("Node is not installed")
     assert pytestconfig.cache is not None
     folder = pytestconfig.cache.mkdir("node_programs")
-    for name in ("package.json", "tsconfig.json"):
+    for name in ("package.json", "tsconfig.json", "read-contracts.mjs"):
         shutil.copy(_HERE / name, folder / name)
     for page, name in (("workers.md", "worker.ts"), ("producers.md", "producer.ts")):
         (folder / name).write_text(program(page, name), encoding="utf-8")

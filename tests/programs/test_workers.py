@@ -19,6 +19,7 @@ from nats.aio.client import Client
 
 from tests.programs.conftest import program
 from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.results import check_result
 
 pytestmark = [pytest.mark.process, pytest.mark.kills]
 
@@ -95,6 +96,7 @@ async def ask(nc: Client, kind: str, **payload: object) -> dict[str, Any]:
     reply = await nc.request(f"hg.cmd.{kind}", json.dumps(envelope).encode(), timeout=10)
     answer = json.loads(reply.data)["payload"]
     assert answer["status"] < 300, answer
+    check_result(kind, answer)
     found: dict[str, Any] = answer["result"]
     return found
 

@@ -11,6 +11,8 @@ from typing import Any
 import orjson
 from nats.aio.client import Client
 
+from tests.support.results import check_result
+
 # Answers are JSON of many shapes: their type would only get in the way.
 Json = Any
 
@@ -70,6 +72,7 @@ async def ask(
     kind = subject.split(".", 2)[2]
     raw = orjson.dumps(command(kind, {} if payload is None else payload)) if body is None else body
     reply = await nc.request(subject, raw, timeout=timeout_s, headers=None if headers is None else dict(headers))
+    check_result(kind, orjson.loads(reply.data)["payload"])
     return Answer(reply.data, orjson.loads(reply.data), reply.headers or {})
 
 

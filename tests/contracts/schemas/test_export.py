@@ -1,8 +1,5 @@
 """The exported documents say what the gate does."""
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +15,6 @@ from contracts.registry import REGISTRY
 from contracts.schemas.export import export, schema_of
 from tests.contracts.samples import Json, envelope, envelope_1, event, usage, usage_1, without
 
-ASYNCAPI_PARSER: Final = "HEADGATE_ASYNCAPI_PARSER"
-
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,7 +25,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def asyncapi(exported: Path) -> Json:
-    return yaml.safe_load((exported / "asyncapi.yaml").read_text())
+    return yaml.load((exported / "asyncapi.yaml").read_text(), Loader=yaml.CSafeLoader)
 
 
 def test_there_is_a_schema_for_every_kind_and_version_and_both_envelopes(exported: Path) -> None:
@@ -192,30 +187,3 @@ def test_every_reference_in_asyncapi_leads_somewhere(asyncapi: Json) -> None:
         for step in reference.removeprefix("#/").split("/"):
             assert step in place, reference
             place = place[step]
-
-
-@pytest.mark.skipif(
-    ASYNCAPI_PARSER not in os.environ or shutil.which("node") is None,
-    reason=f"{ASYNCAPI_PARSER} names no folder with node_modules/@asyncapi/parser, or there is no node",
-)
-def test_the_official_parser_reads_asyncapi_without_errors(exported: Path) -> None:
-    script = """
-        const { Parser } = require(process.argv[1]);
-        const text = require('fs').readFileSync(process.argv[2], 'utf8');
-        new Parser().parse(text).then(({ document, diagnostics }) => {
-            const errors = diagnostics.filter((d) => d.severity === 0).map((d) => `${d.path.join('.')}: ${d.message}`);
-            console.log(errors.join('\\n'));
-            process.exit(document && errors.length === 0 ? 0 : 1);
-        });
-    """
-    parser = Path(os.environ[ASYNCAPI_PARSER]) / "node_modules" / "@asyncapi" / "parser"
-
-    answer = subprocess.run(
-        ["node", "-e", script, str(parser), str(exported / "asyncapi.yaml")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-    assert answer.returncode == 0, answer.stdout + answer.stderr

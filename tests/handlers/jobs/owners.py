@@ -24,6 +24,7 @@ from handlers.registry import CHANGES, FAMILIES, QUERIES
 from storage.engine.database import Database
 from tests.contracts.samples import TRACE, envelope
 from tests.handlers.deciding import NOW, context, waiting
+from tests.support.results import check_result
 
 # What is asked and answered here is any JSON: its type would only get in the way.
 Json = Any
@@ -44,6 +45,13 @@ def command(name: str, payload: Json, *, owner: str = "ada", message_id: str | N
         payload_hash=payload_hash(payload),
         principal=Principal(owner, EVERYTHING),
     )
+
+
+def checked(name: str, reply: Reply) -> Reply:
+    """The reply, once its result is as the contract says."""
+    if reply.problem is None:
+        check_result(name, {"result": orjson.loads(orjson.dumps(reply.result))})
+    return reply
 
 
 def result(reply: Reply) -> Json:
@@ -78,12 +86,13 @@ class House:
     async def give(self, name: str, payload: Json, *, owner: str = "ada", message_id: str | None = None) -> Reply:
         """One changing command in a transaction of its own."""
         done = await self.execute_commands([command(name, payload, owner=owner, message_id=message_id)])
-        return done.replies[0]
+        return checked(name, done.replies[0])
 
     async def ask(self, name: str, payload: Json, *, owner: str = "ada") -> Reply:
         """One question."""
         asked = command(name, payload, owner=owner)
-        return await self.database.read(lambda uow: answer(QUERIES[name], asked, uow, self.context()))
+        reply = await self.database.read(lambda uow: answer(QUERIES[name], asked, uow, self.context()))
+        return checked(name, reply)
 
     # -- workers
 

@@ -1,0 +1,174 @@
+"""What questions about sessions, cost, content and alerts answer."""
+
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
+from contracts.errors import JsonObject
+from contracts.results.jobs import Cursor, Time, Usd
+
+
+class TokensProvenance(TypedDict):
+    reported: int
+    derived: int
+    missing_count: int
+
+
+class CostProvenance(TypedDict):
+    reported: Usd
+    derived: Usd
+    missing_count: int
+
+
+class Session(TypedDict):
+    session_id: str
+    agent: str
+    model: str | None
+    status: str
+    started_at: Time
+    last_at: Time
+    events: int
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Usd | None
+    tokens: TokensProvenance
+    cost: CostProvenance
+
+
+class NewestEvent(TypedDict):
+    at: Time
+    type: str
+    text: NotRequired[str]
+    data: NotRequired[JsonObject]
+
+
+class SessionWithEvents(Session):
+    newest_events: list[NewestEvent]
+
+
+class Sessions(TypedDict):
+    items: list[Session]
+    next_cursor: Cursor
+
+
+class UsageSums(TypedDict):
+    requests: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    runtime_ms: int
+    cost_usd: Usd | None
+    tokens: TokensProvenance
+    cost: CostProvenance
+
+
+class UsageGroup(UsageSums):
+    key: str | list[str]
+
+
+class Usage(TypedDict):
+    items: list[UsageGroup]
+    totals: UsageSums
+
+
+class PerformanceGroup(TypedDict):
+    key: str
+    requests: int
+    errors: int
+    error_rate: float
+    p50_runtime_ms: int | None
+    p95_runtime_ms: int | None
+    runtime: TokensProvenance
+
+
+class Performance(TypedDict):
+    items: list[PerformanceGroup]
+
+
+class Sentiment(TypedDict):
+    label: str
+    score: float
+
+
+class Item(TypedDict):
+    item_id: str
+    source: str
+    title: str
+    url: str
+    published_at: Time
+    status: str
+    attempts: int
+    version: int
+    created_at: Time
+    updated_at: Time
+    text: NotRequired[str]
+    sentiment: NotRequired[Sentiment]
+
+
+class Items(TypedDict):
+    items: list[Item]
+    next_cursor: Cursor
+
+
+class Cancelled(TypedDict):
+    by: str
+    at: Time
+    reason: NotRequired[str]
+
+
+class Publication(TypedDict):
+    post_id: str
+    platform: str
+    status: str
+    publish_at: Time
+    caption: str
+    hashtags: list[str]
+    attempts: int
+    version: int
+    created_at: Time
+    updated_at: Time
+    topic: NotRequired[str]
+    objective: NotRequired[str]
+    script_id: NotRequired[str]
+    job_id: NotRequired[str]
+    external_id: NotRequired[str]
+    failure: NotRequired[JsonObject]
+    cancelled: NotRequired[Cancelled]
+
+
+class Publications(TypedDict):
+    items: list[Publication]
+    next_cursor: Cursor
+
+
+class Idea(TypedDict):
+    idea_id: str
+    topic: str
+    objective: str
+    hook: str
+    format: str
+
+
+class Ideas(TypedDict):
+    items: list[Idea]
+    next_cursor: Cursor
+
+
+class ScriptScene(TypedDict):
+    text: str
+    duration_s: float
+
+
+class Script(TypedDict):
+    script_id: str
+    idea_id: str
+    title: str
+    body: str
+    duration_s: float
+    scenes: list[ScriptScene]
+
+
+class Scripts(TypedDict):
+    items: list[Script]
+    next_cursor: Cursor
