@@ -20,6 +20,7 @@ from contracts.schemas.asyncapi_parts import (
     headers_schema,
     security_of,
 )
+from contracts.schemas.generator import PlainJsonSchema
 from contracts.subjects import DURABLE, Family, Subjects
 
 ASYNCAPI_VERSION: Final = "3.0.0"
@@ -219,7 +220,10 @@ def _schemas(channels: Iterable[_Channel]) -> JsonValue:
     models: dict[type[BaseModel], None] = {Envelope2: None}
     models |= {message.envelope: None for channel in channels for message in channel.messages}
     _, schemas = models_json_schema(
-        [(model, "validation") for model in models], ref_template=_SCHEMAS + "{model}", by_alias=True
+        [(model, "validation") for model in models],
+        ref_template=_SCHEMAS + "{model}",
+        by_alias=True,
+        schema_generator=PlainJsonSchema,
     )
     definitions: JsonValue = schemas["$defs"]
     return definitions

@@ -13,6 +13,7 @@ from contracts.envelope import Envelope1, Envelope2
 from contracts.errors import JsonObject
 from contracts.registry import REGISTRY, Contract, Registry
 from contracts.schemas.asyncapi import asyncapi
+from contracts.schemas.generator import PlainJsonSchema
 from contracts.subjects import Subjects
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -50,7 +51,7 @@ def documents(registry: Registry, prefix: str, version: str) -> Iterator[tuple[s
 def schema_of(model: type[BaseModel]) -> JsonObject:
     """The JSON Schema of what a model accepts."""
     schema: JsonObject = {"$schema": DIALECT}
-    schema.update(model.model_json_schema(by_alias=True, mode="validation"))
+    schema.update(model.model_json_schema(by_alias=True, mode="validation", schema_generator=PlainJsonSchema))
     return schema
 
 
