@@ -5,7 +5,7 @@ from pydantic_core import core_schema
 
 
 class PlainJsonSchema(GenerateJsonSchema):
-    """Alternatives that a field tells apart stand as plain ``oneOf``: ``discriminator`` is no keyword of JSON Schema."""
+    """Alternatives that a field tells apart are a plain ``oneOf``: ``discriminator`` is no keyword of JSON Schema."""
 
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
         found = super().tagged_union_schema(schema)
