@@ -12,8 +12,9 @@ from typing import Final, Literal, TypeVar, cast
 from pydantic import create_model
 
 from contracts.envelope import Proven1, Proven2
-from contracts.errors import JsonObject, JsonValue
-from contracts.gate.session_quick import QuickEnvelope, prove_usage
+from contracts.errors import JsonValue
+from contracts.gate.typed_message import TypedDecoder
+from contracts.gate.typed_usage import decode_usage
 from contracts.outgoing import DEAD_LETTER_KIND, PULSE_KIND, RECEIPT_KIND, REPLY_KIND
 from contracts.payloads import (
     agents,
@@ -40,7 +41,7 @@ from contracts.payloads import (
     session,
     work,
 )
-from contracts.payloads.base import Payload
+from contracts.payloads.base import Facts, Payload
 from contracts.results import RESULTS
 from contracts.subjects import DURABLE, Family, parse_callback
 from contracts.values.alerts import Severity
@@ -53,21 +54,25 @@ _REQUESTS: Final = frozenset({Family.COMMAND, Family.OPS})
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """One version of one kind. ``adapt`` makes the newest model of it; None where it is the newest.
+    """One version of one kind.
 
-    ``quick`` may prove a whole envelope of version 2 ahead of the models, for kinds that come by the thousand: it takes
-    nothing that they refuse, and answers None where it takes them to judge.
+    ``adapt`` makes of its model what handlers are given: the newest model, or the value that all schemas of the kind
+    are adapted to; None where that is the model itself.
+
+    ``decode`` may prove a whole envelope of version 2 ahead of the models, for kinds that come by the thousand.
     """
 
     version: str
     model: type[Payload]
-    adapt: Callable[[Payload], Payload] | None = None
-    quick: Callable[[JsonObject], QuickEnvelope | None] | None = None
+    adapt: Callable[[Payload], Facts] | None = None
+    decode: TypedDecoder | None = None
 
 
-def older(version: str, model: type[Old], adapt: Callable[[Old], Payload]) -> Schema:
-    """A version that still comes in, and its adapter to the newest."""
-    return Schema(version, model, cast("Callable[[Payload], Payload]", adapt))
+def adapted(
+    version: str, model: type[Old], adapt: Callable[[Old], Facts], decode: TypedDecoder | None = None
+) -> Schema:
+    """A version and its adapter: an older one's to the newest, or any one's to the value that handlers are given."""
+    return Schema(version, model, cast("Callable[[Payload], Facts]", adapt), decode)
 
 
 class VersionedSchema:
@@ -176,8 +181,8 @@ def answer(kind: str, *schemas: Schema) -> Contract:
 
 def _versions(kind: str, schemas: tuple[Schema, ...], name: str) -> Mapping[str, VersionedSchema]:
     *old, newest = schemas
-    if newest.adapt is not None or any(schema.adapt is None for schema in old):
-        raise ValueError(f"{kind}: every schema but the newest has an adapter, and only those")
+    if any(schema.adapt is None for schema in old):
+        raise ValueError(f"{kind}: every schema but the newest needs an adapter ({newest.version} may do without)")
     return MappingProxyType({schema.version: VersionedSchema(kind, schema, name) for schema in schemas})
 
 
@@ -345,8 +350,8 @@ REGISTRY: Final = Registry(
         contract(
             Family.INGEST,
             "session.usage",
-            older("1.0", session.SessionUsage1, session.usage_from_1),
-            Schema("2.0", session.SessionUsage, quick=prove_usage),
+            adapted("1.0", session.SessionUsage1, session.usage_from_1),
+            adapted("2.0", session.SessionUsage, session.usage_from_2, decode_usage),
         ),
         contract(Family.INGEST, "feed.item", Schema("1.0", feed.FeedItem)),
         contract(Family.INGEST, "content.idea", Schema("1.0", content.ContentIdea)),

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from pydantic import BaseModel
-
 from contracts.errors import Problem
-from contracts.gate.session_quick import QuickUsage
+from contracts.payloads.base import Facts
 
 
 class Lineage(NamedTuple):
@@ -54,8 +52,7 @@ def weight(delivery: Delivery) -> int:
 
 
 class Accepted(NamedTuple):
-    """An envelope that is proven: its payload is the kind's newest model, whatever version it came in, or a struct with
-    the same facts where the kind has a quick proof.
+    """An envelope that is proven: its payload is what the handlers of its kind are given, whatever version it came in.
 
     ``payload_hash`` is the SHA-256 of the canonical payload *as received*, in hexadecimal.
     """
@@ -66,7 +63,7 @@ class Accepted(NamedTuple):
     created_at: int
     producer: str
     payload_hash: str
-    payload: BaseModel | QuickUsage
+    payload: Facts
     schema_version: str
     envelope_version: int
     adapted: bool

@@ -6,19 +6,19 @@ is not (older envelopes, compat mode, anything wrong) is examined step by step i
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from pydantic import ValidationError
 
-from contracts.envelope import CURRENT_ENVELOPE, Proven2
+from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import ErrorCode, JsonValue, Problem, Refusal, problem
 from contracts.gate.canonical import payload_hash
 from contracts.gate.delivery import Accepted, Delivery, Judged, Refused
 from contracts.gate.examination import UNKNOWN_KIND, examine, refused_unread
 from contracts.gate.json_strict import read
-from contracts.gate.receipts import RECEIPT_HEADER
+from contracts.gate.receipts import RECEIPT_HEADER, receipt_subject
 from contracts.gate.rules import GateRules
-from contracts.gate.session_quick import QuickEnvelope
+from contracts.gate.typed_message import TypedDecoder
 from contracts.registry import Contract, Registry
 from contracts.subjects import Family
 
@@ -27,6 +27,14 @@ Screen: TypeAlias = Callable[[Delivery], Problem | None]
 
 Finish: TypeAlias = Callable[[Accepted], Judged]
 """What a family makes of a message that is proven in all other respects."""
+
+
+class TypedContract(NamedTuple):
+    """A kind whose newest schema has a typed decoder."""
+
+    kind: str
+    version: str
+    decode: TypedDecoder
 
 
 class Gate:
@@ -43,8 +51,33 @@ class Gate:
         self._registry: Final = registry
         self._screens: Final = dict(screens or {})
         self._finishes: Final = dict(finishes or {})
+        self._typed: Final = {
+            contract.address: TypedContract(contract.kind, contract.newest.version, contract.newest.decode)
+            for contract in registry.contracts(Family.INGEST)
+            if contract.newest.decode is not None
+        }
 
     def judge(self, delivery: Delivery) -> Judged:
+        typed = self._typed.get(delivery.subject)
+        if (
+            typed is not None
+            and len(delivery.body) <= self._rules.max_bytes
+            and not isinstance(receipt_subject(delivery.headers, self._rules), Problem)
+            and (message := typed.decode(delivery.body)) is not None
+        ):
+            return Accepted(
+                typed.kind,
+                message.message_id,
+                message.trace_id,
+                message.created_at,
+                message.producer,
+                message.payload_hash,
+                message.payload,
+                typed.version,
+                CURRENT_ENVELOPE,
+                False,
+                delivery,
+            )
         contract = self._registry.addressed(delivery.subject)
         judged = self._prove(delivery, contract)
         if contract is not None and contract.family in self._finishes and isinstance(judged, Accepted):
@@ -79,13 +112,11 @@ def accept_plain(contract: Contract, value: JsonValue, delivery: Delivery) -> Ac
     if type(version) is not str or version not in contract.schemas:
         return None
     versioned = contract.schemas[version]
-    quick, adapt = versioned.schema.quick, versioned.schema.adapt
-    envelope: QuickEnvelope | Proven2 | None = quick(value) if quick is not None else None
-    if envelope is None:
-        try:
-            envelope = versioned.prove_2(value)
-        except ValidationError:
-            return None
+    try:
+        envelope = versioned.prove_2(value)
+    except ValidationError:
+        return None
+    adapt = versioned.schema.adapt
     return Accepted(
         contract.kind,
         envelope.message_id,
@@ -93,7 +124,7 @@ def accept_plain(contract: Contract, value: JsonValue, delivery: Delivery) -> Ac
         envelope.created_at,
         envelope.producer,
         payload_hash(value["payload"]),
-        envelope.payload if adapt is None or isinstance(envelope, QuickEnvelope) else adapt(envelope.payload),
+        envelope.payload if adapt is None else adapt(envelope.payload),
         version,
         CURRENT_ENVELOPE,
         False,

@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError, core_schema
 
 from contracts.errors import MAX_DETAILS, JsonObject
+from contracts.values.usage import Usage
 
 Path: TypeAlias = tuple[str | int, ...]
 Item = TypeVar("Item")
@@ -35,6 +36,10 @@ class Payload(BaseModel):
 
     may_hold_nul: ClassVar[frozenset[str]] = frozenset()
     """The wire names of fields in which U+0000 is data."""
+
+
+Facts: TypeAlias = Payload | Usage
+"""What handlers are given of a message: the newest model of its kind, or the value its schemas are adapted to."""
 
 
 class BrokenRule(NamedTuple):

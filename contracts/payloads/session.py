@@ -11,6 +11,8 @@ from contracts.errors import JsonObject, JsonValue
 from contracts.payloads.base import CLOSED, BrokenRule, Payload, RuledPayload
 from contracts.values.money import usd_from_number
 from contracts.values.types import Count, Data, DollarNumber, Identifier, Money, Name, Text, Timestamp
+from contracts.values.usage import FigureProvenance, Usage
+from contracts.values.usage import UsageProvenance as UsageValues
 
 
 class SessionEventType(StrEnum):
@@ -166,29 +168,49 @@ class SessionUsage1(Payload):
     status: UsageStatus
 
 
-_REPORTED_ONCE: Final = Provenance(source=Source.PROVIDER_REPORTED, confidence=Confidence.LOW)
-_NEVER_REPORTED: Final = Provenance(source=Source.MISSING, confidence=Confidence.LOW)
-_LEGACY_PROVENANCE: Final = {
-    present: UsageProvenance(
-        tokens=_REPORTED_ONCE, runtime=_REPORTED_ONCE, cost=_REPORTED_ONCE if present else _NEVER_REPORTED
+def usage_from_2(payload: SessionUsage) -> Usage:
+    """The value that both schemas are adapted to."""
+    given = payload.provenance
+    return Usage(
+        payload.session_id,
+        payload.agent,
+        payload.model,
+        payload.at,
+        payload.status.value,
+        payload.input_tokens,
+        payload.output_tokens,
+        payload.runtime_ms,
+        payload.cost_usd_micros,
+        payload.pricing_version,
+        UsageValues(_figure(given.tokens), _figure(given.runtime), _figure(given.cost)),
     )
+
+
+def _figure(provenance: Provenance) -> FigureProvenance:
+    return FigureProvenance(provenance.source.value, provenance.confidence.value)
+
+
+_REPORTED_ONCE: Final = FigureProvenance("provider_reported", "low")
+_NEVER_REPORTED: Final = FigureProvenance("missing", "low")
+_LEGACY_PROVENANCE: Final = {
+    present: UsageValues(_REPORTED_ONCE, _REPORTED_ONCE, _REPORTED_ONCE if present else _NEVER_REPORTED)
     for present in (True, False)
 }
 LEGACY_PRICING: Final = "legacy"
 
 
-def usage_from_1(old: SessionUsage1) -> SessionUsage:
+def usage_from_1(old: SessionUsage1) -> Usage:
     """1.0 in the words of 2.0: nothing is known of where its figures came from but that they were given."""
-    return SessionUsage.model_construct(
-        session_id=old.session_id,
-        agent=old.agent,
-        model=old.model,
-        at=old.timestamp,
-        status=old.status,
-        input_tokens=old.tokens_in,
-        output_tokens=old.tokens_out,
-        runtime_ms=old.runtime_ms,
-        cost_usd_micros=None if old.cost is None else usd_from_number(old.cost),
-        pricing_version=LEGACY_PRICING,
-        provenance=_LEGACY_PROVENANCE[old.cost is not None],
+    return Usage(
+        old.session_id,
+        old.agent,
+        old.model,
+        old.timestamp,
+        old.status.value,
+        old.tokens_in,
+        old.tokens_out,
+        old.runtime_ms,
+        None if old.cost is None else usd_from_number(old.cost),
+        LEGACY_PRICING,
+        _LEGACY_PROVENANCE[old.cost is not None],
     )

@@ -12,57 +12,10 @@ by accident. Where the price is unknown the cost stays empty, never zero, and th
 | ``computed_cost_usd_micros``, ``computed_pricing_version``, unit prices | where known | the same | empty |
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from contracts.payloads.session import Confidence, Source
+from contracts.values.usage import Usage
 from domain.ledger.pricing import MAX_COST_USD_MICROS, PriceBook, UnitPrices, derive_cost
-
-
-class FigureProvenance(Protocol):
-    """Where one figure comes from, and how far it is to be trusted."""
-
-    @property
-    def source(self) -> str: ...
-    @property
-    def confidence(self) -> str: ...
-
-
-class UsageProvenance(Protocol):
-    """The provenance of the three figures of a report."""
-
-    @property
-    def tokens(self) -> FigureProvenance: ...
-    @property
-    def runtime(self) -> FigureProvenance: ...
-    @property
-    def cost(self) -> FigureProvenance: ...
-
-
-class UsageFacts(Protocol):
-    """A proven report of use: ``at`` in microseconds since the epoch, ``cost_usd_micros`` in micro-dollars."""
-
-    @property
-    def session_id(self) -> str: ...
-    @property
-    def agent(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def at(self) -> int: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def input_tokens(self) -> int | None: ...
-    @property
-    def output_tokens(self) -> int | None: ...
-    @property
-    def runtime_ms(self) -> int | None: ...
-    @property
-    def cost_usd_micros(self) -> int | None: ...
-    @property
-    def pricing_version(self) -> str | None: ...
-    @property
-    def provenance(self) -> UsageProvenance: ...
 
 
 class UsageRecord(NamedTuple):
@@ -104,7 +57,7 @@ class UsageRecord(NamedTuple):
 
 
 def decide_usage(
-    facts: UsageFacts, prices: PriceBook, message_id: str, trace_id: str, created_at: int, producer: str
+    facts: Usage, prices: PriceBook, message_id: str, trace_id: str, created_at: int, producer: str
 ) -> UsageRecord:
     """The row that is kept of a proven report."""
     model = facts.model
@@ -128,9 +81,9 @@ def decide_usage(
         reported = provenance.cost
         source, confidence = reported.source, reported.confidence
     elif known is not None and computed is not None:
-        cost, version, source, confidence = computed, known.version, Source.DERIVED, Confidence.MEDIUM
+        cost, version, source, confidence = computed, known.version, "derived", "medium"
     else:
-        version, source, confidence = None, Source.MISSING, Confidence.UNKNOWN
+        version, source, confidence = None, "missing", "unknown"
     if known is None:
         input_price = output_price = computed_version = None
     else:

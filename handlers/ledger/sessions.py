@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from contracts.gate.canonical import canonical_bytes
 from contracts.gate.delivery import Accepted
-from contracts.gate.session_quick import QuickUsage
 from contracts.payloads.session import SessionEvent as EventPayload
-from contracts.payloads.session import SessionUsage
+from contracts.values.usage import Usage
 from domain.ledger.ledger import fold
 from domain.ledger.usage import UsageRecord, decide_usage
 from handlers.agents.control import answer_event
@@ -24,7 +23,7 @@ def take_sessions(group: Sequence[Accepted], uow: UnitOfWork, context: Context) 
     records: list[UsageRecord] = []
     for accepted in group:
         payload = accepted.payload
-        if isinstance(payload, QuickUsage | SessionUsage):
+        if isinstance(payload, Usage):
             records.append(
                 decide_usage(
                     payload,

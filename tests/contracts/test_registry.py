@@ -8,7 +8,7 @@ import pytest
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules
 from contracts.payloads.base import Payload
-from contracts.registry import REGISTRY, Registry, Schema, contract, older
+from contracts.registry import REGISTRY, Registry, Schema, adapted, contract
 from contracts.schemas.asyncapi import asyncapi
 from contracts.schemas.export import documents
 from contracts.subjects import Family, Subjects
@@ -29,7 +29,7 @@ def note_from_1(old: Note1) -> Note2:
     return Note2(note_id=old.note, stars=0)
 
 
-NOTES: Final = contract(Family.INGEST, "note.made", older("1.0", Note1, note_from_1), Schema("2.0", Note2))
+NOTES: Final = contract(Family.INGEST, "note.made", adapted("1.0", Note1, note_from_1), Schema("2.0", Note2))
 PROGRESS: Final = contract(Family.CALLBACK, "note.status", Schema("1.0", Note1), address="callback.note.{note_id}")
 GROWN: Final = Registry([*REGISTRY.contracts(), NOTES, PROGRESS])
 

@@ -8,10 +8,10 @@ from contracts.gate.canonical import payload_hash
 from contracts.gate.delivery import Delivery, Refused
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules
-from contracts.gate.session_quick import QuickUsage
 from contracts.payloads.session import SessionEvent
 from contracts.registry import REGISTRY
 from contracts.subjects import Family
+from contracts.values.usage import Usage
 from tests.contracts import samples
 from tests.contracts.samples import (
     TRACE,
@@ -38,7 +38,7 @@ def test_a_usage_in_order_is_accepted_with_its_figures() -> None:
     assert (got.trace_id, got.created_at) == (TRACE, 1_795_169_730_123_000)
     assert (got.schema_version, got.envelope_version, got.adapted) == ("2.0", 2, False)
     assert got.payload_hash == payload_hash(payload)
-    assert isinstance(got.payload, QuickUsage)
+    assert isinstance(got.payload, Usage)
     assert got.payload.cost_usd_micros == 8775
     assert got.payload.at == 1_795_169_730_100_000
 
@@ -57,7 +57,7 @@ def test_optional_figures_may_be_left_out_or_null() -> None:
 
     for payload in (without(nothing, *figures), nothing | dict.fromkeys(figures)):
         got = accepted(judge(envelope(payload))).payload
-        assert isinstance(got, QuickUsage)
+        assert isinstance(got, Usage)
         assert (got.input_tokens, got.runtime_ms, got.cost_usd_micros) == (None, None, None)
 
 
@@ -158,7 +158,7 @@ def test_the_largest_count_and_the_longest_ids_are_accepted() -> None:
 
     got = accepted(judge(envelope(payload, message_id="..x.." + "a" * 195, producer="é" * 100))).payload
 
-    assert isinstance(got, QuickUsage)
+    assert isinstance(got, Usage)
     assert got.cost_usd_micros == 999_999_999_999_999_999
 
 

@@ -13,8 +13,9 @@ from contracts.gate.delivery import Accepted, Refused
 from contracts.gate.gate import Gate
 from contracts.gate.json_strict import numbers_in_range, parse
 from contracts.gate.rules import GateRules, Mode
-from contracts.payloads.session import SessionEvent, SessionUsage
+from contracts.payloads.session import SessionEvent
 from contracts.registry import REGISTRY
+from contracts.values.usage import Usage
 from tests.contracts import samples
 from tests.contracts.samples import Json, accepted, delivery, envelope, event, event_envelope, judge, only, usage, where
 
@@ -140,7 +141,7 @@ def test_the_letters_of_an_escaped_backslash_are_no_u0000() -> None:
     body = IN_ORDER.replace(b"openai/gpt-5", b"a\\\\u0000")
 
     got = accepted(judge(body)).payload
-    assert isinstance(got, SessionUsage)
+    assert isinstance(got, Usage)
     assert got.model == "a\\u0000"
 
 

@@ -12,9 +12,10 @@ from contracts.gate.canonical import payload_hash
 from contracts.gate.delivery import Accepted, Refused
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules, Mode
-from contracts.payloads.session import Confidence, SessionEvent, SessionUsage, Source
+from contracts.payloads.session import Confidence, SessionEvent, Source
 from contracts.registry import REGISTRY
 from contracts.values.money import usd_from_number
+from contracts.values.usage import Usage
 from tests.contracts.samples import (
     TRACE,
     Json,
@@ -55,7 +56,7 @@ def test_a_recorded_version_1_envelope_is_read_with_kind_and_key_from_outside_th
 def test_a_recorded_usage_1_0_becomes_a_2_0_of_little_confidence() -> None:
     got = accepted(judge(envelope(recorded("session.usage-1.0"), schema_version="1.0"))).payload
 
-    assert isinstance(got, SessionUsage)
+    assert isinstance(got, Usage)
     assert (got.session_id, got.agent, got.model) == ("writer-3:2024-03-01", "writer-3", "gpt-4-0613")
     assert got.at == 1_709_281_800_250_000
     assert (got.input_tokens, got.output_tokens, got.runtime_ms) == (1830, 412, 9120)
@@ -67,16 +68,16 @@ def test_a_recorded_usage_1_0_becomes_a_2_0_of_little_confidence() -> None:
 def test_a_recorded_usage_1_0_without_a_cost_has_a_missing_one() -> None:
     got = accepted(judge(envelope(recorded("session.usage-1.0-without-cost"), schema_version="1.0"))).payload
 
-    assert isinstance(got, SessionUsage)
+    assert isinstance(got, Usage)
     assert got.cost_usd_micros is None
-    assert got.provenance.cost.source is Source.MISSING
-    assert got.provenance.tokens.source is Source.PROVIDER_REPORTED
+    assert got.provenance.cost.source == "missing"
+    assert got.provenance.tokens.source == "provider_reported"
 
 
 def test_the_newest_schema_passes_unchanged_in_a_version_1_envelope() -> None:
     got = accepted(judge(envelope_1(recorded("session.usage-2.0"), "2.0"))).payload
 
-    assert isinstance(got, SessionUsage)
+    assert isinstance(got, Usage)
     assert got.cost_usd_micros == 8775
 
 
@@ -103,7 +104,7 @@ def test_a_recorded_event_in_a_version_1_envelope_is_accepted() -> None:
 def test_a_cost_of_1_0_is_rounded_half_even_to_six_places(number: float, micros: int) -> None:
     got = accepted(judge(envelope(usage_1(cost=number), schema_version="1.0"))).payload
 
-    assert isinstance(got, SessionUsage)
+    assert isinstance(got, Usage)
     assert got.cost_usd_micros == micros
 
 

@@ -1,6 +1,6 @@
 """The rules take the payloads of the wire as they are."""
 
-from contracts.payloads.session import SessionEvent, SessionUsage
+from contracts.payloads.session import SessionEvent, SessionUsage, usage_from_2
 from domain.ledger.ledger import fold
 from domain.ledger.pricing import UnitPrices
 from domain.ledger.usage import decide_usage
@@ -26,7 +26,7 @@ def test_a_payload_becomes_a_priced_row_and_its_day() -> None:
         }
     )
     prices = Book({"known": UnitPrices(2_500_000, 10_000_000, "list-1")})
-    record = decide_usage(usage, prices, "m-1", "trace", 0, "planner-7")
+    record = decide_usage(usage_from_2(usage), prices, "m-1", "trace", 0, "planner-7")
     assert record.cost_usd_micros == 7_500
     assert record.cost_source == "derived"
 

@@ -2,35 +2,34 @@
 
 from dataclasses import dataclass, field
 
+from contracts.values.usage import ConfidenceWord, FigureProvenance, SourceWord, StatusWord, UsageProvenance
+from contracts.values.usage import Usage as UsageValue
 from domain.ledger.pricing import UnitPrices
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    source: str = "provider_reported"
-    confidence: str = "high"
+class Figure(FigureProvenance, frozen=True):
+    source: SourceWord = "provider_reported"
+    confidence: ConfidenceWord = "high"
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    tokens: Figure = Figure()
-    runtime: Figure = Figure()
-    cost: Figure = Figure("missing", "unknown")
+class Provenance(UsageProvenance, frozen=True):
+    tokens: FigureProvenance = Figure()
+    runtime: FigureProvenance = Figure()
+    cost: FigureProvenance = Figure("missing", "unknown")
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(UsageValue, frozen=True):
     session_id: str = "s-1"
     agent: str = "planner"
     model: str = "known"
     at: int = 1_763_700_000_000_000
-    status: str = "ok"
+    status: StatusWord = "ok"
     input_tokens: int | None = 1_000
     output_tokens: int | None = 500
     runtime_ms: int | None = 1_200
     cost_usd_micros: int | None = None
     pricing_version: str | None = None
-    provenance: Provenance = Provenance()
+    provenance: UsageProvenance = Provenance()
 
 
 @dataclass(frozen=True, slots=True)
