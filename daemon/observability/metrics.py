@@ -51,13 +51,11 @@ class BoundedLabel:
 class _DroppedLines(Collector):
     """Counts where the lines are written, which is before any metric is."""
 
-    def __init__(self, output: LineOutput) -> None:
-        self._output = output
+    output: LineOutput | None = None
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        yield CounterMetricFamily(
-            "headgate_log_lines_dropped", "Log lines that nobody read in time.", value=self._output.lost
-        )
+        lost = 0 if self.output is None else self.output.lost
+        yield CounterMetricFamily("headgate_log_lines_dropped", "Log lines that nobody read in time.", value=lost)
 
 
 class Metrics:
@@ -66,6 +64,8 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self._dropped_lines = _DroppedLines()
+        self.registry.register(self._dropped_lines)
         self.recent = RecentIntake()
         self._producer = BoundedLabel()
         self._model = BoundedLabel()
@@ -217,7 +217,7 @@ class Metrics:
 
     def watch_log(self, output: LineOutput) -> None:
         """Tell how many log lines could not be written."""
-        self.registry.register(_DroppedLines(output))
+        self._dropped_lines.output = output
 
     def http_closed(self, reason: str) -> None:
         """Count a connection that the daemon closed."""
