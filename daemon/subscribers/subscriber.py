@@ -73,7 +73,11 @@ class LowRateSubscribers:
         consumer, handle = subscriber.consumer, subscriber.handle
 
         async def take(message: NatsMessage) -> None:
-            again_s = await self._handled(consumer.name, handle, _received(message))
+            received = _received(message)
+            if received is None:
+                self._metrics.forged.labels(consumer.stream).inc()
+                return
+            again_s = await self._handled(consumer.name, handle, received)
             if again_s is None:
                 await message.ack()
             else:
@@ -148,5 +152,9 @@ def _patterns(consumer: Consumer) -> list[str]:
     return [str(pattern) for pattern in patterns] if isinstance(patterns, list) else []
 
 
-def _received(message: NatsMessage) -> Received:
-    return Received(bytes(message.body), int(message.raw_message.metadata.num_delivered))
+def _received(message: NatsMessage) -> Received | None:
+    """What the consumer brought; None for what somebody else published to where it brings it."""
+    try:
+        return Received(bytes(message.body), int(message.raw_message.metadata.num_delivered))
+    except (NatsError, ValueError):
+        return None

@@ -82,6 +82,35 @@ async def test_whatever_a_handler_raises_the_message_is_kept(broker: NatsBroker,
     assert info.num_ack_pending == 2
 
 
+async def test_what_no_consumer_brought_is_counted_and_has_no_effect(broker: NatsBroker, prefix: str) -> None:
+    subjects, metrics = Subjects(prefix), Metrics()
+    nc = broker.connection
+    await provision(nc, topology(subjects, Limits()))
+    consumer = agents_consumer(subjects)
+    seen: list[bytes] = []
+
+    async def handle(received: Received) -> float | None:
+        seen.append(received.body)
+        return None
+
+    running = asyncio.create_task(LowRateSubscribers(broker, [Subscriber(consumer, handle, "a test")], metrics).run())
+    await nc.jetstream().publish(subjects.full("event.agent.a.answered"), b"first")
+    await until(lambda: acknowledged(nc, consumer))
+    for reply in ("", "somewhere"):
+        await nc.publish(str(consumer.config["deliver_subject"]), b"forged", reply=reply)
+    await nc.jetstream().publish(subjects.full("event.agent.a.answered"), b"last")
+
+    async def both() -> bool:
+        return len(seen) == 2
+
+    await until(both)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert seen == [b"first", b"last"]
+    forged = metrics.registry.get_sample_value("headgate_forged_total", {"stream": consumer.stream})
+    assert forged == 2.0
+
+
 def test_no_subscriber_goes_by_the_policy_of_the_frame() -> None:
     """The frame's own policy is to drop what failed: every subscriber says that it acknowledges by itself."""
     broker = NatsBroker()
