@@ -16,6 +16,7 @@ from rich.console import Console
 
 from adapters.errors import AdapterError
 from bench.commands import measure_commands
+from bench.dashboard import measure_dashboard
 from bench.dead_letters import LETTERS, measure_dead_letters
 from bench.documents import measure_documents
 from bench.intake import CONTENDERS, measure
@@ -154,6 +155,14 @@ def _documents(rounds: int, work_dir: Path) -> Callable[[Report], Awaitable[None
     return step
 
 
+def _dashboard(rows: int, samples: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
+    async def step(report: Report) -> None:
+        _say(f"dashboard queries over {rows:,} usage rows")
+        report.add_dashboard(await measure_dashboard(rows, samples, work_dir))
+
+    return step
+
+
 def _memory(messages: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
     async def step(report: Report) -> None:
         report.add_memory(await measure_memory(messages, work_dir, _say))
@@ -243,6 +252,18 @@ def memory(
     Run(work_dir, as_json, strict).carry_out(_memory(messages, work_dir))
 
 
+@app.command()
+def dashboard(
+    rows: Annotated[int, typer.Option(help="Usage records of four weeks.", min=1_000)] = 1_000_000,
+    samples: Annotated[int, typer.Option(help="Times that each question is asked.", min=1)] = 40,
+    as_json: Json = False,
+    strict: Strict = False,
+    work_dir: WorkDir = WORK_DIR,
+) -> None:
+    """What a dashboard asks of ledger, analytics, KPIs and alerts, over a million usage records."""
+    Run(work_dir, as_json, strict).carry_out(_dashboard(rows, samples, work_dir))
+
+
 @app.command("all")
 def everything(
     messages: Messages = MESSAGES,
@@ -252,7 +273,7 @@ def everything(
     strict: Strict = False,
     work_dir: WorkDir = WORK_DIR,
 ) -> None:
-    """Intake, latency, commands, jobs and start."""
+    """Intake, latency, commands, jobs, start and dashboard queries."""
     steps = [
         _intake(messages, rounds, None, work_dir),
         _latency(SAMPLES, work_dir),
@@ -260,6 +281,7 @@ def everything(
         _dead_letters(work_dir),
         _jobs(JOBS, work_dir),
         _start(rounds, work_dir),
+        _dashboard(1_000_000, 20, work_dir),
     ]
     if long:
         steps += [_stored(messages, 5_000_000, rounds, work_dir), _memory(1_000_000, work_dir)]

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.commands import CommandRates
+from bench.dashboard import DashboardTimes
 from bench.dead_letters import LetterLatency
 from bench.documents import DocumentFigures
 from bench.intake import BARE, BATCH, DISTURBED, HANDLER, Results
@@ -127,6 +128,13 @@ class Report:
         self._add(f"resident memory {messages}", use.rss_mib, "MiB", Target("at most", 200))
         self._add(f"highest memory {messages}", use.peak_mib, "MiB", Target("at most", 200))
         self._add("growth, last fifth over second fifth", use.growth_mib, "MiB", Target("at most", 10))
+
+    def add_dashboard(self, dashboard: DashboardTimes) -> None:
+        self.raw["dashboard"] = dashboard
+        over = f"over {dashboard.rows:,} usage rows, p95"
+        self._add(f"dashboard queries {over}", dashboard.p95_ms, "ms", Target("at most", 50))
+        name, slowest = dashboard.slowest
+        self._add(f"the slowest of them, {name}, p95", slowest, "ms")
 
     def to_json(self) -> bytes:
         document = {
