@@ -38,23 +38,36 @@ LEAST_HISTORY: Final = 8
 """With fewer earlier values a post is judged by its peers alone."""
 
 
+class Sample:
+    """Values that others are compared with: their middle and scales, computed once."""
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self.size: Final = len(values)
+        self._middle = median(values)
+        distances = [abs(each - self._middle) for each in values]
+        self._mad = median(distances)
+        self._scale = max(MEAN_TO_DEVIATION * fmean(distances), abs(self._middle) * LEAST_PART_OF_MEDIAN)
+
+    def z(self, value: float) -> float:
+        """How far *value*, which is one of the sample, lies from the middle, in robust standard deviations."""
+        if value == self._middle:
+            return 0.0
+        if self._mad > 0:
+            return NORMAL_QUARTILE * (value - self._middle) / self._mad
+        return (value - self._middle) / self._scale
+
+
 def robust_z(value: float, others: Sequence[float]) -> float:
-    """How far *value* lies from the middle of itself and *others*, in robust standard deviations."""
-    sample = [value, *others]
-    middle = median(sample)
-    if value == middle:
-        return 0.0
-    distances = [abs(each - middle) for each in sample]
-    if (mad := median(distances)) > 0:
-        return NORMAL_QUARTILE * (value - middle) / mad
-    return (value - middle) / max(MEAN_TO_DEVIATION * fmean(distances), abs(middle) * LEAST_PART_OF_MEDIAN)
+    """How far *value* lies from the middle of itself and *others*."""
+    return Sample([value, *others]).z(value)
 
 
-def judged(value: float, peers: Sequence[float], history: Sequence[float]) -> float | None:
-    """The z-score of a value, the larger of both; None where there are not enough peers to judge by."""
-    if len(peers) < LEAST_PEERS:
+def judged(value: float, group: Sample, history: Sequence[float]) -> float | None:
+    """The z-score of a value in its *group*, itself and its peers, or in its own history, the larger of both; None
+    where there are not enough peers to judge by."""
+    if group.size - 1 < LEAST_PEERS:
         return None
-    scores = [robust_z(value, peers)]
+    scores = [group.z(value)]
     if len(history) >= LEAST_HISTORY:
         scores.append(robust_z(value, history))
     return max(scores, key=abs)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from domain.content.anomalies import is_anomaly, judged
+from domain.content.anomalies import Sample, is_anomaly, judged
 
 COUNTS: Final = ("impressions", "reach", "likes", "comments", "saves", "shares", "views")
 WATCH_THROUGH: Final = "watch_through"
@@ -31,7 +31,7 @@ class Period(StrEnum):
     @property
     def history(self) -> int:
         """How many periods of its past a post is judged by."""
-        return 8 if self is Period.WEEKLY else 28
+        return 8 if self is Period.WEEKLY else 14
 
     def start(self, day: int) -> int:
         """The first day of the period that *day* (counted from the epoch, UTC) belongs to; weeks begin on Monday."""
@@ -178,17 +178,17 @@ def _posts(
 ) -> tuple[PostReport, ...]:
     """Every post that was measured within the window, the largest reach first."""
     latest = _latest(by_post.values(), days.since, days.until)
-    peers: defaultdict[tuple[str, str], list[PostDay]] = defaultdict(list)
+    values: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for row in latest:
-        peers[row.platform, _measure(row)].append(row)
+        values[row.platform, _measure(row)].append(row.metric(_measure(row)))
+    samples = {group: Sample(each) for group, each in values.items()}
     latest.sort(key=lambda row: (-row.reach, row.post_id))
-    return tuple(_post(row, peers[row.platform, _measure(row)], by_post[row.post_id], starts) for row in latest)
+    return tuple(_post(row, samples[row.platform, _measure(row)], by_post[row.post_id], starts) for row in latest)
 
 
-def _post(row: PostDay, group: Sequence[PostDay], own: Mapping[int, PostDay], starts: Sequence[int]) -> PostReport:
+def _post(row: PostDay, group: Sample, own: Mapping[int, PostDay], starts: Sequence[int]) -> PostReport:
     measure = _measure(row)
-    others = [peer.metric(measure) for peer in group if peer.post_id != row.post_id]
     history = [each.metric(measure) for each in own.values() if each.at < row.at]
-    z = judged(row.metric(measure), others, history)
+    z = judged(row.metric(measure), group, history)
     trend = tuple(own[start].metric(measure) if start in own else None for start in starts)
     return PostReport(row, row.metric(measure) if row.objective else None, z, is_anomaly(z), trend)

@@ -75,10 +75,32 @@ def cut(since: int, until: int, *, by_hour: bool = False) -> Window:
     return Window(rows, sides, _some(days))
 
 
-def cut_days(since: int, until: int) -> Window:
-    """A window as the whole days in its middle, and the records on both sides of them."""
-    rows, days = _middle(Stretch(since, until), DAY_MICROS)
-    return Window(rows, (), _some(days))
+class DayWindow(NamedTuple):
+    """A window as whole days, and the records that are to be added to them and taken off again, in microseconds."""
+
+    days: tuple[Stretch, ...]
+    added: tuple[Stretch, ...]
+    taken_off: tuple[Stretch, ...]
+
+
+def cut_days(since: int, until: int) -> DayWindow:
+    """A window as whole days and records, as few as possible: a day of which most is inside is read whole, and the
+    records of the rest are taken off."""
+    if since >= until:
+        return DayWindow((), (), ())
+    first, last = since // DAY_MICROS, -(-until // DAY_MICROS)
+    edges = sorted({first, last - 1})
+    added: list[Stretch] = []
+    taken_off: list[Stretch] = []
+    for day in edges:
+        start, end = day * DAY_MICROS, (day + 1) * DAY_MICROS
+        inside = Stretch(max(since, start), min(until, end))
+        if inside.until - inside.since > DAY_MICROS // 2:
+            taken_off += [*_some(Stretch(start, inside.since)), *_some(Stretch(inside.until, end))]
+            continue
+        added.append(inside)
+        first, last = first + (day == first), last - (day == last - 1)
+    return DayWindow(_some(Stretch(first, last)), tuple(added), tuple(taken_off))
 
 
 def _middle(whole: Stretch, size: int) -> tuple[tuple[Stretch, ...], Stretch | None]:

@@ -48,7 +48,7 @@ def kpi_report(wanted: KpiReportRequest, uow: UnitOfWork, *, now: int) -> KpiRep
     default = period.start(last - 1) - (_DEFAULT_PERIODS[period] - 1) * period.days
     first = default if wanted.since is None else wanted.since // MICROS_PER_DAY
     days = report_days(period, first, last)
-    rows = uow.kpi.post_days(days.first, days.until, topic=wanted.topic, platform=wanted.platform)
+    rows = uow.kpi.post_days(period, days.first, days.until, topic=wanted.topic, platform=wanted.platform)
     return make_report(period, days, rows)
 
 

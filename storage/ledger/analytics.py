@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from contracts.values.times import day_text
-from domain.ledger.analytics import Stretch, UsageTotals, Window, add, saturated
+from domain.ledger.analytics import DayWindow, Stretch, UsageTotals, Window, add, saturated
 from domain.ledger.percentiles import bucket_of
 from storage.engine.failures import DataRefused
 from storage.ledger.analytics_statements import (
@@ -39,9 +39,9 @@ class AnalyticsRepository(Protocol):
         ...
 
     def runtimes(
-        self, window: Window, keys: Sequence[str], wanted: UsageFilter
+        self, window: DayWindow, keys: Sequence[str], wanted: UsageFilter
     ) -> Mapping[GroupKey, Mapping[int, int]]:
-        """How many requests there were of each class of runtime; the window has no hours."""
+        """How many requests there were of each class of runtime."""
         ...
 
 
@@ -82,19 +82,21 @@ class SqlAnalyticsRepository:
         return query.answer.rows(self._connection, _parameters(query.source, stretch, wanted))
 
     def runtimes(
-        self, window: Window, keys: Sequence[str], wanted: UsageFilter
+        self, window: DayWindow, keys: Sequence[str], wanted: UsageFilter
     ) -> Mapping[GroupKey, Mapping[int, int]]:
-        counts: defaultdict[GroupKey, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
+        counts: defaultdict[GroupKey, Counter[int]] = defaultdict(Counter)
         named = _named(wanted)
         for stretch in window.days:
             classes = class_query(self._dialect, tuple(keys), named)
             for row in self._ask(classes, stretch, wanted):
                 counts[classes.key(row)][row[-2]] += int(row[-1])
-        for stretch in window.rows:
-            records = runtime_query(self._dialect, tuple(keys), named)
-            *groups, values = records.answer.columns(self._connection, _parameters(Source.RECORDS, stretch, wanted))
-            for row, count in Counter(zip(*groups, map(bucket_of, values), strict=True)).items():
-                counts[records.key(row)][row[-1]] += count
+        records = runtime_query(self._dialect, tuple(keys), named)
+        for sign, stretches in ((1, window.added), (-1, window.taken_off)):
+            for stretch in stretches:
+                parameters = _parameters(Source.RECORDS, stretch, wanted)
+                *groups, values = records.answer.columns(self._connection, parameters)
+                for row, count in Counter(zip(*groups, map(bucket_of, values), strict=True)).items():
+                    counts[records.key(row)][row[-1]] += sign * count
         return counts
 
 

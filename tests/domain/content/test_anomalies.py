@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.content.anomalies import LEAST_PEERS, is_anomaly, judged, robust_z
+from domain.content.anomalies import LEAST_PEERS, Sample, is_anomaly, judged, robust_z
 
 HUNDREDS = [100.0] * 8
 SPREAD = [80.0, 90.0, 95.0, 100.0, 105.0, 110.0, 120.0, 130.0]
@@ -62,31 +62,31 @@ def test_zeros_alone_are_no_anomaly_and_one_among_them_is() -> None:
 
 
 def test_one_post_and_too_few_peers_are_not_judged() -> None:
-    assert judged(1_000, [], [1.0] * 50) is None
-    assert judged(1_000, HUNDREDS[:-1], [1.0] * 50) is None
+    assert judged(1_000, Sample([1_000, *[]]), [1.0] * 50) is None
+    assert judged(1_000, Sample([1_000, *HUNDREDS[:-1]]), [1.0] * 50) is None
     assert not is_anomaly(None)
     assert len(HUNDREDS) == LEAST_PEERS
-    assert judged(1_000, HUNDREDS, []) is not None
+    assert judged(1_000, Sample([1_000, *HUNDREDS]), []) is not None
 
 
 ALWAYS_A_THOUSAND = [980.0, 1_010.0, 990.0, 1_020.0, 1_000.0, 970.0, 1_005.0, 995.0]
 
 
 def test_what_always_differs_from_its_peers_stands_out() -> None:
-    assert judged(1_000, SPREAD, ALWAYS_A_THOUSAND) == robust_z(1_000, SPREAD)
-    assert is_anomaly(judged(1_000, SPREAD, ALWAYS_A_THOUSAND))
+    assert judged(1_000, Sample([1_000, *SPREAD]), ALWAYS_A_THOUSAND) == robust_z(1_000, SPREAD)
+    assert is_anomaly(judged(1_000, Sample([1_000, *SPREAD]), ALWAYS_A_THOUSAND))
 
 
 def test_what_differs_from_its_own_past_stands_out_among_peers_that_are_alike() -> None:
     """Its history: median of nine 995, distances 15 15 5 25 5 25 10 0 895, median 15; 0.6745 * -895 / 15."""
-    z = judged(100, SPREAD, ALWAYS_A_THOUSAND)
+    z = judged(100, Sample([100, *SPREAD]), ALWAYS_A_THOUSAND)
 
     assert robust_z(100, SPREAD) == 0.0
     assert z == pytest.approx(0.6745 * -895 / 15)
 
 
 def test_too_short_a_history_is_not_asked() -> None:
-    assert judged(100, SPREAD, ALWAYS_A_THOUSAND[:-1]) == 0.0
+    assert judged(100, Sample([100, *SPREAD]), ALWAYS_A_THOUSAND[:-1]) == 0.0
 
 
 def test_the_threshold_belongs_to_the_anomalies() -> None:

