@@ -11,6 +11,7 @@ from rich.text import Text
 from contracts.errors import JsonObject, JsonValue
 from daemon.cli.output import figures
 from daemon.cli.output.alerts import alerts
+from daemon.cli.output.instructions import instruction
 from daemon.cli.output.tables import cell, grid, status_cell
 from daemon.cli.output.timeline import timeline
 
@@ -178,6 +179,8 @@ def _report(command: str, result: JsonObject) -> Iterator[RenderableType]:
 
 
 _FORMS: Final[Mapping[str, Render]] = {
+    "instruction.get": instruction,
+    "instruction.put": instruction,
     "kpi-report": _report,
     "analytics.usage": figures.usage,
     "analytics.performance": figures.performance,
