@@ -52,6 +52,14 @@ class AssetSweeper:
             self._strays_at = time.monotonic() + _STRAY_EVERY_S
         return 0.0 if max(expired, len(unheld)) == _AT_ONCE else None
 
+    async def remove_all_unnamed(self) -> int:
+        """All that nothing names any more, at once; of how many objects the bytes went."""
+        removed = 0
+        while unheld := await self._database.read(lambda uow: uow.assets.unheld(limit=_AT_ONCE)):
+            await self.remove(unheld)
+            removed += len(unheld)
+        return removed + await self.remove_strays()
+
     async def remove(self, assets: Sequence[Asset]) -> None:
         """Remove the bytes of deleted assets, then the places where they lay from their rows."""
         for asset in assets:

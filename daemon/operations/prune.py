@@ -1,15 +1,18 @@
 """``prune``: removes what is older than its retention, in small transactions beside everything else."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
+from adapters.errors import AdapterError
+from adapters.nats.object_store import ObjectStore
 from contracts.errors import JsonObject
 from contracts.values.times import MICROS_PER_DAY
+from daemon.assets.asset_sweeper import AssetSweeper
 from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
 from daemon.operations.runs import Runs, RunWorker, hold
@@ -26,6 +29,10 @@ OPERATION: Final = "prune"
 _ROWS: Final = 2_000
 _PAUSE_S: Final = 0.005
 """Between two transactions that removed something: intake goes first."""
+
+
+RemoveBytes: TypeAlias = Callable[[], Awaitable[int]]
+"""Removes the bytes that no row names any more; of how many objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class Pruner:
         clock: Callable[[], int],
         retentions: tuple[Retention, ...] = tuple(RETENTIONS),
         rows: int = _ROWS,
+        remove_bytes: RemoveBytes | None = None,
     ) -> None:
         self._database = database
         self._terms = terms
@@ -65,6 +73,7 @@ class Pruner:
         self._clock = clock
         self._retentions = retentions
         self._rows = rows
+        self._remove_bytes = remove_bytes
 
     async def work(self, run: Run) -> None:
         """Prune every table that has a retention; then end the run. Raises :class:`daemon.operations.runs.RunLost`."""
@@ -74,8 +83,18 @@ class Pruner:
             if days > 0:
                 before = run.started_at - days * MICROS_PER_DAY
                 removed[str(retention.table.name)] = await self._prune(retention, before, run.run_id)
+        if self._remove_bytes is not None:
+            removed["objects"] = await self._without_names(self._remove_bytes)
         await committed(self._database, lambda uow: self._finish(uow, run.run_id, removed))
         log.info("pruned", run_id=run.run_id, **removed)
+
+    async def _without_names(self, remove_bytes: "RemoveBytes") -> int | None:
+        """How many objects went; None where the store is away: the sweep goes on by itself once it is back."""
+        try:
+            return await remove_bytes()
+        except AdapterError as error:
+            log.warning("objects_not_pruned", reason=str(error))
+            return None
 
     async def _prune(self, retention: Retention, before: int, run_id: str) -> int:
         """How many rows went."""
@@ -107,5 +126,13 @@ def make(context: OperationContext) -> ServedOperation:
     """The operation, by the retention of the settings."""
     settings = context.settings
     terms = PruneTerms({**settings.retention.days(), INBOX: settings.storage.inbox_days})
-    pruner = Pruner(context.database, terms, daemon_id=context.daemon_id, clock=context.clock)
+    store = ObjectStore(context.nc, context.subjects.assets_bucket)
+    sweeper = AssetSweeper(context.database, store, clock=context.clock)
+    pruner = Pruner(
+        context.database,
+        terms,
+        daemon_id=context.daemon_id,
+        clock=context.clock,
+        remove_bytes=sweeper.remove_all_unnamed,
+    )
     return ServedOperation(context.audited(PruneOperation(context.runs)), RunWorker(pruner.work, resumable=False))
