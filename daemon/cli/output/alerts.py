@@ -11,6 +11,7 @@ from daemon.cli.output.tables import cell, grid, status_cell
 
 _NOT_TOLD: Final = "-"
 _LARGE: Final = 1_000
+_HUGE: Final = 1_000_000
 
 
 def alerts(_command: str, result: JsonObject) -> Iterator[RenderableType]:
@@ -90,6 +91,8 @@ def _thresholds(thresholds: JsonValue) -> str:
 def _number(value: JsonValue) -> str:
     if not isinstance(value, int | float):
         return _NOT_TOLD
+    if abs(value) >= _HUGE:
+        return _short(value)
     return f"{round(value):,}" if abs(value) >= _LARGE else f"{value:.4g}"
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from contracts.errors import JsonObject, JsonValue
 from daemon.cli.output import figures
+from daemon.cli.output.agents import logs, system_status
 from daemon.cli.output.alerts import alerts
 from daemon.cli.output.instructions import instruction
 from daemon.cli.output.tables import cell, grid, status_cell
@@ -191,6 +192,8 @@ _FORMS: Final[Mapping[str, Render]] = {
     "dead-letters": _letters,
     "runs": _runs,
     "explain": timeline,
+    "system-status": system_status,
+    "logs": logs,
     "alerts": alerts,
     "alert.list": alerts,
     "alert.get": alerts,
