@@ -65,7 +65,7 @@ class AssetSweeper:
         for asset in assets:
             await self._store.remove(asset.object or "")
         gone = [replace(asset, object=None, updated_at=self._clock()) for asset in assets]
-        await self._database.write(lambda uow: uow.assets.put(gone))
+        await self._database.write(lambda uow: uow.assets.upsert(gone))
         log.info("asset_bytes_removed", assets=len(assets))
 
     async def remove_strays(self, *, older_than_s: float = _STRAY_S) -> int:
@@ -93,7 +93,7 @@ def _expire(uow: UnitOfWork, now: int) -> int:
     """Uploads whose time is over are deleted assets, whose bytes go like those of others."""
     expired = uow.assets.expired(now=now, limit=_AT_ONCE)
     decided = [rules.delete(asset, By(SYSTEM, now)) for asset in expired if asset.state is AssetState.PENDING]
-    uow.assets.put([each.asset for each in decided if isinstance(each, AssetDecision)])
+    uow.assets.upsert([each.asset for each in decided if isinstance(each, AssetDecision)])
     return len(expired)
 
 

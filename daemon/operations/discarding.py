@@ -60,7 +60,7 @@ class Discarding:
                 state, _ = left_alone.get(each, (None, 0))
                 because = stopped or (Skipped.IN_FLIGHT if state is LetterState.OPEN else skipped_because(state))
                 items.append(ReplayItem(DEAD_LETTERS, each, None, ReplayOutcome.SKIPPED, because))
-        uow.replay_runs.note(run.run_id, items)
+        uow.replay_runs.record_outcomes(run.run_id, items)
         return len(ids)
 
     def _finish(self, uow: UnitOfWork, run_id: str) -> None:

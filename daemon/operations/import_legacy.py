@@ -200,7 +200,7 @@ class Importer:
             hold(uow, run.run_id, daemon=context.daemon_id)
             taken = take(uow, context)
             after = report.with_outcomes(lines, taken.outcomes)
-            uow.ops_runs.note(run.run_id, after.as_json() | {"source": looks})
+            uow.ops_runs.record_progress(run.run_id, after.as_json() | {"source": looks})
             return taken, after
 
         taken, after = await committed(self._database, write)

@@ -92,7 +92,7 @@ class Replaying:
         done, by_target = _Portion(), _by_target(uow.replay_runs.waiting(run_id, limit=most))
         for name, ids in by_target.items():
             sent = BY_NAME[name].replay(ids, holder, uow, context)
-            uow.replay_runs.note(run_id, sent.items)
+            uow.replay_runs.record_outcomes(run_id, sent.items)
             uow.outbox.add(sent.messages, owner=context.daemon_id, now=context.now)
             done.items += len(sent.items)
             done.lanes |= {message.lane for message in sent.messages}
@@ -101,7 +101,7 @@ class Replaying:
     def _skip_some(self, uow: UnitOfWork, run_id: str, why: str) -> _Portion:
         waiting = uow.replay_runs.waiting(run_id, limit=AT_ONCE)
         items = [ReplayItem(name, item_id, None, ReplayOutcome.SKIPPED, why) for name, item_id in waiting]
-        uow.replay_runs.note(run_id, items)
+        uow.replay_runs.record_outcomes(run_id, items)
         return _Portion(len(items))
 
     async def _landed(self, run_id: str) -> None:

@@ -42,4 +42,4 @@ class AssetAggregates:
             self._assets[decision.asset.asset_id] = self._changed[decision.asset.asset_id] = decision.asset
 
     def write(self) -> None:
-        self._batch.uow.assets.put(list(self._changed.values()))
+        self._batch.uow.assets.upsert(list(self._changed.values()))

@@ -44,7 +44,7 @@ def list_ideas(command: Command, uow: UnitOfWork, context: Context) -> Reply:
 def get_script(command: Command, uow: UnitOfWork, context: Context) -> Reply:  # noqa: ARG001 - every query is given one
     """``script.get``: a script with its idea, where that has come."""
     script_id = payload_of(command, asked.ScriptGet).script_id
-    script = uow.scripts.of([script_id]).get(script_id)
+    script = uow.scripts.get_many([script_id]).get(script_id)
     if script is None:
         return refuse(NOT_FOUND)
     idea = uow.ideas.get(script.idea_id)

@@ -16,21 +16,21 @@ from storage.unit_of_work import UnitOfWork
 def take_ideas(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
     """``content.idea``"""
     newest = _newest_of_each(group, lambda accepted: _idea_said(accepted).idea_id)
-    uow.ideas.put([_idea(accepted, context) for accepted in newest])
+    uow.ideas.upsert([_idea(accepted, context) for accepted in newest])
     return Effects()
 
 
 def take_scripts(group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects:
     """``content.script``"""
     newest = _newest_of_each(group, lambda accepted: _script_said(accepted).script_id)
-    uow.scripts.put([_script(accepted, context) for accepted in newest])
+    uow.scripts.upsert([_script(accepted, context) for accepted in newest])
     return Effects()
 
 
 def scripts_for_work(script_ids: Iterable[str | None], uow: UnitOfWork) -> Mapping[str | None, JsonObject]:
     """The scripts that are there by now, as workers are told them. What is no id or not there is not in the answer."""
     wanted = {script_id for script_id in script_ids if script_id is not None}
-    return {script_id: _told(script) for script_id, script in uow.scripts.of(sorted(wanted)).items()}
+    return {script_id: _told(script) for script_id, script in uow.scripts.get_many(sorted(wanted)).items()}
 
 
 _WORK_FIELDS: Final = ("script_id", "title", "body", "duration_s")

@@ -119,7 +119,7 @@ def take_poison(judged: Judged, cause: Problem, uow: UnitOfWork, context: Contex
 
 
 def _keep_keys(batch: Sequence[Judged], outcomes: Sequence[MessageOutcome], uow: UnitOfWork) -> None:
-    uow.inbox.keep(
+    uow.inbox.retain(
         [
             (judged.kind, judged.message_id)
             for judged, outcome in zip(batch, outcomes, strict=True)

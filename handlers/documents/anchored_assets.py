@@ -97,4 +97,4 @@ class AnchoredAssets:
         return Resolver(self._versions).view(anchor, self.latest_version(anchor))
 
     def write(self) -> None:
-        self._batch.uow.anchors.put(list(self._changed.values()))
+        self._batch.uow.anchors.upsert(list(self._changed.values()))

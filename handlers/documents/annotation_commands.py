@@ -85,7 +85,7 @@ def announce_drawing(source: Asset, sha256: str, size: int, uow: UnitOfWork, con
         updated_at=context.now,
         expires_at=by.in_seconds(_DRAWING_S),
     )
-    uow.assets.put([asset])
+    uow.assets.upsert([asset])
     return asset
 
 
@@ -93,7 +93,7 @@ def drop_drawing(asset: Asset, uow: UnitOfWork, context: Context) -> None:
     """Nothing came of it."""
     ruling = rules.delete(asset, By(asset.owner, context.now))
     if isinstance(ruling, AssetDecision):
-        uow.assets.put([replace(ruling.asset, object=None)])
+        uow.assets.upsert([replace(ruling.asset, object=None)])
 
 
 def _want(command: Command, batch: CommandBatch) -> None:

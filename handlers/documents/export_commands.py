@@ -82,7 +82,7 @@ class PinnedExports:
 
     def write(self) -> None:
         uow, context = self._batch.uow, self._batch.context
-        uow.exports.put(list(self._changed.values()))
+        uow.exports.upsert(list(self._changed.values()))
         uow.assets.pin(self._pins)
         for export in self._changed.values():
             self._batch.outbox.extend(export_messages(export, context))

@@ -91,7 +91,7 @@ def _end(
 
 def _record(decision: ExportDecision, uow: UnitOfWork, context: Context) -> None:
     if decision.changed:
-        uow.exports.put([decision.export])
+        uow.exports.upsert([decision.export])
         uow.outbox.add(export_messages(decision.export, context), owner=context.daemon_id, now=context.now)
 
 

@@ -107,7 +107,7 @@ def end_extraction(
     else:
         decision = rules.proven(record.task, by)
         assets = [_asset(picture, found[picture.object], record, context) for picture in pictures]
-        uow.assets.put(assets)
+        uow.assets.upsert(assets)
         result: JsonObject = {"assets": [_result_of(asset) for asset in assets]}
         after = replace(after, result=result, provenance=_provenance(record))
         _attach_to_waiting(task_id, assets[0].asset_id, uow, context)
@@ -122,7 +122,7 @@ def _attach_to_waiting(task_id: str, asset_id: str, uow: UnitOfWork, context: Co
     waiting = uow.anchors.awaiting(task_id)
     heads = uow.instructions.latest(sorted({anchor.instruction_id for anchor in waiting}))
     shown = [attach(anchor, asset_id, heads[anchor.instruction_id].latest_version, context.now) for anchor in waiting]
-    uow.anchors.put([replace(anchor, awaits_task_id=None) for anchor in shown])
+    uow.anchors.upsert([replace(anchor, awaits_task_id=None) for anchor in shown])
 
 
 def _reporter(record: TaskRecord) -> str:

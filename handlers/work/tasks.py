@@ -94,7 +94,7 @@ class TaskWriter:
     def write(self) -> list[OutboxMessage]:
         """Write what was decided; answers the messages that tell of it."""
         uow, context = self._uow, self._context
-        uow.tasks.put(list(self._records.values()))
+        uow.tasks.upsert(list(self._records.values()))
         self._work.write()
         going_out = [order for work_id, order in self._orders.items() if self._work.goes_out(work_id)]
         messages = work.hand_out(going_out, uow, context)

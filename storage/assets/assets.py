@@ -52,7 +52,7 @@ class AssetRepository(Protocol):
         """The asset of an upload, of any owner, to look at."""
         ...
 
-    def put(self, assets: Sequence[Asset]) -> None:
+    def upsert(self, assets: Sequence[Asset]) -> None:
         """Keep new assets and changed ones."""
         ...
 
@@ -112,7 +112,7 @@ class SqlAssetRepository:
         row = self._connection.execute(_BY_UPLOAD, {"upload_id": upload_id}).one_or_none()
         return None if row is None else _asset(row)
 
-    def put(self, assets: Sequence[Asset]) -> None:
+    def upsert(self, assets: Sequence[Asset]) -> None:
         if assets:
             rows = [_as_row(asset) for asset in sorted(assets, key=lambda asset: asset.asset_id)]
             self._connection.execute(_put(self._dialect), as_parameter(rows))

@@ -55,7 +55,7 @@ class ScriptTitle(NamedTuple):
 class IdeaRepository(Protocol):
     """Ideas."""
 
-    def put(self, ideas: Sequence[Idea]) -> None:
+    def upsert(self, ideas: Sequence[Idea]) -> None:
         """Keep those that are new or newer than what is stored. There is one of each id among *ideas*."""
         ...
 
@@ -69,11 +69,11 @@ class IdeaRepository(Protocol):
 class ScriptRepository(Protocol):
     """Scripts of ideas."""
 
-    def put(self, scripts: Sequence[Script]) -> None:
+    def upsert(self, scripts: Sequence[Script]) -> None:
         """Keep those that are new or newer than what is stored. There is one of each id among *scripts*."""
         ...
 
-    def of(self, script_ids: Sequence[str]) -> Mapping[str, Script]:
+    def get_many(self, script_ids: Sequence[str]) -> Mapping[str, Script]:
         """Those of *script_ids* that are there."""
         ...
 
@@ -93,7 +93,7 @@ class SqlIdeaRepository:
         self._connection = connection
         self._dialect = connection.dialect.name
 
-    def put(self, ideas: Sequence[Idea]) -> None:
+    def upsert(self, ideas: Sequence[Idea]) -> None:
         if ideas:
             self._connection.execute(_put_ideas(self._dialect), as_parameter(sorted(ideas)))
 
@@ -115,11 +115,11 @@ class SqlScriptRepository:
         self._connection = connection
         self._dialect = connection.dialect.name
 
-    def put(self, scripts: Sequence[Script]) -> None:
+    def upsert(self, scripts: Sequence[Script]) -> None:
         if scripts:
             self._connection.execute(_put_scripts(self._dialect), as_parameter(sorted(scripts)))
 
-    def of(self, script_ids: Sequence[str]) -> Mapping[str, Script]:
+    def get_many(self, script_ids: Sequence[str]) -> Mapping[str, Script]:
         if not script_ids:
             return {}
         asked = as_parameter([(script_id,) for script_id in script_ids])

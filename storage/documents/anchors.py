@@ -40,7 +40,7 @@ class AnchorRepository(Protocol):
         """Anchors of an instruction, newest first, from the one after the id *before* on."""
         ...
 
-    def put(self, anchors: Sequence[Anchor]) -> None:
+    def upsert(self, anchors: Sequence[Anchor]) -> None:
         """Keep new anchors and changed ones, with all their links."""
         ...
 
@@ -81,7 +81,7 @@ class SqlAnchorRepository:
         wanted = {"instruction_id": instruction_id, "before": before, "limit": limit}
         return self._with_links(self._connection.execute(_page(before is not None), wanted).all())
 
-    def put(self, anchors: Sequence[Anchor]) -> None:
+    def upsert(self, anchors: Sequence[Anchor]) -> None:
         if not anchors:
             return
         ordered = sorted(anchors, key=lambda anchor: anchor.anchor_id)

@@ -38,7 +38,7 @@ class ExportRepository(Protocol):
         """The ids of exports that wait or run, those that have stood still longest first."""
         ...
 
-    def put(self, exports: Sequence[Export]) -> None:
+    def upsert(self, exports: Sequence[Export]) -> None:
         """Keep new exports and changed ones."""
         ...
 
@@ -73,7 +73,7 @@ class SqlExportRepository:
     def at_work(self, *, limit: int) -> Sequence[str]:
         return list(self._connection.execute(_AT_WORK, {"limit": limit}).scalars())
 
-    def put(self, exports: Sequence[Export]) -> None:
+    def upsert(self, exports: Sequence[Export]) -> None:
         if exports:
             rows = [_as_row(export) for export in sorted(exports, key=lambda export: export.export_id)]
             self._connection.execute(_put(self._dialect), as_parameter(rows))

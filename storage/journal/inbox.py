@@ -74,7 +74,7 @@ class Inbox:
         rows = _known(self._dialect).rows(self._connection, as_parameter(keys))
         return {(row.kind, row.message_id): row.payload_hash for row in rows}
 
-    def keep(self, keys: Sequence[MessageKey]) -> None:
+    def retain(self, keys: Sequence[MessageKey]) -> None:
         """Have *keys* outlive the others: they are those of imports, which are repeated at any time."""
         if keys:
             self._connection.execute(_keep(self._dialect), as_parameter(sorted(keys)))

@@ -99,7 +99,7 @@ class OpsRuns:
         row = self._connection.execute(_HELD, {"wanted": run_id, "holder": daemon}).one_or_none()
         return row is not None
 
-    def note(self, run_id: str, result: JsonValue) -> None:
+    def record_progress(self, run_id: str, result: JsonValue) -> None:
         """Keep how far a running run has come, in the place of its result."""
         values = {"wanted": run_id, "result": orjson.dumps(result).decode()}
         self._connection.execute(_NOTE, values)

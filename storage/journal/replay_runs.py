@@ -101,7 +101,7 @@ class ReplayRuns:
         rows = self._connection.execute(_WAITING, {"wanted": run_id, "limit": limit})
         return [(row.target, row.item_id) for row in rows]
 
-    def note(self, run_id: str, items: Sequence[ReplayItem]) -> None:
+    def record_outcomes(self, run_id: str, items: Sequence[ReplayItem]) -> None:
         """What became of items that waited: sent (a number and no outcome), or decided at once."""
         if items:
             rows = [(run_id, *item) for item in sorted(items, key=lambda item: item.mark)]

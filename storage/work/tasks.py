@@ -63,7 +63,7 @@ class TaskRepository(Protocol):
         """Tasks whose reports are still to be proven, the oldest first."""
         ...
 
-    def put(self, records: Sequence[TaskRecord]) -> None:
+    def upsert(self, records: Sequence[TaskRecord]) -> None:
         """Keep new tasks and changed ones."""
         ...
 
@@ -97,7 +97,7 @@ class SqlTaskRepository:
         work = WorkRepository(self._connection).get_many([row.work_id for row in rows if row.work_id is not None])
         return [_record(row, work.get(row.work_id)) for row in rows]
 
-    def put(self, records: Sequence[TaskRecord]) -> None:
+    def upsert(self, records: Sequence[TaskRecord]) -> None:
         if records:
             rows = [_as_row(record) for record in sorted(records, key=lambda record: record.task.task_id)]
             self._connection.execute(_put(self._dialect), as_parameter(rows))

@@ -19,7 +19,7 @@ SHA = "a" * 64
 async def stored_asset(house: House, asset_id: str, owner: str = "ada") -> str:
     place = f"uploads/{asset_id}"
     asset = Asset(asset_id, owner, None, AssetState.READY, Origin.UPLOAD, "a.png", "image/png", 3, SHA, place, NOW, NOW)
-    await house.database.write(lambda uow: uow.assets.put([asset]))
+    await house.database.write(lambda uow: uow.assets.upsert([asset]))
     return asset_id
 
 

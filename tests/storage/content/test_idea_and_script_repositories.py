@@ -23,8 +23,8 @@ def script(script_id: str = "s", **changed: Any) -> Script:
 
 async def put(database: Database, *rows: Idea | Script) -> None:
     def write(uow: UnitOfWork) -> None:
-        uow.ideas.put([row for row in rows if isinstance(row, Idea)])
-        uow.scripts.put([row for row in rows if isinstance(row, Script)])
+        uow.ideas.upsert([row for row in rows if isinstance(row, Idea)])
+        uow.scripts.upsert([row for row in rows if isinstance(row, Script)])
 
     await database.write(write)
 
@@ -39,7 +39,7 @@ async def test_what_is_new_is_kept_whole(database: Database) -> None:
     assert await stored_idea(database, "a") == idea("a")
     assert await stored_idea(database, "b") == idea("b", hook="é\n")
     assert await stored_idea(database, "c") is None
-    found = await database.read(lambda uow: uow.scripts.of(["x", "nowhere"]))
+    found = await database.read(lambda uow: uow.scripts.get_many(["x", "nowhere"]))
     assert found == {"x": script("x", duration_s=2**53 - 1, scenes='[{"text": "A"}]')}
 
 
@@ -67,7 +67,7 @@ async def test_only_a_newer_message_changes_a_script_and_it_may_move_it_to_anoth
         script("b", body="older", created_at=9, received_at=30, updated_at=30),
     )
 
-    found = await database.read(lambda uow: uow.scripts.of(["a", "b"]))
+    found = await database.read(lambda uow: uow.scripts.get_many(["a", "b"]))
     assert found["a"] == script("a", idea_id="j", body="newer", scenes="[1]", created_at=20, updated_at=30)
     assert found["b"] == script("b")
     assert await database.read(lambda uow: uow.scripts.newest_of_idea("i", limit=5)) == [ScriptTitle("b", "title", 10)]
@@ -131,9 +131,9 @@ async def test_a_thousand_take_as_many_statements_as_one(database: Database) -> 
         for count in (1, 1_000):
             names = [f"{number:04d}" for number in range(count)]
             with statements.recorded(uow) as seen:
-                uow.ideas.put([idea(name) for name in names])
-                uow.scripts.put([script(name) for name in names])
-                uow.scripts.of(names)
+                uow.ideas.upsert([idea(name) for name in names])
+                uow.scripts.upsert([script(name) for name in names])
+                uow.scripts.get_many(names)
             counts.append(len(seen))
         return counts
 
@@ -143,7 +143,7 @@ async def test_a_thousand_take_as_many_statements_as_one(database: Database) -> 
 READS = {
     "ideas.get": lambda uow: uow.ideas.get("i7"),
     "ideas.page": lambda uow: uow.ideas.page(Period(5, 900), before=(800, "i800"), limit=5),
-    "scripts.of": lambda uow: uow.scripts.of(["s1", "s2"]),
+    "scripts.of": lambda uow: uow.scripts.get_many(["s1", "s2"]),
     "scripts.page": lambda uow: uow.scripts.page(Period(), before=None, limit=5),
     "scripts.newest_of_idea": lambda uow: uow.scripts.newest_of_idea("i7", limit=5),
 }

@@ -46,10 +46,10 @@ async def test_one_daemon_takes_a_run_over(database: Database) -> None:
 
 async def test_how_far_a_run_has_come_is_kept_while_it_runs(database: Database) -> None:
     await started(database, run(1))
-    await database.write(lambda uow: uow.ops_runs.note("run-1", {"read": 7}))
+    await database.write(lambda uow: uow.ops_runs.record_progress("run-1", {"read": 7}))
     noted = await database.read(lambda uow: uow.ops_runs.get("run-1"))
     await database.write(lambda uow: uow.ops_runs.finish("run-1", status=SUCCEEDED, ended_at=3, result={"read": 9}))
-    await database.write(lambda uow: uow.ops_runs.note("run-1", {"read": 8}))
+    await database.write(lambda uow: uow.ops_runs.record_progress("run-1", {"read": 8}))
     ended = await database.read(lambda uow: uow.ops_runs.get("run-1"))
 
     assert noted is not None

@@ -201,7 +201,7 @@ async def test_items_wait_then_fly_then_land(database: Database) -> None:
         uow.replay_runs.add("run-1", [ReplayItem(DEAD_LETTERS, each, None, None, None) for each in ids])
         begun = uow.replays.begin(ids[:2], run_id="run-1", principal="ann", now=5)
         sent = [ReplayItem(DEAD_LETTERS, each.dead_letter_id, each.replay_number, None, None) for each in begun]
-        uow.replay_runs.note("run-1", sent)
+        uow.replay_runs.record_outcomes("run-1", sent)
         return begun
 
     begun = await database.write(send)
