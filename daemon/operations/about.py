@@ -2,7 +2,6 @@
 
 import hashlib
 from functools import cache
-from importlib.metadata import version
 
 import orjson
 
@@ -13,7 +12,9 @@ from contracts.subjects import Subjects
 from contracts.values.times import format_micros
 from daemon.maintenance.lease_heartbeat import LEASE_PREFIX
 from daemon.operations.context import OperationContext, ServedOperation
+from daemon.version import VERSION
 from handlers.commands.command import Command, Reply, ok
+from storage.journal.ops_runs import NewRun
 
 
 class AboutOperation:
@@ -23,7 +24,7 @@ class AboutOperation:
         self._given = given
         self._started_at = given.clock()
 
-    async def __call__(self, command: Command) -> Reply:
+    async def __call__(self, command: Command, run: NewRun) -> Reply:  # noqa: ARG002 - the shape of an operation
         given = self._given
         now = given.context().now
         leases = await given.database.read(lambda uow: uow.leases.holders(LEASE_PREFIX))
@@ -35,7 +36,7 @@ class AboutOperation:
                 "scopes": [*sorted(str(scope) for scope in principal.scopes)],
                 "auth": given.settings.auth.mode,
                 "now": format_micros(now),
-                "version": version("headgate"),
+                "version": VERSION,
                 "prefix": given.subjects.prefix,
                 "daemon": {"id": given.daemon_id, "started_at": format_micros(self._started_at)},
                 "daemons": [*daemons],
@@ -57,5 +58,5 @@ def _digest(subjects: Subjects) -> str:
 
 
 def make(context: OperationContext) -> ServedOperation:
-    """The operation. It only looks, so it leaves no record."""
-    return ServedOperation(AboutOperation(context))
+    """The operation, which is a look like any other."""
+    return ServedOperation(context.audited(AboutOperation(context)))

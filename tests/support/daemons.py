@@ -100,8 +100,9 @@ class DaemonProcess:
 
     # -- what is done to it
 
-    def start(self, *, wait: bool = True) -> None:
-        """Start it, for the first time or again on what is left of it; ready after that, unless told otherwise."""
+    def start(self, *, wait: bool = True, output: int | None = None) -> None:
+        """Start it, for the first time or again on what is left of it; ready after that, unless told otherwise. Its log
+        goes to a file, or to the descriptor *output*."""
         assert self._process is None or self._process.poll() is not None, "it is running"
         (self.state_dir / "runtime.json").unlink(missing_ok=True)
         with (self.home / "daemon.log").open("ab") as log:
@@ -110,7 +111,7 @@ class DaemonProcess:
                 cwd=self.home,
                 env=environment(**self._variables),
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=log if output is None else output,
                 stderr=subprocess.STDOUT,
             )
         if wait:
