@@ -52,14 +52,14 @@ def test_alerts_are_a_table(command: str) -> None:
     lines = shown(command, {"items": [ALERT, {**ALERT, "rule": "dead_letters_open", "severity": "ok"}]})
     assert len(lines) == 4
     assert lines[2].split() == [
-        *("cost_usd_per_day", "critical", "suppressed", "1,234,568", "600k", "/", "1.2M", "11-29", "00:57")
+        *("cost_usd_per_day", "critical", "suppressed", "1.23M", "600k", "/", "1.2M", "11-29", "00:57")
     ]
 
 
 def test_an_alert_shows_why_it_is_quiet_and_its_history_with_what_was_told() -> None:
     lines = shown("alert.get", {**ALERT, "history": [STEP]})
     assert "quiet until 2030-01-01 00:00:00, says ana: a load test" in lines
-    assert "2026-11-29 00:57:54  suppression_ended critical at 1,234,568  by ana: a load" in lines
+    assert "2026-11-29 00:57:54  suppression_ended critical at 1.23M  by ana: a load test" in lines
     assert lines[-1].strip() == "ops trigger pending, tries: 4: status 500"
 
 
