@@ -9,6 +9,7 @@ import typer
 from daemon.cli.ask import ask
 from daemon.cli.bridge import bridge
 from daemon.cli.check_config import check_config
+from daemon.cli.conformance import conformance
 from daemon.cli.console import console
 from daemon.cli.contracts import contracts
 from daemon.cli.dead_letters import dead_letters
@@ -70,4 +71,5 @@ app.command()(ask)
 app.command()(watch)
 app.add_typer(bridge, name="bridge")
 app.add_typer(contracts, name="contracts")
+app.add_typer(conformance, name="conformance")
 app.add_typer(dead_letters, name="dead-letters")
