@@ -40,6 +40,7 @@ TABLES = (
     "callback_events",
     "work",
     "session_ledger",
+    "hourly_usage_agg",
     "daily_usage_agg",
     "model_perf_agg",
 )

@@ -24,6 +24,7 @@ from tests.chaos.quiet import NotQuietError, wait_for_quiet
 from tests.chaos.schedule import plan
 from tests.chaos.supervisor import Say
 from tests.chaos.worker import Worker
+from tests.support.commands import ask
 
 VARIANTS: Final[dict[str, Callable[[Path, Say], Installation]]] = {"shared": Shared, "alone": Alone}
 
@@ -108,6 +109,9 @@ class Run:
         tables = {name: await evidence.table(name) for name in TABLES}
         told = await read_stream(nc, "HG_DEAD")
         seen = Seen(journal, tables, told, await _metrics(installation))
+        compared = (await ask(nc, "hg.ops.health-check", {"deep": True}, timeout_s=60.0)).result
+        if (aggregates := compared["dependencies"]["aggregates"])["status"] != "healthy":
+            self.findings.add("the daemon's own comparison of totals differs", aggregates)
         await nc.close()
         checker = Checker(seen, self.findings, self.figures)
         checker.check()

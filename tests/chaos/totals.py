@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -12,16 +12,20 @@ from tests.chaos.findings import Findings
 Key: TypeAlias = tuple[object, ...]
 Sums: TypeAlias = defaultdict[str, int]
 
-_DAY_MICROS: Final = 86_400_000_000
+_HOUR_MICROS: Final = 3_600_000_000
+_DAY_MICROS: Final = 24 * _HOUR_MICROS
 _STATUS: Final = {"completed": "completed", "failed": "failed", "killed": "killed"}
 _RUNNING: Final = "running"
 
 
 def check_totals(tables: Mapping[str, Sequence[Row]], findings: Findings) -> None:
-    """Ledger, daily totals and classes of runtimes against ``session_usage`` and ``session_events``."""
+    """Ledger, totals of hours and days, and classes of runtimes against ``session_usage`` and ``session_events``."""
     usage, events = tables["session_usage"], tables["session_events"]
     _compare("session_ledger", ("session_id",), tables["session_ledger"], _sessions(usage, events), findings)
-    _compare("daily_usage_agg", ("day", "agent", "model"), tables["daily_usage_agg"], _days(usage), findings)
+    _compare("daily_usage_agg", ("day", "agent", "model"), tables["daily_usage_agg"], _totals(usage, _day), findings)
+    _compare(
+        "hourly_usage_agg", ("hour", "agent", "model"), tables["hourly_usage_agg"], _totals(usage, _hour), findings
+    )
     keys = ("day", "agent", "model", "bucket")
     _compare("model_perf_agg", keys, tables["model_perf_agg"], _runtimes(usage), findings)
     _check_newest(tables["session_ledger"], usage, events, findings)
@@ -55,6 +59,11 @@ def _sessions(usage: Sequence[Row], events: Sequence[Row]) -> dict[Key, Sums]:
         session["events"] += 0
         for name in ("input_tokens", "output_tokens", "cost_usd_micros"):
             session[name] += _number(row, name)
+        tokens = _number(row, "input_tokens") + _number(row, "output_tokens")
+        session["tokens_derived"] += tokens if row["tokens_source"] == "derived" else 0
+        session["tokens_missing_count"] += row["tokens_source"] == "missing"
+        session["cost_usd_micros_derived"] += _number(row, "cost_usd_micros") if row["cost_source"] == "derived" else 0
+        session["cost_missing_count"] += row["cost_usd_micros"] is None
     for row in events:
         sums[row["session_id"],]["events"] += 1
         sums[row["session_id"],]["requests"] += 0
@@ -70,10 +79,14 @@ def _day(row: Row) -> str:
     return datetime.fromtimestamp(_number(row, "at") // _DAY_MICROS * 86_400, UTC).date().isoformat()
 
 
-def _days(usage: Sequence[Row]) -> dict[Key, Sums]:
+def _hour(row: Row) -> int:
+    return _number(row, "at") // _HOUR_MICROS
+
+
+def _totals(usage: Sequence[Row], when: Callable[[Row], int | str]) -> dict[Key, Sums]:
     sums: defaultdict[Key, Sums] = defaultdict(lambda: defaultdict(int))
     for row in usage:
-        day = sums[_day(row), row["agent"], row["model"]]
+        day = sums[when(row), row["agent"], row["model"]]
         tokens = _number(row, "input_tokens") + _number(row, "output_tokens")
         day["requests"] += 1
         day["errors"] += row["status"] == "error"
