@@ -20,11 +20,11 @@ from handlers.content.publication_commands import CANCEL_PUBLICATION
 from handlers.content.publications import take_publish_results, take_schedules
 from handlers.documents.anchor_commands import ATTACH_ASSET, CREATE_ANCHOR, DETACH_ASSET, REPLACE_ASSET
 from handlers.documents.anchor_queries import get_anchor, list_anchors
-from handlers.documents.export_commands import CREATE_EXPORT, get_export
-from handlers.documents.extraction import ExtractionFinisher
+from handlers.documents.exports.export_commands import CREATE_EXPORT, get_export
 from handlers.documents.instruction_commands import PUT_INSTRUCTION, get_instruction
-from handlers.documents.regeneration import RegenerationFinisher
-from handlers.documents.task_commands import EXTRACT_SCREENSHOTS, REGENERATE_INSTRUCTION
+from handlers.documents.tasks.extraction import ExtractionFinisher
+from handlers.documents.tasks.regeneration import RegenerationFinisher
+from handlers.documents.tasks.task_commands import EXTRACT_SCREENSHOTS, REGENERATE_INSTRUCTION
 from handlers.effects import Families
 from handlers.jobs import job_queries
 from handlers.jobs.job_callbacks import take_job_reports

@@ -8,7 +8,7 @@ import structlog
 from daemon.assets.byte_cache import TooManyBytesError
 from daemon.assets.inspection import Inspector
 from domain.assets.assets import Content
-from handlers.documents.extraction import end_extraction, reported_pictures
+from handlers.documents.tasks.extraction import end_extraction, reported_pictures
 from handlers.effects import Context
 from storage.engine.database import Database
 from storage.work.tasks import TaskRecord

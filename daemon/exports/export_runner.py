@@ -19,7 +19,7 @@ from domain.assets.assets import SUFFIX
 from domain.documents.exports import BROKEN, UNREADABLE, Export, Written
 from domain.documents.rendering import Document, DocumentBlock, Picture
 from domain.work.work import Failure
-from handlers.documents.export_work import (
+from handlers.documents.exports.export_work import (
     StartedExport,
     fail_export,
     interrupt_export,

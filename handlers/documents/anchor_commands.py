@@ -14,8 +14,8 @@ from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of,
 from handlers.commands.command_batch import ChangeHandler, CommandBatch
 from handlers.documents.anchored_assets import AnchoredAssets
 from handlers.documents.instruction_views import blocks_of
-from handlers.documents.task_commands import NO_VIDEO, TaskRequests
-from handlers.documents.task_work import extracted_asset
+from handlers.documents.tasks.task_commands import NO_VIDEO, TaskRequests
+from handlers.documents.tasks.task_work import extracted_asset
 from handlers.jobs.job_commands import JobAggregates
 from storage.documents.instructions import InstructionVersion
 from storage.work.tasks import TaskKey

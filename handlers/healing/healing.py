@@ -16,7 +16,7 @@ from domain.work.work import Overdue
 from handlers.alerts.counting import gave_up
 from handlers.content.items import ItemRecorder
 from handlers.content.publications import PublicationRecorder
-from handlers.documents.task_healing import heal_tasks
+from handlers.documents.tasks.task_healing import heal_tasks
 from handlers.effects import Context, Fact
 from handlers.jobs.job_recorder import JobRecorder
 from handlers.replays.replays import open_stuck

@@ -19,7 +19,7 @@ from domain.work.work import By, Failure, undeliverable
 from handlers.alerts.counting import count, outbox_refused
 from handlers.content.items import ItemRecorder
 from handlers.content.publications import PublicationRecorder
-from handlers.documents.task_healing import give_up_tasks
+from handlers.documents.tasks.task_healing import give_up_tasks
 from handlers.effects import Context
 from handlers.jobs.job_recorder import JobRecorder
 from handlers.replays.replays import lineage_of, open_again

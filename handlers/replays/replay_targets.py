@@ -16,7 +16,7 @@ from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, skipped_bec
 from handlers.content.items import ItemRecorder
 from handlers.content.publications import PublicationRecorder
 from handlers.dead_letters.selections import UNFINISHED, letter_filter
-from handlers.documents.task_healing import TaskReplays
+from handlers.documents.tasks.task_healing import TaskReplays
 from handlers.effects import Context
 from handlers.jobs.job_replays import JobRetries
 from handlers.replays.replays import TOO_LARGE, message_of

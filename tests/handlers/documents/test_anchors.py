@@ -5,7 +5,7 @@ from contracts.values.states import AssetState
 from domain.assets.assets import Asset, Content, Origin
 from handlers.assets.asset_commands import confirming
 from handlers.commands.command import Reply
-from handlers.documents.extraction import end_extraction, reported_pictures
+from handlers.documents.tasks.extraction import end_extraction, reported_pictures
 from handlers.registry import CHANGES
 from storage.engine.database import Database
 from tests.handlers.deciding import NOW

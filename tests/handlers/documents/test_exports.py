@@ -8,7 +8,7 @@ from contracts.errors import ErrorCode
 from contracts.values.states import ExportState
 from domain.documents.exports import TRANSITIONS, UNREADABLE, ExportSignal, Written
 from handlers.commands.command import Reply
-from handlers.documents.export_work import (
+from handlers.documents.exports.export_work import (
     StartedExport,
     fail_export,
     interrupt_export,

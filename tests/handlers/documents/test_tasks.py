@@ -8,8 +8,8 @@ from contracts.errors import ErrorCode
 from domain.assets.assets import Content
 from handlers.batch import decide_batch
 from handlers.commands.command import Reply
-from handlers.documents.extraction import end_extraction
-from handlers.documents.task_healing import TaskReplays, heal_tasks
+from handlers.documents.tasks.extraction import end_extraction
+from handlers.documents.tasks.task_healing import TaskReplays, heal_tasks
 from handlers.effects import MessageOutcome
 from handlers.registry import FAMILIES
 from storage.engine.database import Database

@@ -14,7 +14,7 @@ from handlers.commands.command import NOT_FOUND, Command, Reply, payload_of, ref
 from handlers.commands.command_batch import ChangeHandler, CommandBatch
 from handlers.documents.anchored_assets import AnchoredAssets
 from handlers.documents.instructions import InstructionHeads, VersionedInstructions
-from handlers.documents.task_work import TaskRecorder
+from handlers.documents.tasks.task_work import TaskRecorder
 from handlers.jobs.job_commands import JobAggregates
 from handlers.work import dispatch as work
 from handlers.work.task_views import task_view

@@ -17,7 +17,7 @@ from domain.assets.assets import MEDIA_TYPES, SUFFIX, Asset, Content, Origin
 from domain.documents.anchors import attach
 from domain.work import tasks as rules
 from domain.work.work import By, Failure
-from handlers.documents.task_work import asked_of, object_prefix
+from handlers.documents.tasks.task_work import asked_of, object_prefix
 from handlers.effects import Context, Effects
 from handlers.work.tasks import TaskWriter, Unproven
 from storage.unit_of_work import UnitOfWork

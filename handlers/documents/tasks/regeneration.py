@@ -11,7 +11,7 @@ from domain.jobs.job import Job
 from domain.work.work import By, Failure
 from handlers.documents.instruction_views import blocks_of
 from handlers.documents.instructions import next_version
-from handlers.documents.task_work import asked_of
+from handlers.documents.tasks.task_work import asked_of
 from handlers.effects import Context, Effects
 from handlers.jobs.job_recorder import JobRecorder
 from handlers.work.tasks import Finished

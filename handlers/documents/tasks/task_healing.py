@@ -9,8 +9,8 @@ from contracts.values.principals import SYSTEM
 from domain.work import tasks as rules
 from domain.work.tasks import TaskDecision
 from domain.work.work import By, Failure, Overdue
-from handlers.documents.task_commands import again
-from handlers.documents.task_work import TaskRecorder
+from handlers.documents.tasks.task_commands import again
+from handlers.documents.tasks.task_work import TaskRecorder
 from handlers.effects import Context
 from handlers.work import dispatch as work
 from storage.journal.outbox import OutboxMessage

@@ -18,7 +18,7 @@ from domain.work.work import By
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.commands.command_batch import ChangeHandler, CommandBatch
 from handlers.documents.anchor_views import Resolver
-from handlers.documents.export_views import export_messages, owners_view
+from handlers.documents.exports.export_views import export_messages, owners_view
 from handlers.effects import Context
 from handlers.jobs.job_commands import JobAggregates
 from storage.assets.assets import HolderKind, Pin

@@ -11,7 +11,7 @@ from domain.documents import exports as rules
 from domain.documents.exports import Export, ExportDecision, Written
 from domain.jobs import job_commands
 from domain.work.work import By, Failure
-from handlers.documents.export_views import export_messages
+from handlers.documents.exports.export_views import export_messages
 from handlers.documents.instruction_views import blocks_of
 from handlers.effects import Context, Fact
 from handlers.jobs.job_recorder import JobRecorder

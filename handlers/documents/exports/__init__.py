@@ -1,0 +1,1 @@
+"""Exports: asked for, worked on, told."""

@@ -1,0 +1,1 @@
+"""Tasks of documents: asked for, handed to workers, proven, healed."""
