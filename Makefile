@@ -47,6 +47,7 @@ lint: install-dev ## ruff, formatting, layers, types
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	@if [ -x daemon/http/console/node_modules/.bin/tsc ]; then cd daemon/http/console && npm run --silent check; fi
 
 format: install-dev ## put the code into its standard form
 	$(BIN)/ruff check --fix .

@@ -46,10 +46,10 @@ def main(arguments: list[str]) -> int:
 
 
 def is_current() -> bool:
-    """Whether ``static/`` was built from the sources as they are."""
-    if not (STATIC / "index.html").is_file() or not STAMP.is_file():
+    """Whether ``static/`` was built from the sources as they are, or brought along from where it was."""
+    if not (STATIC / "index.html").is_file():
         return False
-    return STAMP.read_text(encoding="ascii") == sources_digest()
+    return not STAMP.is_file() or STAMP.read_text(encoding="ascii") == sources_digest()
 
 
 def build() -> None:
