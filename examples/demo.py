@@ -76,6 +76,7 @@ async def feed(url: str, speed: float, trace: Path | None) -> None:
         tasks.create_task(takes(js, "job-process", failing))
         tasks.create_task(takes(js, "job-render", rendering))
         tasks.create_task(takes(js, "item-analyse", analysing))
+        tasks.create_task(takes(js, "publish", publishing))
 
 
 # -- what producers send
@@ -238,10 +239,18 @@ async def rendering(js: JetStreamContext, work: dict[str, Any]) -> None:
 
 
 async def analysing(js: JetStreamContext, work: dict[str, Any]) -> None:
+    sentiment = {"label": CHANCE.choice(("negative", "neutral", "positive")), "score": round(CHANCE.random(), 3)}
+    await tell(js, work, "item.result", sentiment=sentiment)
+
+
+async def publishing(js: JetStreamContext, work: dict[str, Any]) -> None:
+    await tell(js, work, "publish.result", outcome="published", external_id=f"ext-{work['payload']['post_id']}")
+
+
+async def tell(js: JetStreamContext, work: dict[str, Any], kind: str, **result: Any) -> None:
     order = work["payload"]
     event_id = f"{order['work_id']}:{order['attempt']}"
-    sentiment = {"label": CHANCE.choice(("negative", "neutral", "positive")), "score": round(CHANCE.random(), 3)}
-    said = envelope("item.result", {"event_id": event_id, "sentiment": sentiment}, "analyst")
+    said = envelope(kind, {"event_id": event_id, **result}, "demo-worker")
     body = json.dumps(said).encode()
     await js.publish(order["callback_subject"], body, headers=worker.signed(event_id, "", body))
 
