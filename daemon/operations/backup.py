@@ -9,7 +9,6 @@ from typing import Final
 
 import anyio
 import structlog
-from sqlalchemy.engine import make_url
 
 from contracts.errors import ErrorCode, JsonObject, problem
 from contracts.values.times import MICROS_PER_SECOND
@@ -21,6 +20,7 @@ from handlers.commands.command import Command, Reply, refuse
 from storage.engine.backup import PG_DUMP, backup_name, copy_database, keep_newest
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageUnusable
+from storage.engine.sqlite_url import sqlite_file
 from storage.journal.ops_runs import SUCCEEDED, NewRun, Run
 from storage.unit_of_work import UnitOfWork
 
@@ -70,7 +70,7 @@ class Backups:
 
     @property
     def _dialect(self) -> str:
-        return make_url(self._url).get_backend_name()
+        return "postgresql" if sqlite_file(self._url) is None else "sqlite"
 
     def path_of(self, run_id: str, started_at: int) -> Path:
         """Where the copy of a run goes."""

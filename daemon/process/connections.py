@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from sqlalchemy.engine import make_url
 
 from adapters.nats.connection import ConnectionWatch, connect, make_broker
 from adapters.nats.server.embedded_server import EmbeddedServer
@@ -24,6 +22,7 @@ from daemon.settings.model import Settings
 from storage.engine import migration
 from storage.engine.database import Database
 from storage.engine.sqlite import SqliteDatabase
+from storage.engine.sqlite_url import sqlite_file
 
 log = structlog.get_logger(__name__)
 
@@ -35,9 +34,8 @@ _CLOSE_S = 5
 def open_database(settings: Settings) -> Database:
     """The database of the settings; nothing is connected before its first use."""
     storage = settings.storage
-    url = make_url(storage.url)
-    if url.get_backend_name() == "sqlite":
-        return SqliteDatabase(Path(str(url.database)), busy_timeout_ms=storage.busy_timeout_ms, readers=storage.readers)
+    if (file := sqlite_file(storage.url)) is not None:
+        return SqliteDatabase(file, busy_timeout_ms=storage.busy_timeout_ms, readers=storage.readers)
     from storage.engine.postgres import PostgresDatabase  # a daemon on SQLite does without its driver
 
     return PostgresDatabase(storage.url, busy_timeout_ms=storage.busy_timeout_ms, pool_size=storage.pool_size)

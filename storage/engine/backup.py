@@ -11,11 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.engine import make_url
-
 from storage.engine.failures import StorageAway, StorageUnusable
 from storage.engine.postgres_url import read_postgres_url
 from storage.engine.sqlite_connection import ThreadedConnection
+from storage.engine.sqlite_url import sqlite_file
 
 PG_DUMP: Final = "pg_dump"
 _PREFIX: Final = "headgate-"
@@ -43,8 +42,8 @@ async def copy_database(url: str, target: Path) -> int:
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part.touch(mode=_OWNER_ONLY)
-        if make_url(url).get_backend_name() == "sqlite":
-            await _copy_sqlite(Path(str(make_url(url).database)), part)
+        if (source := sqlite_file(url)) is not None:
+            await _copy_sqlite(source, part)
         else:
             await _dump_postgres(url, part)
         return await asyncio.to_thread(_put_in_place, part, target)

@@ -16,11 +16,12 @@ from typing import Final, TypeVar
 import asyncpg
 from alembic.util import CommandError
 from sqlalchemy import Connection
-from sqlalchemy.engine import URL, make_url
 
 from storage import migrations
 from storage.engine.failures import DataRefused, StorageAway, StorageError, StorageUnusable, driver_error
+from storage.engine.postgres_url import read_postgres_url
 from storage.engine.sqlite_connection import READ, WRITE, SqliteConnection, sqlite_engine
+from storage.engine.sqlite_url import sqlite_file
 from storage.migrations import SchemaStatus, UnknownRevision
 
 T = TypeVar("T")
@@ -72,19 +73,17 @@ async def status(url: str, *, scripts: Path = migrations.SCRIPTS) -> SchemaStatu
 class _Target:
     """A database by its URL: ``path`` is set for SQLite."""
 
-    url: URL
+    url: str
     path: Path | None
 
     @classmethod
     def of(cls, url: str) -> "_Target":
-        parsed = make_url(url)
-        is_file = parsed.get_backend_name() == "sqlite"
-        return cls(parsed, Path(str(parsed.database)) if is_file else None)
+        return cls(url, sqlite_file(url))
 
     @property
     def name(self) -> str:
         """What a person calls it; never with the password."""
-        return str(self.path) if self.path is not None else self.url.render_as_string(hide_password=True)
+        return str(self.path) if self.path is not None else read_postgres_url(self.url).name
 
     def require_there(self) -> None:
         """A server says itself which databases it has not; a file would be made by opening it."""
@@ -108,7 +107,7 @@ class _Target:
         from storage.engine.postgres import postgres_engine  # it brings the whole of SQLAlchemy's asyncio with it
 
         engine = postgres_engine(
-            self.url.render_as_string(hide_password=False),
+            self.url,
             pool_size=1,
             timeout_s=_CONNECT_TIMEOUT_S,
             lock_timeout_ms=_LOCK_WAIT_MS,

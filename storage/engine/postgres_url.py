@@ -80,6 +80,8 @@ class PostgresUrl:
     timeout_s: float | None
     dump: str
     password: str | None
+    name: str
+    """What a person calls the database."""
 
 
 def read_postgres_url(url: str) -> PostgresUrl:
@@ -106,6 +108,7 @@ def read_postgres_url(url: str) -> PostgresUrl:
         timeout_s=timeout_s if timeout_s > 0 else None,  # libpq's 0 is "for ever"; every wait here has an end
         dump=_with_query(shown, {_FALLBACK_NAME: "headgate"} | words),
         password=secret,
+        name=shown,
     )
 
 

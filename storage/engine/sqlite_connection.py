@@ -46,7 +46,7 @@ def sqlite_engine(path: Path, *, busy_timeout_ms: int, begin: str = WRITE, make:
     Without *make* a file that is missing stays missing. The driver's implicit transactions are switched off, for they
     neither cover DDL nor make reads repeatable.
     """
-    place = f"file:{quote(os.fspath(path.absolute()))}?mode={'rwc' if make else 'rw'}"
+    place = f"file:{quote(os.fsencode(path.absolute()))}?mode={'rwc' if make else 'rw'}"
 
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(place, uri=True, cached_statements=512, timeout=busy_timeout_ms / 1_000)

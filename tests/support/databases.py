@@ -17,12 +17,11 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy.engine import make_url
-
 from storage.engine import migration
 from storage.engine.database import Database
 from storage.engine.postgres import PostgresDatabase
 from storage.engine.sqlite import SqliteDatabase
+from storage.engine.sqlite_url import sqlite_file
 from storage.unit_of_work import UnitOfWork
 
 with warnings.catch_warnings():
@@ -148,10 +147,9 @@ def sqlite_copy(template: Path, folder: Path) -> str:
 @asynccontextmanager
 async def opened(url: str, *, busy_timeout_ms: int = 5_000, connections: int = 4) -> AsyncIterator[Database]:
     """The database at *url*, closed afterwards. Opening it twice makes two daemons of one test."""
-    parsed = make_url(url)
+    path = sqlite_file(url)
     database: Database
-    if parsed.get_backend_name() == "sqlite":
-        path = Path(str(parsed.database))
+    if path is not None:
         database = SqliteDatabase(path, busy_timeout_ms=busy_timeout_ms, readers=connections)
     else:
         database = PostgresDatabase(url, busy_timeout_ms=busy_timeout_ms, pool_size=connections)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 
 from storage import migrations
 from storage.engine import migration
+from storage.engine.backup import copy_database
 from storage.engine.failures import StorageAway, StorageUnusable
 from tests.support import databases
 from tests.support.databases import sqlite_url
@@ -189,3 +190,21 @@ async def test_a_server_that_does_not_answer_is_away(place: str) -> None:
 
     assert "hush" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.db", "%41.db", "what?.db", "#1.db", "jürgen 日本.db", "back\\slash'\".db", "a&b=c.db"]
+)
+async def test_a_path_may_hold_any_character(tmp_path: Path, name: str) -> None:
+    url = sqlite_url(tmp_path / name)
+
+    await migration.upgrade(url)
+    async with databases.opened(url) as database:
+        assert await database.read(lambda uow: uow.schema_revision()) == migrations.head()
+    assert await copy_database(url, tmp_path / "copies" / "copy.db") > 0
+
+    assert {path.name for path in files_in(tmp_path)} == {name, "copies"}
+
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
