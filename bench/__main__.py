@@ -22,6 +22,7 @@ from bench.documents import measure_documents
 from bench.intake import CONTENDERS, measure
 from bench.latency import measure_latency, measure_start
 from bench.memory import measure_memory
+from bench.messages import Form
 from bench.peers import measure_peers
 from bench.report import Report
 from bench.stored import measure_stored
@@ -96,7 +97,8 @@ def _intake(messages: int, rounds: int, only: list[str] | None, work_dir: Path) 
     chosen = [contender for contender in CONTENDERS if not only or contender.name in only]
 
     async def step(report: Report) -> None:
-        report.add_intake(await measure(chosen, messages, rounds, work_dir, _say))
+        for form in Form:
+            report.add_intake(await measure(chosen, messages, rounds, work_dir, _say, form), form)
 
     return step
 

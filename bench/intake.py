@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from bench.contenders.job import Job
 from bench.daemon_process import Home, daemon, missing_rows, spawned
-from bench.messages import SUBJECT, Load
+from bench.messages import SUBJECT, Form, Load
 from bench.processes import Child, OthersWatch, child
 from bench.server import connected, fresh_server
 from bench.streams import CONSUMER, INGEST, BenchError, ConsumerWatch, fill, make_streams
@@ -158,16 +158,21 @@ CONTENDERS: Final[tuple[Contender, ...]] = (
 )
 
 
-async def measure(contenders: Sequence[Contender], messages: int, rounds: int, work_dir: Path, say: Say) -> Results:
+async def measure(
+    contenders: Sequence[Contender], messages: int, rounds: int, work_dir: Path, say: Say, form: Form = Form.COMPACT
+) -> Results:
     """Race, interleaved: a, b, c, d, a, b, c, d. Raises :class:`BenchError` where a contender was wrong."""
     results = Results()
     for number in range(1, rounds + 1):
         for contender in contenders:
             with TemporaryDirectory(dir=work_dir) as folder:
-                done = await race_once(contender, Load.of(messages), Path(folder))
+                done = await race_once(contender, Load.of(messages, form=form), Path(folder))
             results.rounds.setdefault(contender.name, []).append(done)
             disturbed = f"  (other programs took {done.others:.0%} of the machine)" if done.disturbed else ""
-            say(f"round {number}/{rounds}  {contender.name:<20} {done.rate:>10,.0f} messages/s{disturbed}")
+            cost = f"{done.cpu_us_per_message:>6.1f} us each"
+            say(
+                f"round {number}/{rounds}  {form:<10}  {contender.name:<20} {done.rate:>10,.0f} messages/s {cost}{disturbed}"
+            )
     return results
 
 

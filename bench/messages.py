@@ -4,10 +4,12 @@ Message *i* is a function of *i* alone, so that a run can go on where stored row
 different bytes. 32 producers number their messages; each works through sessions of 50 messages.
 """
 
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
@@ -26,6 +28,14 @@ _DERIVED: Final = '{"source":"derived","confidence":"medium"}'
 _MISSING: Final = '{"source":"missing","confidence":"unknown"}'
 
 
+class Form(StrEnum):
+    """How a producer writes its JSON."""
+
+    COMPACT = "compact"
+    BLANKS = "json.dumps"
+    """With blanks after colons and commas, as Python writes by default."""
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """Messages number *first* to *first + count - 1*; ``day`` is the midnight (UTC) that their times begin at."""
@@ -33,12 +43,13 @@ class Load:
     count: int
     first: int
     day: datetime
+    form: Form = Form.COMPACT
 
     @classmethod
-    def of(cls, count: int, first: int = 0) -> "Load":
+    def of(cls, count: int, first: int = 0, form: Form = Form.COMPACT) -> "Load":
         """A load of yesterday: in the past for every clock, and inside every retention."""
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return cls(count, first, midnight - timedelta(days=1))
+        return cls(count, first, midnight - timedelta(days=1), form)
 
     def bodies(self) -> Iterator[bytes]:
         """The message bodies, in order."""
@@ -46,7 +57,8 @@ class Load:
         while position < last:
             block = position // _BLOCK
             ends = min((block + 1) * _BLOCK, last)
-            yield from self._block(block)[position - block * _BLOCK : ends - block * _BLOCK]
+            bodies = self._block(block)[position - block * _BLOCK : ends - block * _BLOCK]
+            yield from bodies if self.form is Form.COMPACT else map(_with_blanks, bodies)
             position = ends
 
     def _block(self, block: int) -> list[bytes]:
@@ -56,6 +68,10 @@ class Load:
         chance.shuffle(producers)
         second = (block % _BLOCKS_PER_DAY) * _DAY_S / _BLOCKS_PER_DAY
         return [_body(self.day, second + index, producer, block, chance) for index, producer in enumerate(producers)]
+
+
+def _with_blanks(body: bytes) -> bytes:
+    return json.dumps(json.loads(body)).encode()
 
 
 def _body(day: datetime, second: float, producer: str, number: int, chance: random.Random) -> bytes:

@@ -20,6 +20,7 @@ from bench.documents import DocumentFigures
 from bench.intake import BARE, BATCH, DISTURBED, HANDLER, Results
 from bench.latency import Latency
 from bench.memory import MemoryUse
+from bench.messages import Form
 from bench.peers import PeerRates
 from bench.stored import FRESH, FULL
 
@@ -78,14 +79,14 @@ class Report:
     def missed(self) -> list[Figure]:
         return [figure for figure in self.figures if figure.met is False]
 
-    def add_intake(self, results: Results) -> None:
-        self.raw["intake"] = results
-        self._note_disturbance("intake", results)
+    def add_intake(self, results: Results, form: Form = Form.COMPACT) -> None:
+        """The figures of one form of bodies."""
+        self.raw[f"intake, {form}"] = results
+        self._note_disturbance(f"intake, {form}", results)
         for name in results.rounds:
-            self._add(f"intake, {name}", results.rate(name), "messages/s")
-        self._add_ratio(results, HANDLER, Target("at least", 8, 12))
-        self._add_ratio(results, BATCH, None)
-        self._add_ratio(results, BARE, Target("at least", 0.25, 0.4))
+            self._add(f"intake, {form}, {name}", results.rate(name), "messages/s")
+        for to, target in ((HANDLER, Target("at least", 8, 12)), (BATCH, None), (BARE, Target("at least", 0.25, 0.4))):
+            self._add(f"{form}, headgate / {to}", results.ratio(HEADGATE, to), "x", target)
 
     def add_latency(self, latency: Latency) -> None:
         self.raw["latency"] = latency
@@ -185,9 +186,6 @@ class Report:
                 f"{what}: other programs took more than {DISTURBED:.0%} of the machine in {results.disturbed} of "
                 f"{rounds} rounds; measure again on a quiet one before quoting these figures"
             )
-
-    def _add_ratio(self, results: Results, to: str, target: Target | None) -> None:
-        self._add(f"headgate / {to}", results.ratio(HEADGATE, to), "x", target)
 
     def _add(self, what: str, value: float | None, unit: str, target: Target | None = None) -> None:
         if value is not None:

@@ -2,7 +2,7 @@
 
 import orjson
 
-from bench.messages import Load
+from bench.messages import Form, Load
 from contracts.gate.delivery import Accepted, Delivery
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules
@@ -30,3 +30,11 @@ def test_a_load_goes_on_where_another_ends() -> None:
     whole = Load.of(1_000)
     parts = [Load(333, 0, whole.day), Load(667, 333, whole.day)]
     assert [body for part in parts for body in part.bodies()] == list(whole.bodies())
+
+
+def test_both_forms_say_the_same() -> None:
+    compact, blanks = (list(Load.of(200, form=form).bodies()) for form in Form)
+
+    assert [orjson.loads(body) for body in blanks] == [orjson.loads(body) for body in compact]
+    assert all(b'": ' in body and b", " in body for body in blanks)
+    assert not any(b'": ' in body for body in compact)

@@ -33,11 +33,11 @@ def test_a_figure_below_its_target_is_missed_and_written_down(tmp_path: Path) ->
         Results({"headgate": [one_round(1_000)], HANDLER: [one_round(100)], BARE: [one_round(10_000)]}),
     )
     report.add_latency(Latency(samples=10, p50_ms=4.0, p90_ms=8.0, p99_ms=26.0, max_ms=30.0))
-    assert [figure.what for figure in report.missed] == [f"headgate / {BARE}", "publish to receipt, p99"]
+    assert [figure.what for figure in report.missed] == [f"compact, headgate / {BARE}", "publish to receipt, p99"]
 
     kept = orjson.loads(report.write(tmp_path).read_bytes())
     verdicts = {figure["what"]: figure["met"] for figure in kept["figures"]}
-    assert verdicts[f"headgate / {HANDLER}"] is True
+    assert verdicts[f"compact, headgate / {HANDLER}"] is True
     assert verdicts["publish to receipt, p99"] is False
 
 
