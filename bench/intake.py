@@ -170,9 +170,8 @@ async def measure(
             results.rounds.setdefault(contender.name, []).append(done)
             disturbed = f"  (other programs took {done.others:.0%} of the machine)" if done.disturbed else ""
             cost = f"{done.cpu_us_per_message:>6.1f} us each"
-            say(
-                f"round {number}/{rounds}  {form:<10}  {contender.name:<20} {done.rate:>10,.0f} messages/s {cost}{disturbed}"
-            )
+            told = f"{form:<10}  {contender.name:<20} {done.rate:>10,.0f} messages/s {cost}{disturbed}"
+            say(f"round {number}/{rounds}  {told}")
     return results
 
 

@@ -40,6 +40,8 @@ def delivery_of(message: Msg, strip: int) -> Delivery:
         int(delivered),
         int(stored_ns) // 1000,
         ack_to,
+        None,
+        0 if headers is None else sum(map(len, headers.values())),
     )
 
 

@@ -30,6 +30,8 @@ class Delivery(NamedTuple):
     message, ``delivered`` counts from 1, ``ack_to`` is the subject an acknowledgement is published to. Times are
     microseconds since the epoch, UTC.
 
+    ``header_bytes`` is how large its headers are, about.
+
     A replay has a ``lineage``; its subject, headers, stream, sequence and ``stored_at`` are those of its message's
     first arrival.
     """
@@ -43,12 +45,12 @@ class Delivery(NamedTuple):
     stored_at: int
     ack_to: str
     lineage: Lineage | None = None
+    header_bytes: int = 0
 
 
 def weight(delivery: Delivery) -> int:
     """The bytes of body and headers, about."""
-    headers = delivery.headers
-    return len(delivery.body) + sum(map(len, headers.values())) if headers else len(delivery.body)
+    return len(delivery.body) + delivery.header_bytes
 
 
 class Accepted(NamedTuple):
