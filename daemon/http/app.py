@@ -25,6 +25,8 @@ Measure: TypeAlias = Callable[[], Awaitable[JsonObject]]
 
 _JSON: Final = {"content-type": "application/json", "cache-control": "no-store"}
 _OK, _UNAVAILABLE = 200, 503
+_LAST_REQUESTS_S: Final = 3
+"""At the end, what is still on its way up or down has so long: a slow client keeps nobody from stopping."""
 _BACKLOG: Final = 128
 
 
@@ -117,6 +119,7 @@ async def serving(
         loop="none",
         http=bounded(limits),  # type: ignore[arg-type]  # a class to the library, which only calls it
         ws="none",
+        timeout_graceful_shutdown=_LAST_REQUESTS_S,
     )
     try:
         listener = config.bind_socket()

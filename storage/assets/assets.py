@@ -175,6 +175,8 @@ _EXPIRED: Final = (
     .where(assets.c.state == literal_column("'PENDING'"), assets.c.expires_at <= bindparam("now"))
     .order_by(assets.c.expires_at)
     .limit(bindparam("limit"))
+    # Somebody may be confirming one of them: who waits for the lock then sees that it is no longer pending.
+    .with_for_update(of=assets)
 )
 _UNHELD: Final = (
     select(*_ALL)

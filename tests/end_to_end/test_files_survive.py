@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -125,3 +126,22 @@ async def test_a_store_without_room_says_so_and_keeps_nothing(pipeline: Pipeline
     stream.max_bytes = -1
     await pipeline.js.update_stream(stream)
     assert (await client.put(upload["upload_url"], content=body)).status_code == 200
+
+
+async def test_a_slow_upload_does_not_keep_the_daemon_from_stopping(pipeline: Pipeline) -> None:
+    body = files.mp4(2_000_000)
+    upload = await begin(pipeline, body, "video/mp4")
+    url = urlsplit(upload["upload_url"])
+    _, writer = await asyncio.open_connection(str(url.hostname), int(url.port or 80))
+    head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body[:600_000])
+    await writer.drain()
+
+    async def begun() -> bool:
+        return bool(await torn(pipeline))
+
+    await until(begun)
+    began = asyncio.get_running_loop().time()
+    assert await asyncio.to_thread(pipeline.daemon.terminate) == 0
+    assert asyncio.get_running_loop().time() - began < 15
+    writer.close()
