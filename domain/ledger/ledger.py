@@ -15,7 +15,8 @@ however old, knows better.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -96,24 +97,21 @@ class _Session:
         self.input_tokens = self.output_tokens = self.cost = 0
         self.tokens_derived = self.tokens_missing = self.cost_derived = self.cost_missing = 0
 
-    def used(self, record: UsageRecord) -> None:
-        input_tokens, output_tokens = record.input_tokens or 0, record.output_tokens or 0
+    def used(self, input_tokens: int, output_tokens: int, tokens_source: str, record: UsageRecord) -> None:
         self.requests += 1
-        if record.status == UsageStatus.ERROR:
-            self.errors += 1
         self.input_tokens += input_tokens
         self.output_tokens += output_tokens
-        if record.tokens_source == Source.DERIVED:
+        if tokens_source == Source.DERIVED:
             self.tokens_derived += input_tokens + output_tokens
-        elif record.tokens_source == Source.MISSING:
+        elif tokens_source == Source.MISSING:
             self.tokens_missing += 1
         cost = record.cost_usd_micros
         if cost is None:
             self.cost_missing += 1
-        else:
-            self.cost += cost
-            if record.cost_source == Source.DERIVED:
-                self.cost_derived += cost
+            return
+        self.cost += cost
+        if record.cost_source == Source.DERIVED:
+            self.cost_derived += cost
 
     def seen(self, agent: str, at: int) -> None:
         if at > self.last_at:
@@ -194,15 +192,13 @@ class _Hour:
         self.runtime_reported = self.runtime_derived = self.runtime_missing = 0
         self.cost_reported = self.cost_derived = self.cost_missing = self.unpriced = 0
 
-    def add(self, record: UsageRecord) -> None:
-        input_tokens = record.input_tokens or 0
-        output_tokens = record.output_tokens or 0
+    def used(self, input_tokens: int, output_tokens: int, tokens_source: str, record: UsageRecord) -> int:
+        """Add a request; answers its class of runtime."""
         self.input_tokens += input_tokens
         self.output_tokens += output_tokens
-        source = record.tokens_source
-        if source == Source.DERIVED:
+        if tokens_source == Source.DERIVED:
             self.tokens_derived += input_tokens + output_tokens
-        elif source == Source.MISSING:
+        elif tokens_source == Source.MISSING:
             self.tokens_missing += 1
         else:
             self.tokens_reported += input_tokens + output_tokens
@@ -225,8 +221,7 @@ class _Hour:
         else:
             self.cost_reported += cost
         self.counts[bucket] += 1
-        if record.status == UsageStatus.ERROR:
-            self.errors[bucket] += 1
+        return bucket
 
     def totals(self, hour: int, agent: str, model: str) -> HourlyTotals:
         return HourlyTotals(
@@ -268,19 +263,24 @@ def fold(usage: Iterable[UsageRecord], events: Iterable[EventFacts]) -> LedgerCh
         else:
             session.seen(agent, at)
         session.named(model, at)
-        session.used(record)
         key = (at // HOUR_MICROS, agent, model)
         hour = hours.get(key)
         if hour is None:
             hour = hours[key] = _Hour()
-        hour.add(record)
+        used = (record.input_tokens or 0, record.output_tokens or 0, record.tokens_source, record)
+        session.used(*used)
+        bucket = hour.used(*used)
+        if record.status == UsageStatus.ERROR:
+            session.errors += 1
+            hour.errors[bucket] += 1
     for event in events:
         _fold_event(sessions, event)
+    totals = tuple(hours[key].totals(*key) for key in sorted(hours))
     return LedgerChanges(
         tuple(sessions[session_id].change(session_id) for session_id in sorted(sessions)),
-        tuple(hour.totals(*key) for key, hour in sorted(hours.items(), key=_key)),
-        _days(hours),
-        _performance(hours),
+        totals,
+        _days(totals),
+        tuple(_performance(hours)),
     )
 
 
@@ -297,31 +297,31 @@ def _fold_event(sessions: dict[str, _Session], event: EventFacts) -> None:
     session.reported(STATUS_OF_EVENT[event.type], at)
 
 
-def _key(item: tuple[tuple[int, str, str], object]) -> tuple[int, str, str]:
-    return item[0]
-
-
-def _days(hours: Mapping[tuple[int, str, str], _Hour]) -> tuple[DailyTotals, ...]:
+def _days(hours: Iterable[HourlyTotals]) -> tuple[DailyTotals, ...]:
     """The hours of each day, summed up."""
-    sums: dict[tuple[str, str, str], list[int]] = {}
-    for (number, agent, model), hour in sorted(hours.items(), key=_key):
-        figures = hour.totals(number, agent, model)[_FIGURES_FROM:]
-        key = (day_text(number // HOURS_PER_DAY), agent, model)
+    sums: dict[tuple[str, str, str], tuple[int, ...]] = {}
+    for hour in hours:
+        key = (day_text(hour.hour // HOURS_PER_DAY), hour.agent, hour.model)
+        figures = hour[_FIGURES_FROM:]
         known = sums.get(key)
-        sums[key] = list(figures) if known is None else [a + b for a, b in zip(known, figures, strict=True)]
-    return tuple(DailyTotals(*key, *within_64_bits(sums[key])) for key in sorted(sums))
+        sums[key] = figures if known is None else within_64_bits(map(sum, zip(known, figures, strict=True)))
+    return tuple(DailyTotals(*key, *sums[key]) for key in sorted(sums))
 
 
-def _performance(hours: Mapping[tuple[int, str, str], _Hour]) -> tuple[PerformanceCount, ...]:
-    counts: defaultdict[tuple[str, str, str, int], int] = defaultdict(int)
-    errors: defaultdict[tuple[str, str, str, int], int] = defaultdict(int)
+def _performance(hours: Mapping[tuple[int, str, str], _Hour]) -> Iterator[PerformanceCount]:
+    """The counts of each day by class of runtime. They are many, so keys are made and sorted by the day alone."""
+    days: defaultdict[tuple[str, str, str], list[_Hour]] = defaultdict(list)
     for (number, agent, model), hour in hours.items():
-        day = day_text(number // HOURS_PER_DAY)
-        for bucket, count in hour.counts.items():
-            counts[day, agent, model, bucket] += count
-        for bucket, count in hour.errors.items():
-            errors[day, agent, model, bucket] += count
-    return tuple(PerformanceCount(*key, count, errors.get(key, 0)) for key, count in sorted(counts.items()))
+        days[day_text(number // HOURS_PER_DAY), agent, model].append(hour)
+    for (day, agent, model), parts in sorted(days.items(), key=itemgetter(0)):
+        counts, errors = parts[0].counts, parts[0].errors
+        for hour in parts[1:]:
+            for bucket, count in hour.counts.items():
+                counts[bucket] += count
+            for bucket, count in hour.errors.items():
+                errors[bucket] += count
+        for bucket in sorted(counts):
+            yield PerformanceCount(day, agent, model, bucket, counts[bucket], errors.get(bucket, 0))
 
 
 _FIGURES_FROM: Final = 3
