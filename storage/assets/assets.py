@@ -65,7 +65,7 @@ class AssetRepository(Protocol):
         ...
 
     def expired(self, *, now: int, limit: int) -> Sequence[Asset]:
-        """Uploads that were not confirmed in time, the oldest first."""
+        """Uploads that were not confirmed in time, the oldest first, locked."""
         ...
 
     def unheld(self, *, limit: int) -> Sequence[Asset]:
