@@ -13,17 +13,18 @@ from typing import Final
 
 from structlog.testing import capture_logs
 
-from tests.chaos.checker import TABLES, Checker, Seen
-from tests.chaos.evidence import Evidence, Metrics, read_metrics, read_stream, save
-from tests.chaos.faults import FaultRunner
-from tests.chaos.findings import Findings
-from tests.chaos.installations import Alone, Installation, Shared
-from tests.chaos.journal import Journal
-from tests.chaos.producers import Producer, connected
-from tests.chaos.quiet import NotQuietError, wait_for_quiet
-from tests.chaos.schedule import plan
-from tests.chaos.supervisor import Say
-from tests.chaos.worker import Worker
+from tests.chaos.comparison.checker import TABLES, Checker, Seen
+from tests.chaos.comparison.evidence import Evidence, Metrics, read_metrics, read_stream, save
+from tests.chaos.comparison.findings import Findings
+from tests.chaos.comparison.quiet import NotQuietError, wait_for_quiet
+from tests.chaos.load.hostile import Hostile
+from tests.chaos.load.journal import Journal
+from tests.chaos.load.producers import Producer, connected
+from tests.chaos.load.worker import Worker
+from tests.chaos.system.faults import FaultRunner
+from tests.chaos.system.installations import Alone, Installation, Shared
+from tests.chaos.system.schedule import plan
+from tests.chaos.system.supervisor import Say
 from tests.support.commands import ask
 
 VARIANTS: Final[dict[str, Callable[[Path, Say], Installation]]] = {"shared": Shared, "alone": Alone}
@@ -84,8 +85,11 @@ class Run:
         await asyncio.gather(*(producer.open(installation.url) for producer in producers))
         worker = Worker(self.seed, journal)
         await worker.open(installation.url)
+        hostile = Hostile(self.seed, journal, installation.http_urls)
+        await hostile.open(installation.url)
         over = asyncio.Event()
         publishing = [asyncio.create_task(producer.publish(over, pause_s=_PAUSE_S)) for producer in producers]
+        publishing.append(asyncio.create_task(hostile.harm(over)))
         faults = FaultRunner(installation, self._say)
         try:
             await faults.run(list(plan(self.seed, self.seconds, installation.targets()).values()))
@@ -93,10 +97,12 @@ class Run:
             over.set()
             await asyncio.gather(*publishing)
         self._say(f"faults are over: {len(journal.stored)} messages stored, {len(journal.unconfirmed)} unconfirmed")
+        for harm, times in hostile.done.items():
+            self.figures[f"harm: {harm}"] = times
         for done in faults.done:
             self.figures[f"fault: {done.fault}"] += 1
         await self._compare(installation, journal)
-        await asyncio.gather(worker.close(), *(producer.close() for producer in producers))
+        await asyncio.gather(worker.close(), hostile.close(), *(producer.close() for producer in producers))
 
     async def _compare(self, installation: Installation, journal: Journal) -> None:
         evidence = Evidence(installation.database_url)

@@ -9,9 +9,9 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
-from tests.chaos.evidence import Evidence, read_metrics
-from tests.chaos.supervisor import Say, Supervisor
-from tests.chaos.worker import DURABLE as WORKER
+from tests.chaos.comparison.evidence import Evidence, read_metrics
+from tests.chaos.load.worker import DURABLE as WORKER
+from tests.chaos.system.supervisor import Say, Supervisor
 
 CONSUMERS: Final = (
     ("HG_INGEST", "headgate-ingest"),

@@ -14,9 +14,9 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.client import JetStreamContext
 
-from tests.chaos.journal import Journal, Work
-from tests.chaos.messages import RECEIPT_HEADER, Author, Json, Message, Proven, encoded, envelope, payload_hash
-from tests.chaos.producers import connected, publish
+from tests.chaos.load.journal import Journal, Work
+from tests.chaos.load.messages import RECEIPT_HEADER, Author, Json, Message, Proven, encoded, envelope, payload_hash
+from tests.chaos.load.producers import connected, publish
 
 _KEY: Final = b"a key of chaos with enough bytes"
 SECRET: Final = "whsec_" + base64.b64encode(_KEY).decode()

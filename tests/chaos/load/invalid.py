@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from tests.chaos.messages import (
+from tests.chaos.load.messages import (
     RECEIPT_HEADER,
     Author,
     Json,

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tests.chaos.messages import Json, Message
+from tests.chaos.load.messages import Json, Message
 
 Place: TypeAlias = tuple[str, int]
 """(stream, sequence)"""

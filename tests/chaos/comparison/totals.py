@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
-from tests.chaos.evidence import Row
-from tests.chaos.findings import Findings
+from tests.chaos.comparison.evidence import Row
+from tests.chaos.comparison.findings import Findings
 
 Key: TypeAlias = tuple[object, ...]
 Sums: TypeAlias = defaultdict[str, int]

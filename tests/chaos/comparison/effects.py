@@ -8,9 +8,9 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
 
-from tests.chaos.evidence import Row
-from tests.chaos.findings import Findings
-from tests.chaos.messages import Json, Proven
+from tests.chaos.comparison.evidence import Row
+from tests.chaos.comparison.findings import Findings
+from tests.chaos.load.messages import Json, Proven
 
 Tables: TypeAlias = Mapping[str, Sequence[Row]]
 

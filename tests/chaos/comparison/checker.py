@@ -23,12 +23,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeAlias
 
-from tests.chaos.effects import EFFECTS
-from tests.chaos.evidence import Metrics, Row, Stored
-from tests.chaos.findings import Findings
-from tests.chaos.journal import Journal, Place, Work
-from tests.chaos.messages import Message, Proven
-from tests.chaos.totals import check_totals
+from tests.chaos.comparison.effects import EFFECTS
+from tests.chaos.comparison.evidence import Metrics, Row, Stored
+from tests.chaos.comparison.findings import Findings
+from tests.chaos.comparison.totals import check_totals
+from tests.chaos.load.journal import Journal, Place, Work
+from tests.chaos.load.messages import Message, Proven
 
 TABLES = (
     "inbox",

@@ -11,9 +11,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from tests.chaos.invalid import invalid
-from tests.chaos.journal import Journal
-from tests.chaos.messages import RECEIPT_HEADER, Author, Message, conflicting, duplicate, valid
+from tests.chaos.load.invalid import invalid
+from tests.chaos.load.journal import Journal
+from tests.chaos.load.messages import RECEIPT_HEADER, Author, Message, conflicting, duplicate, valid
 
 _ANSWER_S: Final = 3.0
 _BURSTS: Final = (1, 1, 5, 20, 60, 200)

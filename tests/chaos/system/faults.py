@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from tests.chaos.installations import Installation
-from tests.chaos.schedule import FaultKind, Planned
-from tests.chaos.supervisor import Say, Supervisor
+from tests.chaos.system.installations import Installation
+from tests.chaos.system.schedule import FaultKind, Planned
+from tests.chaos.system.supervisor import Say, Supervisor
 
 
 class FaultRunner:

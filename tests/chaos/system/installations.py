@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from adapters.nats.server.embedded_server import EmbeddedServer
-from tests.chaos.disks import SmallDisk, small_disk
-from tests.chaos.schedule import DAEMON, DATABASE, DISK, SERVER, Habit
-from tests.chaos.supervisor import Say, Supervisor
-from tests.chaos.worker import SECRET
+from tests.chaos.load.worker import SECRET
+from tests.chaos.system.disks import SmallDisk, small_disk
+from tests.chaos.system.schedule import DAEMON, DATABASE, DISK, SERVER, Habit
+from tests.chaos.system.supervisor import Say, Supervisor
 from tests.support.daemons import DaemonProcess
 from tests.support.databases import PostgresServer
 
@@ -52,6 +52,10 @@ class Installation(ABC):
         self.disks: dict[str, SmallDisk] = {}
         self.skipped: list[str] = []
         self._stack = ExitStack()
+
+    def http_urls(self) -> list[str]:
+        """Where the daemons that are ready answer HTTP."""
+        return [supervisor.daemon.http_url for supervisor in self.daemons if supervisor.is_ready]
 
     @property
     @abstractmethod
