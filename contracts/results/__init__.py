@@ -70,6 +70,8 @@ RESULTS: Final[Mapping[str, type]] = {
     "runs": operations.Runs,
     "import-legacy": operations.Begun,
     "prune": operations.Begun,
+    "rebuild-aggregates": operations.Begun,
+    "kpi-report": ledger.KpiReport,
     "backup": operations.Backup,
     "explain": operations.Story,
     "find": operations.Found,

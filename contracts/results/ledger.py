@@ -172,3 +172,66 @@ class Script(TypedDict):
 class Scripts(TypedDict):
     items: list[Script]
     next_cursor: Cursor
+
+
+class KpiSums(TypedDict):
+    posts: int
+    impressions: int
+    reach: int
+    likes: int
+    comments: int
+    saves: int
+    shares: int
+    views: int
+    watch_through: float | None
+
+
+class KpiPeriodSums(KpiSums):
+    start: str
+
+
+class KpiPost(TypedDict):
+    post_id: str
+    platform: str
+    topic: str | None
+    measured_at: Time
+    impressions: int
+    reach: int
+    likes: int
+    comments: int
+    saves: int
+    shares: int
+    views: int
+    watch_through: float
+    objective: str | None
+    objective_value: float | None
+    anomaly: bool
+    z: float | None
+
+
+class KpiChange(TypedDict):
+    impressions: float | None
+    reach: float | None
+    likes: float | None
+    comments: float | None
+    saves: float | None
+    shares: float | None
+    views: float | None
+    watch_through: float | None
+
+
+KpiReport = TypedDict(
+    "KpiReport",
+    {
+        "run_id": NotRequired[str | None],
+        "period": NotRequired[str],
+        "from": NotRequired[Time],
+        "to": NotRequired[Time],
+        "posts": NotRequired[list[KpiPost]],
+        "periods": NotRequired[list[KpiPeriodSums]],
+        "totals": NotRequired[KpiSums],
+        "change": NotRequired[KpiChange],
+        "text": NotRequired[str],
+    },
+)
+"""Either the report, or its ``text``."""

@@ -1,9 +1,11 @@
 """``kpi-report`` over real rows: what it answers, what joins when the other side comes, and how it is read."""
 
 import pytest
+from pydantic import TypeAdapter
 
 from contracts.gate.canonical import payload_hash
 from contracts.registry import REGISTRY
+from contracts.results.ledger import KpiReport
 from contracts.subjects import Family
 from contracts.values.principals import Principal
 from contracts.values.times import format_micros
@@ -68,6 +70,7 @@ async def test_a_report_has_posts_periods_totals_and_change(database: Database) 
 
     report = result(await meter.ask())
 
+    TypeAdapter(KpiReport).validate_python(report)
     assert (report["period"], report["from"], report["to"]) == (
         "daily",
         "2026-11-19T00:00:00.000000Z",

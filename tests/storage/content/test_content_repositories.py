@@ -1,8 +1,10 @@
 """Items and publications: the newest message counts, due is due for one daemon only, events are known once."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 from sqlalchemy import insert
 
@@ -12,11 +14,13 @@ from domain.content.items import Item
 from domain.content.publications import Cancellation, Publication
 from domain.work.work import Failure, WorkInHand
 from storage.content.items import ItemSentiment, StoredItem
+from storage.content.pages import Period
 from storage.content.publications import StoredPublication
 from storage.engine.database import Database
 from storage.journal.callback_events import CallbackEvent
 from storage.tables.jobs import jobs
 from storage.unit_of_work import UnitOfWork
+from tests.support import statements
 from tests.support.databases import opened
 from tests.support.work_records import NOW, dispatched
 
@@ -150,3 +154,38 @@ async def test_accepted_events_are_known_within_their_family(database: Database)
 
     assert await database.read(lambda uow: uow.callback_events.known("item", ["e", "g"])) == {"e": "hash"}
     assert await database.read(lambda uow: uow.callback_events.known("job", ["e"])) == {}
+
+
+LISTS: dict[str, tuple[Callable[[UnitOfWork], object], str]] = {
+    "items": (lambda uow: uow.items.page(Period(), status=None, before=(5, "i"), limit=9), "published_at"),
+    "items in a window": (lambda uow: uow.items.page(Period(1, 9), status=None, before=None, limit=9), "published_at"),
+    "items of a status": (lambda uow: uow.items.page(Period(), status="failed", before=(5, "i"), limit=9), "status"),
+    "posts": (lambda uow: uow.publications.page(Period(), status=None, before=(5, "p"), limit=9), "publish_at"),
+    "posts of a status": (
+        lambda uow: uow.publications.page(Period(1, 9), status="scheduled", before=None, limit=9),
+        "status",
+    ),
+}
+
+
+@pytest.mark.parametrize(("ask", "index"), LISTS.values(), ids=LISTS.keys())
+async def test_a_page_is_read_in_the_order_of_an_index(
+    database: Database, ask: Callable[[UnitOfWork], object], index: str
+) -> None:
+    def fill(uow: UnitOfWork) -> None:
+        uow.items.add([item(f"i{n}", published_at=n) for n in range(2_000)])
+        uow.publications.add([publication(f"p{n}", publish_at=n) for n in range(2_000)])
+
+    def plan(uow: UnitOfWork) -> str:
+        if uow.connection.dialect.name == "postgresql":
+            uow.connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # read whole only what has no index
+        return "\n".join(statements.plans(uow, ask))
+
+    await database.write(fill)
+    text = await database.write(plan)
+
+    assert "Seq Scan" not in text, text
+    assert "ix_feed_items_" in text or "ix_publications_" in text
+    if database.dialect == "sqlite":
+        assert f"_{index}" in text
+        assert "TEMP B-TREE" not in text, text
