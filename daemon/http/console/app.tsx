@@ -141,7 +141,7 @@ function Banner({ onHelp }: { onHelp: () => void }): VNode {
         <button onClick={onHelp} aria-label="Keyboard help">
           ?
         </button>
-        <button onClick={() => signOut("You have signed out.")}>Sign out</button>
+        <button onClick={() => signOut()}>Sign out</button>
       </span>
     </header>
   );

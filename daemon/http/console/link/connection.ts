@@ -2,7 +2,7 @@
 
 import { credsAuthenticator, wsconnect, type ConnectionOptions, type NatsConnection } from "@nats-io/nats-core";
 import { computed, effect, signal } from "@preact/signals";
-import { config, credentials, signOut, type Credentials } from "./session.ts";
+import { askToSignIn, config, credentials, type Credentials } from "./session.ts";
 
 export type LinkState = "connecting" | "connected" | "offline";
 
@@ -57,7 +57,7 @@ async function run(given: Credentials, mine: number): Promise<void> {
       const reason = await made.closed();
       if (reason && isRefusal(reason)) throw reason;
     } catch (error) {
-      if (mine === attempt && isRefusal(error)) return signOut("NATS refused this user: sign in again.");
+      if (mine === attempt && isRefusal(error)) return askToSignIn(given.user || given.creds ? "NATS refused this user: sign in again." : "");
     }
     if (mine !== attempt) return;
     linkState.value = "offline";

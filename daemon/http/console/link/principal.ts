@@ -4,6 +4,7 @@ import { computed, effect, signal } from "@preact/signals";
 import { ask } from "./ask.ts";
 import { generation, linkState } from "./connection.ts";
 import { clockSkew } from "./pulse.ts";
+import { askToSignIn, credentials } from "./session.ts";
 
 export interface About {
   readonly principal: string;
@@ -25,9 +26,13 @@ export const who = computed(() => about.value?.principal ?? "");
 export function followPrincipal(): void {
   effect(() => {
     void generation.value;
+    if (credentials.value === null) about.value = null;
     if (linkState.value !== "connected") return;
     void ask<About>("about", {}).then((answer) => {
-      if (!answer.ok) return;
+      if (!answer.ok) {
+        if (answer.problem.code === "UNAUTHENTICATED") askToSignIn("The token is missing, wrong or has expired: sign in with a fresh one.");
+        return;
+      }
       about.value = answer.result;
       clockSkew.value = Date.parse(answer.result.now) - Date.now();
     });

@@ -70,8 +70,16 @@ export function signIn(given: Credentials): void {
   credentials.value = given;
 }
 
-export function signOut(notice = ""): void {
+/** By the person's own wish nothing stays. */
+export function signOut(): void {
   sessionStorage.clear();
+  signInNotice.value = "You have signed out.";
+  credentials.value = null;
+}
+
+/** NATS or the daemon refused the credentials: they go, drafts stay for whoever signs in again in this tab. */
+export function askToSignIn(notice: string): void {
+  sessionStorage.removeItem(KEY);
   signInNotice.value = notice;
   credentials.value = null;
 }

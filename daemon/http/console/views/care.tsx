@@ -161,7 +161,7 @@ function HealDialog({ onClose }: { onClose: () => void }): VNode {
         <button onClick={onClose}>{done ? "Close" : "Cancel"}</button>
         {!done && (
           <Act kind="main" onAct={() => void heal()} scope="ops:write" disabled={dry.result === null} why="dry run first">
-            Heal now
+            Self-heal
           </Act>
         )}
       </footer>

@@ -45,7 +45,7 @@ export function Cost(): VNode {
   const query = route.value.query;
   const terms = termsOf(query, KEYS);
   const by = GROUPS.find((each) => each === query.get("by")) ?? "day × model";
-  const tab = query.get("view") === "sessions" ? "Sessions" : query.get("view") === "models" ? "Models" : "Usage";
+  const tab = query.get("view") === "models" ? "Models" : "Usage";
   return (
     <>
       <h1>Cost</h1>
@@ -53,10 +53,11 @@ export function Cost(): VNode {
         <FilterBar terms={terms} keys={KEYS} onChange={(next) => replaceQuery(withTerms(query, next, KEYS))} />
         <span class="soft">days are UTC</span>
       </div>
-      <Tabs label="Cost as" names={["Usage", "Models", "Sessions"]} chosen={tab} onChoose={(name) => setQuery({ view: name === "Usage" ? null : name.toLowerCase() })} />
+      <Tabs label="Cost as" names={["Usage", "Models"]} chosen={tab} onChoose={(name) => setQuery({ view: name === "Usage" ? null : name.toLowerCase() })} />
       {tab === "Usage" && <UsagePart key={`${JSON.stringify(terms)} ${by}`} terms={terms} by={by} />}
       {tab === "Models" && <Models key={JSON.stringify(terms)} terms={terms} />}
-      {tab === "Sessions" && <Sessions key={JSON.stringify(terms)} terms={terms} />}
+      <h2>Sessions</h2>
+      <Sessions key={JSON.stringify(terms)} terms={terms} />
     </>
   );
 }
@@ -164,7 +165,7 @@ function UsageTable({ items, keys }: { items: readonly Usage[]; keys: readonly s
     { name: "runtime", width: "6rem", numeric: true, cell: (item) => milliseconds(item.runtime_ms) },
     { name: "cost", width: "minmax(8rem, 1.2fr)", numeric: true, cell: (item) => `${usd(item.cost_usd)}${item.cost_usd === null ? "" : known(item.cost, item.requests)}` },
   ];
-  return <Grid main name="Usage" rows={items} columns={columns} keyOf={(item) => JSON.stringify(item.key)} />;
+  return <Grid name="Usage" rows={items} columns={columns} keyOf={(item) => JSON.stringify(item.key)} />;
 }
 
 function saveCsv(items: readonly Usage[], keys: readonly string[]): void {
@@ -208,7 +209,7 @@ function Models({ terms }: { terms: Terms }): VNode {
   return (
     <>
       {models.problem && <ProblemView problem={models.problem} />}
-      <Grid main name="Models" rows={models.result?.items ?? []} columns={MODEL_COLUMNS} keyOf={(row) => row.key} empty={models.loading ? "…" : models.problem ? "" : "No model was used."} />
+      <Grid name="Models" rows={models.result?.items ?? []} columns={MODEL_COLUMNS} keyOf={(row) => row.key} empty={models.loading ? "…" : models.problem ? "" : "No model was used."} />
     </>
   );
 }

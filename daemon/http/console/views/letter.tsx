@@ -124,13 +124,13 @@ function Bar({ letter, body, editing, onChanged }: BarProps): VNode {
       )}
       <State of={letter.state} /> <span>{bytes(letter.bytes)}</span>
       <Act onAct={() => setVerb("Replay")} scope="ops:write" disabled={letter.state !== "open"} why={`it is ${letter.state}`} hint="r">
-        Replay
+        Replay…
       </Act>
       <Act onAct={edit} scope="ops:write" disabled={!editable || editing} why={editing ? "it is being edited" : "it cannot be edited"} hint="e">
         Edit
       </Act>
       <Act onAct={() => setVerb("Discard")} scope="ops:write" disabled={!canEdit(letter)} why={`it is ${letter.state}`} hint="d">
-        Discard
+        Discard…
       </Act>
       <a href={href(["story"], { id: letter.dead_letter_id })}>Story</a>
       {body && <button onClick={() => void download(letter, body)}>Download</button>}

@@ -21,7 +21,7 @@ export function Session(): VNode {
 function OneSession({ id }: { id: string }): VNode {
   const asked = useAnswer<SessionView, "ledger.get">("ledger.get", useMemo(() => ({ session_id: id }), [id]));
   const logs = useAnswer<Page<SessionEvent>, "logs">("logs", useMemo(() => ({ session_id: id, limit: 200 }), [id]));
-  useKeys([{ key: "Escape", help: "back", run: () => (history.length > 1 ? history.back() : go(["cost"], { view: "sessions" })) }]);
+  useKeys([{ key: "Escape", help: "back", run: () => (history.length > 1 ? history.back() : go(["cost"])) }]);
   const session = asked.result;
   const events = logs.result?.items ?? session?.newest_events ?? [];
   return (
