@@ -125,7 +125,15 @@ def _view(fact: StoryFact) -> JsonObject:
         for name, value in (("id", fact.id), ("from", fact.from_), ("to", fact.to), ("by", fact.by))
         if value is not None
     }
-    return {**view, "details": fact.details} if fact.details else view
+    return {**view, "details": _readable(fact.details)} if fact.details else view
+
+
+def _readable(details: JsonObject) -> JsonObject:
+    """The details with moments as they are written everywhere."""
+    return {
+        name: format_micros(value) if name.endswith("_at") and isinstance(value, int) else value
+        for name, value in details.items()
+    }
 
 
 _KINDS_OF_TABLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(

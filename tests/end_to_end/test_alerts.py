@@ -97,6 +97,11 @@ async def test_what_is_spent_raises_an_alert_that_operators_keep_quiet_and_end(p
         "warning_raised",
     ]
     assert [step["actor"] for step in history if "actor" in step] == ["local", "local", "local"]
+    story = (await pipeline.command("explain", {"id": RULE}))["result"]["items"]
+    assert [fact["details"]["change"] for fact in story] == [step["what"] for step in reversed(history)]
+    (quiet_fact,) = [fact for fact in story if fact["details"]["change"] == "suppressed"]
+    assert (quiet_fact["by"], quiet_fact["details"]["reason"]) == ("local", "a load test")
+    assert quiet_fact["details"]["until_at"] == next(step["until"] for step in history if "until" in step)
     assert (await pipeline.command("alerts", {"action": "acknowledge", "rule": "stuck_jobs"}))["status"] == 409
     assert (await pipeline.command("alerts", {"action": "resolve", "rule": "nothing"}))["status"] == 404
 

@@ -122,7 +122,7 @@ def _callback(item: JsonObject, details: JsonObject) -> str:
 def _alert(item: JsonObject, details: JsonObject) -> str:
     if details.get("change") == "notified":
         return f"{details.get('action')} {details.get('severity')}: {details.get('notification')}"
-    until = f" until {details['until_at']}" if details.get("until_at") else ""
+    until = f" until {str(details['until_at'])[:19]}" if details.get("until_at") else ""
     reason = f": {details['reason']}" if details.get("reason") else ""
     return f"{details.get('change')}: {item.get('from')} → {item.get('to')}, {details.get('lifecycle')}{until}{reason}"
 
