@@ -12,7 +12,7 @@ from domain.ledger.ledger import TERMINAL
 from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
 from storage.engine.nul_text import from_stored, to_stored
 from storage.engine.upserts import adding, larger, saturated, smaller
-from storage.ledger.search import TERMS, says, search_terms, terms_parameter
+from storage.ledger.search import TERMS, are_common, says, search_terms, terms_parameter
 from storage.tables.sessions import session_events, session_ledger
 
 
@@ -131,9 +131,15 @@ class SqlLedgerRepository:
         terms = None if wanted.search is None else search_terms(wanted.search)
         if terms is not None and not terms:
             return []
-        statement = _page(self._dialect, wanted, before).limit(limit)
         parameters = {} if terms is None else {TERMS: terms_parameter(self._dialect, terms)}
+        common = bool(terms) and self._are_common(wanted, parameters[TERMS])
+        statement = _page(self._dialect, wanted, before, common=common).limit(limit)
         return [Session(*row) for row in self._connection.execute(statement, parameters)]
+
+    def _are_common(self, wanted: SessionFilter, terms: str) -> bool:
+        """Other filters may pass over most sessions that say the words: then nothing is known of the next one."""
+        is_alone = wanted.agent is None and wanted.model is None and wanted.status is None
+        return self._dialect == "sqlite" and is_alone and are_common(self._connection, terms)
 
 
 EVENT_COLUMNS: Final = (
@@ -176,7 +182,7 @@ _NEWEST_EVENTS: Final = (
 )
 
 
-def _page(dialect: str, wanted: SessionFilter, before: SessionMark | None) -> Select[*tuple[Any, ...]]:
+def _page(dialect: str, wanted: SessionFilter, before: SessionMark | None, *, common: bool) -> Select[*tuple[Any, ...]]:
     ledger = session_ledger.c
     statement = select(*_SESSION).order_by(ledger.started_at.desc(), ledger.session_id.desc())
     for column, value in ((ledger.agent, wanted.agent), (ledger.model, wanted.model), (ledger.status, wanted.status)):
@@ -189,7 +195,7 @@ def _page(dialect: str, wanted: SessionFilter, before: SessionMark | None) -> Se
     if before is not None:
         statement = statement.where(tuple_(ledger.started_at, ledger.session_id) < tuple_(*before))
     if wanted.search is not None:
-        statement = statement.where(says(dialect, ledger.session_id))
+        statement = statement.where(says(dialect, ledger.session_id, common=common))
     return statement
 
 

@@ -9,6 +9,7 @@ from contracts.values.states import SessionStatus
 from domain.ledger.changes import SessionChange
 from storage.engine.database import Database
 from storage.ledger.ledger import SessionEvent, SessionFilter
+from storage.ledger.search import are_common
 from storage.unit_of_work import UnitOfWork
 from tests.support import statements
 
@@ -144,3 +145,28 @@ async def test_the_search_goes_by_an_index(talked: Database, dialect: str) -> No
 
     assert ("ix_session_events_text" if dialect == "postgresql" else "VIRTUAL TABLE INDEX") in text
     assert "SCAN session_events\n" not in text
+
+
+async def test_what_everybody_says_is_found_page_by_page_as_what_is_rare(talked: Database) -> None:
+    """Nine in ten events say it: on SQLite sessions are then looked at one by one."""
+    count = 20_000
+
+    def say(uow: UnitOfWork) -> None:
+        uow.ledger.apply(sorted(session(f"s{number:05d}", 100 + number) for number in range(count // 10)))
+        said = ("everybody says this", "silence")
+        uow.ledger.add_events([event(f"s{n // 10:05d}", said[n % 10 == 0]) for n in range(count)])
+
+    await talked.write(say)
+    first = await talked.read(lambda uow: uow.ledger.page(SessionFilter(search="everybody"), before=None, limit=5))
+    mark = (first[-1].started_at, first[-1].session_id)
+    second = await talked.read(lambda uow: uow.ledger.page(SessionFilter(search="everybody"), before=mark, limit=5))
+    named = SessionFilter(agent="a", search="everybody")
+    of_agent = await talked.read(lambda uow: uow.ledger.page(named, before=None, limit=5))
+
+    assert [each.session_id for each in (*first, *second)] == [f"s{1_999 - number:05d}" for number in range(10)]
+    assert of_agent == first
+    if talked.dialect == "sqlite":
+        common = await talked.read(
+            lambda uow: (are_common(uow.connection, '"everybody"'), are_common(uow.connection, '"hello"'))
+        )
+        assert common == (True, False)
