@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ("contracts", "domain", "storage", "handlers", "adapters", "daemon")
-OPTIONAL = {"opentelemetry", "bench"}
+OPTIONAL = {"opentelemetry", "bench", "matplotlib"}
 COMES_WITH_PYDANTIC = {"pydantic_core", "typing_extensions"}
 OURS_OR_GIVEN = {*sys.stdlib_module_names, *SHIPPED, *OPTIONAL, *COMES_WITH_PYDANTIC}
 
