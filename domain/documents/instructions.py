@@ -71,11 +71,7 @@ def version_conflict(current: int) -> Problem:
     return problem(
         ErrorCode.VERSION_CONFLICT,
         "the instruction has a newer version",
-        [
-            Detail(
-                "payload.base_version", "version_conflict", "Version should be the newest", {"current_version": current}
-            )
-        ],
+        [Detail("", "version_conflict", "Version should be the newest", {"current_version": current})],
     )
 
 
