@@ -56,15 +56,31 @@ class Links(Struct, frozen=True):
         query = urlencode({_EXPIRES: expires, _SIGNATURE: _sign(self.secrets[0], method, path, str(expires))})
         return SignedUrl(f"{self.base_url}{path}?{query}", expires * MICROS_PER_SECOND)
 
+    def renewed(self, url: str, now: int) -> str:
+        """A download URL of ours signed anew, however old it is; any other URL as it is.
+
+        Only what we signed once is signed again: who writes an address of ours without having had the right gets none.
+        """
+        if not url.startswith(f"{self.base_url}/"):
+            return url
+        path, _, query = url.removeprefix(self.base_url).partition("?")
+        return self.download(path, now).url if self._genuine(Method.GET, path, query) is not None else url
+
     def allows(self, method: Method, path: str, query: str, now: int) -> bool:
-        """Whether *query* vouches for the method on the path at this moment. Takes the same time whatever is wrong."""
+        """Whether *query* vouches for the method on the path at this moment."""
+        expires = self._genuine(method, path, query)
+        return expires is not None and self._in_time(expires, now)
+
+    def _genuine(self, method: Method, path: str, query: str) -> int | None:
+        """When a signature of ours ends, whenever that is; None where it is none. Takes the same time whatever is
+        wrong."""
         given = dict(parse_qsl(query, max_num_fields=_MOST_FIELDS)) if query.count("&") < _MOST_FIELDS else {}
         expires, signature = given.get(_EXPIRES, ""), given.get(_SIGNATURE, "")
         genuine = False
         for secret in self.secrets:
             expected = _sign(secret, method, path, expires)
             genuine |= hmac.compare_digest(expected.encode(), signature.encode())
-        return genuine and expires.isascii() and expires.isdigit() and self._in_time(int(expires), now)
+        return int(expires) if genuine and expires.isascii() and expires.isdigit() else None
 
     def _in_time(self, expires: int, now: int) -> bool:
         return now <= (expires + self.leeway_s) * MICROS_PER_SECOND

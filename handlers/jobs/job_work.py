@@ -42,9 +42,9 @@ def hand_out_for_jobs(dispatches: Sequence[JobDispatch], uow: UnitOfWork, contex
         job = each.job
         if each.dispatch.type is WorkType.JOB_RENDER:
             key = _approved_version(job)
-            needs = _to_render(job, None if key is None else versions.get(key), scenes.get(job.job_id, ()))
+            needs = _to_render(job, None if key is None else versions.get(key), scenes.get(job.job_id, ()), context)
         else:
-            needs = _to_process(job, scripts.get(job.script_id))
+            needs = _to_process(job, scripts.get(job.script_id), context)
         orders.append(
             Order(SubjectKind.JOB, job.job_id, each.dispatch, _in_hand(job, each.dispatch), needs, each.trace_id)
         )
@@ -63,9 +63,9 @@ def _approved_version(job: Job) -> VersionKey | None:
     return VersionKey(job.instruction_id, job.approval.version)
 
 
-def _to_process(job: Job, script: JsonObject | None) -> JsonObject:
+def _to_process(job: Job, script: JsonObject | None, context: Context) -> JsonObject:
     return {
-        "video_uri": job.video_uri,
+        "video_uri": _video(job, context),
         "script": script,
         "prompt": job.prompt,
         "checkpoint": job.checkpoint,
@@ -73,10 +73,15 @@ def _to_process(job: Job, script: JsonObject | None) -> JsonObject:
     }
 
 
-def _to_render(job: Job, version: InstructionVersion | None, scenes: Sequence[Scene]) -> JsonObject:
+def _to_render(job: Job, version: InstructionVersion | None, scenes: Sequence[Scene], context: Context) -> JsonObject:
     blocks: list[JsonValue] = [] if version is None else [*version.blocks]
     return {
         "instruction": {"version": 0 if version is None else version.version, "blocks": blocks},
         "storyboard": [scene_view(scene) for scene in scenes] or None,
-        "video_uri": job.video_uri,
+        "video_uri": _video(job, context),
     }
+
+
+def _video(job: Job, context: Context) -> str | None:
+    """Where the video is. A signed URL of our own may have ended since it was given: the worker gets a new one."""
+    return None if job.video_uri is None else context.links.renewed(job.video_uri, context.now)

@@ -27,6 +27,7 @@ class TaskRecorder:
 
     def __init__(self, uow: UnitOfWork, context: Context) -> None:
         self._uow = uow
+        self._context = context
         self._writer = TaskWriter(uow, context)
         self._decided: list[_Decided] = []
 
@@ -38,13 +39,15 @@ class TaskRecorder:
     def write(self) -> list[OutboxMessage]:
         if not self._decided:
             return []
-        needs = needs_of([each.after for each in self._decided if each.decision.dispatch is not None], self._uow)
+        needs = needs_of(
+            [each.after for each in self._decided if each.decision.dispatch is not None], self._uow, self._context
+        )
         for each in self._decided:
             self._writer.take(each.before, each.after, each.decision, needs.get(each.after.task.task_id, {}))
         return self._writer.write()
 
 
-def needs_of(records: Sequence[TaskRecord], uow: UnitOfWork) -> Mapping[str, Mapping[str, JsonValue]]:
+def needs_of(records: Sequence[TaskRecord], uow: UnitOfWork, context: Context) -> Mapping[str, Mapping[str, JsonValue]]:
     """By task, what its worker needs beside what all work has."""
     keys = {
         record.task.task_id: _base(record) for record in records if record.task.type is WorkType.INSTRUCTION_REGENERATE
@@ -54,7 +57,8 @@ def needs_of(records: Sequence[TaskRecord], uow: UnitOfWork) -> Mapping[str, Map
     for record in records:
         task = record.task
         if (key := keys.get(task.task_id)) is None:
-            needs[task.task_id] = {**record.request, "object_prefix": object_prefix(task)}
+            video_uri = context.links.renewed(str(record.request["video_uri"]), context.now)
+            needs[task.task_id] = {**record.request, "video_uri": video_uri, "object_prefix": object_prefix(task)}
         else:
             blocks = as_values(versions[key].blocks) if key in versions else []
             needs[task.task_id] = {**record.request, "blocks": blocks}

@@ -43,6 +43,19 @@ def test_a_secret_is_changed_by_putting_the_new_one_in_front() -> None:
     assert not Links("", (b"the new secret",)).allows(Method.GET, "/assets/1", old, NOW)
 
 
+def test_what_was_signed_once_is_signed_again_and_nothing_else() -> None:
+    old = LINKS.download("/assets/1", NOW - 10**12).url
+    new = LINKS.renewed(old, NOW)
+    assert LINKS.allows(Method.GET, "/assets/1", query_of(new), NOW)
+    for other in (
+        "https://gate.example/assets/2?expires=1&signature=x",
+        old.replace("/assets/1", "/assets/2"),
+        old.replace("gate.example", "elsewhere.example"),
+        "https://videos.example/1.mp4",
+    ):
+        assert LINKS.renewed(other, NOW) == other
+
+
 @pytest.mark.parametrize(
     "query",
     [

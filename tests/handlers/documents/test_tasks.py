@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from contracts.errors import ErrorCode
 from domain.assets.assets import Content
+from domain.assets.signed_urls import Method
 from handlers.batch import decide_batch
 from handlers.commands.command import Reply
 from handlers.documents.tasks.extraction import end_extraction
@@ -216,3 +217,22 @@ def _replayed(replays: TaskReplays, task_id: str) -> tuple[bool, bool]:
     done = (replays.replay(task_id), replays.replay(task_id))
     replays.write()
     return done
+
+
+async def test_a_film_of_ours_is_handed_out_under_a_url_that_has_not_ended(database: Database) -> None:
+    house = House(database)
+    project = await house.project()
+    job_id = str(result(await house.give("job.create", {"project_id": project, "title": "A job"}))["job_id"])
+    given = house.context().links.download("/assets/film", house.now).url
+    await house.give("job.confirm-upload", {"job_id": job_id, "video_uri": given})
+
+    house.now += 24 * HOUR
+    await house.give("job.run", {"job_id": job_id})
+    await extract(house, job_id, 1)
+
+    orders = [each["payload"]["video_uri"] for each in await house.told("HG_WORK")]
+    assert len(orders) == 2
+    for url in orders:
+        path, _, query = url.removeprefix("http://127.0.0.1:1").partition("?")
+        assert house.context().links.allows(Method.GET, path, query, house.now)
+    assert (await house.view(job_id))["video_uri"] == given
