@@ -56,7 +56,7 @@ format: install-dev ## put the code into its standard form
 check: lint test ## all that CI runs
 
 bench: install-dev ## measure, every contender in the same run; one of them alone: make bench documents
-	$(BIN)/python -m bench $(filter documents,$(MAKECMDGOALS))
+	$(BIN)/python -m bench $(filter documents console,$(MAKECMDGOALS))
 
 .PHONY: documents
 documents: ; @:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from adapters.errors import AdapterError
 from bench.commands import measure_commands
+from bench.console import measure_console
 from bench.dashboard import measure_dashboard
 from bench.dead_letters import LETTERS, measure_dead_letters
 from bench.documents import measure_documents
@@ -127,6 +128,14 @@ def _dead_letters(work_dir: Path) -> Callable[[Report], Awaitable[None]]:
     return step
 
 
+def _console(work_dir: Path) -> Callable[[Report], Awaitable[None]]:
+    async def step(report: Report) -> None:
+        _say(f"the console in a browser, in front of {LETTERS:,} dead letters")
+        report.add_console(await measure_console(work_dir))
+
+    return step
+
+
 def _jobs(jobs: int, work_dir: Path) -> Callable[[Report], Awaitable[None]]:
     async def step(report: Report) -> None:
         _say(f"{jobs:,} jobs from being asked for to done, beside DBOS and procrastinate")
@@ -219,6 +228,12 @@ def jobs(
 def dead_letters(as_json: Json = False, strict: Strict = False, work_dir: WorkDir = WORK_DIR) -> None:
     """Groups and pages of a hundred thousand dead letters."""
     Run(work_dir, as_json, strict).carry_out(_dead_letters(work_dir))
+
+
+@app.command()
+def console(as_json: Json = False, strict: Strict = False, work_dir: WorkDir = WORK_DIR) -> None:
+    """What a person waits for in the console, in a real browser."""
+    Run(work_dir, as_json, strict).carry_out(_console(work_dir))
 
 
 @app.command()

@@ -59,7 +59,7 @@ async def measure_dead_letters(work_dir: Path, letters: int = LETTERS) -> Letter
         home.configure()
         async with daemon(home):
             pass
-        _grow(home.database, letters)
+        grow(home.database, letters)
         async with daemon(home) as running, connected(running.nats_url) as client:
             groups = [await _asked(client, {"action": "groups", "limit": 500}) for _ in range(_ROUNDS)]
             pages = [(await _page(client, filters), str(sorted(filters))) for filters in _filters() for _ in range(3)]
@@ -67,7 +67,7 @@ async def measure_dead_letters(work_dir: Path, letters: int = LETTERS) -> Letter
     return LetterLatency(letters, percentile(sorted(groups), 95) * 1_000, percentile(times, 95) * 1_000, max(pages)[1])
 
 
-def _grow(path: Path, count: int) -> None:
+def grow(path: Path, count: int) -> None:
     groups = list(itertools.product(_KINDS, _CODES, _PATHS, _PRODUCERS))
     dice = random.Random(1)
     start = time.time_ns() // 1_000 - count * 1_000

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.commands import CommandRates
+from bench.console import ConsoleFigures
 from bench.dashboard import DashboardTimes
 from bench.dead_letters import LetterLatency
 from bench.documents import DocumentFigures
@@ -103,6 +104,20 @@ class Report:
         self.raw["dead_letters"] = latency
         self._add(f"groups of {latency.letters:,} dead letters, p95", latency.groups_ms, "ms", Target("at most", 150))
         self._add("any page of 200 of them, p95", latency.page_ms, "ms", Target("at most", 60))
+
+    def add_console(self, figures: ConsoleFigures) -> None:
+        self.raw["console"] = figures
+        self._add("console, opened to first figures", figures.first_figures_ms, "ms", Target("at most", 1_000))
+        self._add(f"groups of {figures.letters:,} on the screen, p95", figures.groups_ms, "ms", Target("at most", 150))
+        self._add("a list's first page of 200 on the screen, p95", figures.list_ms, "ms", Target("at most", 60))
+        self._add("rows in the document", figures.rows_in_document, "rows", Target("at most", 60))
+        self._add("a frame while scrolling, p95", figures.frame_ms, "ms", Target("at most", 33))
+        self._add("the longest task while scrolling", figures.longest_task_ms, "ms", Target("at most", 100))
+        self._add("a body of 256 KiB in the editor", figures.editor_opens_ms, "ms", Target("at most", 300))
+        self._add("a key in it", figures.key_ms, "ms", Target("at most", 33))
+        self._add("scripts, compressed", figures.scripts_kib, "KiB", Target("at most", 130))
+        self._add("the editor's, compressed", figures.editor_kib, "KiB", Target("at most", 125))
+        self._add("heap", figures.heap_mib, "MiB", Target("at most", 80))
 
     def add_peers(self, rates: PeerRates) -> None:
         self.raw["peers"] = rates

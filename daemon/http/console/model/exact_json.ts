@@ -179,14 +179,27 @@ class Scanner {
   }
 }
 
-export function scan(text: string): Scanned {
+/** The last answers of a function of a text: a view asks for the same large body several times. */
+function remembered<T>(answer: (text: string) => T, most: number): (text: string) => T {
+  const known = new Map<string, T>();
+  return (text) => {
+    const found = known.get(text);
+    if (found !== undefined) return found;
+    const made = answer(text);
+    known.set(text, made);
+    if (known.size > most) known.delete(known.keys().next().value ?? "");
+    return made;
+  };
+}
+
+export const scan = remembered((text: string): Scanned => {
   const scanner = new Scanner(text);
   const wellFormed = scanner.scan();
   return { tokens: scanner.tokens, faults: scanner.faults, places: scanner.places, wellFormed };
-}
+}, 3);
 
 /** `text` with two blanks a level; the tokens stay as they are written. Null where it is no JSON. */
-export function formatted(text: string): string | null {
+export const formatted = remembered((text: string): string | null => {
   const { tokens, wellFormed } = scan(text);
   if (!wellFormed) return null;
   let level = 0;
@@ -207,7 +220,7 @@ export function formatted(text: string): string | null {
     if (token === "{" || token === "[") level++;
   });
   return sameTokens(text, out) ? out : null;
-}
+}, 4);
 
 /** Whether two texts are the same JSON, token text by token text. */
 export function sameTokens(one: string, other: string): boolean {

@@ -57,7 +57,8 @@ export function LetterEditor({ letter, original, onSent }: LetterEditorProps): V
   const [problem, setProblem] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
   const handle = useRef<Handle | null>(null);
-  const judged = useJudgement(text, letter.kind);
+  const rested = useRested(text);
+  const judged = useJudgement(rested, letter.kind);
   const gate = verdict?.of === text ? verdict : null;
   const faults = gate?.error ? gateFaults(gate.error, text) : (judged?.faults ?? []);
 
@@ -120,7 +121,7 @@ export function LetterEditor({ letter, original, onSent }: LetterEditorProps): V
       <FaultList faults={faults} text={text} onGo={(offset) => handle.current?.goTo(offset)} />
       <p class="verdicts">
         <span>schema: {judged === null ? "…" : judged.faults.length ? plural(judged.faults.length, "fault") : judged.schema ? "no fault" : "none applies"}</span>{" "}
-        <span>gate: {gate ? <State of={gate.outcome} /> : "not asked yet"}</span> <ChangedLines original={original} text={text} />
+        <span>gate: {gate ? <State of={gate.outcome} /> : "not asked yet"}</span> <ChangedLines original={original} text={rested} />
       </p>
       {gate?.error && <ProblemView problem={gate.error} />}
       {problem && <ProblemView problem={problem} />}
@@ -143,20 +144,27 @@ export function LetterEditor({ letter, original, onSent }: LetterEditorProps): V
   );
 }
 
-/** What strict JSON and the schema say, after each pause. */
+/** The text as it was at the last pause: what takes a while with a large body waits for it. */
+function useRested(text: string): string {
+  const [rested, setRested] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(() => setRested(text), PAUSE_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return rested;
+}
+
+/** What strict JSON and the schema say. */
 function useJudgement(text: string, kind: string): Judgement | null {
   const [judged, setJudged] = useState<Judgement | null>(null);
   useEffect(() => {
     let gone = false;
-    const timer = setTimeout(() => {
-      judge(text, kind).then(
-        (found) => !gone && setJudged(found),
-        () => undefined,
-      );
-    }, PAUSE_MS);
+    judge(text, kind).then(
+      (found) => !gone && setJudged(found),
+      () => undefined,
+    );
     return () => {
       gone = true;
-      clearTimeout(timer);
     };
   }, [text, kind]);
   return judged;
