@@ -44,6 +44,8 @@ _READ_GROUP: Final = 16
 _READ_LANES: Final = 2
 _FAILED: Final = 400
 _HEADERS_ROOM: Final = 1_024
+_MOST_BYTES: Final = 16 * 1024 * 1024
+"""Of all requests that are taken in and not answered; a single one may be larger."""
 
 
 class Operation(Protocol):
@@ -142,6 +144,7 @@ class CommandEndpoint:
         self._queries: deque[_Asked] = deque()
         self._asked = asyncio.Event()
         self._unanswered = 0
+        self._in_hand_bytes = 0
         self._all_answered = asyncio.Event()
         self._all_answered.set()
         self._changing: ChangeQueue[_Call] = ChangeQueue(
@@ -176,6 +179,10 @@ class CommandEndpoint:
             return
         started = time.perf_counter()
         route = self._routes[request.endpoint]
+        self._in_hand_bytes += len(request.body)
+        if len(request.body) < self._in_hand_bytes > _MOST_BYTES:
+            await self._reply(request, started, refuse(BUSY), None)
+            return
         try:
             command = self._admit(request, route)
         except Exception:  # a reply always comes; the cause is logged
@@ -293,6 +300,7 @@ class CommandEndpoint:
         return refuse(INTERNAL)
 
     async def _reply(self, request: IncomingRequest, started: float, reply: Reply, trace_id: str | None) -> None:
+        self._in_hand_bytes -= len(request.body)
         await guarded_wait("reply", partial(self._send_reply, request, started, reply, trace_id))
 
     async def _send_reply(self, request: IncomingRequest, started: float, reply: Reply, trace_id: str | None) -> None:
@@ -339,6 +347,7 @@ def _failure(reply: Reply) -> str | None:
     return str(ErrorCode.UNAVAILABLE) if reply.status >= _FAILED else None
 
 
+BUSY: Final = problem(ErrorCode.UNAVAILABLE, "too many bytes of commands are in hand; try again")
 UNAVAILABLE: Final = problem(ErrorCode.UNAVAILABLE, "storage is away; try again")
 STOPPING: Final = problem(ErrorCode.UNAVAILABLE, "the daemon is stopping; try again")
 TOO_LARGE: Final = problem(ErrorCode.INTERNAL_ERROR, "the answer is larger than the server's max_payload")

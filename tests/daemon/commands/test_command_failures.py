@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import anyio
+import orjson
 import pytest_asyncio
 
 from adapters.nats.server.embedded_server import EmbeddedServer
@@ -25,6 +26,7 @@ from handlers.effects import Context
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway
 from storage.unit_of_work import UnitOfWork
+from tests.contracts.samples import envelope
 from tests.daemon.pipeline import Pipeline, pipeline
 from tests.support.commands import ask
 
@@ -187,3 +189,24 @@ async def test_an_operation_that_a_stop_cuts_short_is_answered(line: Pipeline) -
 
     answer = await asked
     assert (answer.status, answer.error["code"]) == (503, "UNAVAILABLE")
+
+
+async def test_what_is_taken_in_and_not_answered_is_bounded_in_bytes(line: Pipeline) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(command: Command) -> Reply:
+        await go_on.wait()
+        return ok({"of": command.name})
+
+    body = orjson.dumps(envelope({"session_id": "a"}, "ledger.get", "1.0")) + b" " * 240_000
+    async with door(line, OperationRoute(CONTRACT, slow)) as subject:
+        asked = [asyncio.create_task(line.nc.request(subject, body, timeout=30)) for _ in range(100)]
+        refused = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        go_on.set()
+        statuses = [orjson.loads((await one).data)["payload"]["status"] for one in asked]
+        after = orjson.loads((await line.nc.request(subject, body, timeout=30)).data)["payload"]
+
+    assert refused[0]
+    assert set(statuses) == {200, 503}
+    assert 50 < statuses.count(200) < 75
+    assert after["status"] == 200
