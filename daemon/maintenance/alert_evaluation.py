@@ -69,7 +69,7 @@ class AlertEvaluation:
             applied = await self._database.write(
                 lambda uow: apply_rules(self._terms.rules, uow, context, self._terms.notifiers)
             )
-            self._tell(applied)
+            self._relay.wake(applied.lanes)
             self._has_rules = True
         # Longer than the pause between two looks: a daemon that looks in time keeps it.
         ttl_s = max(_LEAST_LEASE_S, 3 * self._terms.interval_s)
@@ -90,7 +90,7 @@ class AlertEvaluation:
 
         judged = await self._database.write(decide)
         if judged is not None:
-            self._tell(judged)
+            self._relay.wake(judged.lanes)
 
     async def _read(self) -> Mapping[str, Reading]:
         """The number of every rule, each from a snapshot of its own: one that cannot be read stops no other."""
@@ -120,28 +120,7 @@ class AlertEvaluation:
             return None
         return last[1]
 
-    def _tell(self, recorder: AlertRecorder) -> None:
-        """After the commit: wake the lanes, and one line of log for each step."""
-        self._relay.wake(recorder.lanes)
-        log_transitions(recorder)
-
     async def _show(self) -> None:
         alerts: Sequence[Alert] = await self._database.read(lambda uow: uow.alerts.all())
         for alert in alerts:
             self._metrics.alert_severity.labels(alert.rule).set(alert.severity.rank)
-
-
-def log_transitions(recorder: AlertRecorder) -> None:
-    """One line for each step, whoever decided on it."""
-    for stored in recorder.transitions:
-        step = stored.step
-        log.info(
-            "alert_transition",
-            rule=step.rule,
-            what=str(step.what),
-            severity=str(step.after.severity),
-            lifecycle=str(step.after.lifecycle),
-            value=step.value,
-            actor=step.actor,
-            transition_id=stored.transition_id,
-        )

@@ -5,7 +5,6 @@ from typing import Final
 from adapters.notifiers.base import Sent
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.payloads.alerts import AlertAction, Alerts
-from daemon.maintenance.alert_evaluation import log_transitions
 from daemon.operations.context import OperationContext, ServedOperation
 from daemon.settings.alert_terms import notifier_terms
 from daemon.subscribers.alert_messages import check_message
@@ -43,7 +42,6 @@ class AlertsOperation:
 
         reply, recorder = await committed(self._parts.database, act, repeats=ANSWERED)
         self._parts.wake(recorder.lanes)
-        log_transitions(recorder)
         return reply
 
     async def _try(self, name: str, command: Command, run: NewRun) -> Reply:

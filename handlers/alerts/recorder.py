@@ -56,6 +56,8 @@ class AlertRecorder:
                 what=str(step.what),
                 severity=str(step.after.severity),
                 lifecycle=str(step.after.lifecycle),
+                value=step.value,
+                transition_id=stored.transition_id,
                 by=step.actor,
                 trace_id=self._traces.get(stored.transition_id),
             )

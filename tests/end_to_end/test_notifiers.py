@@ -89,7 +89,7 @@ async def spend(around: Surroundings, cost: str) -> None:
     await around.pipeline.send("session.usage", usage(cost), schema_version="2.0")
 
 
-async def told(around: Surroundings, notifier: str, what: str) -> Json:
+async def told(around: Surroundings, notifier: str, what: str, within_s: float = 20.0) -> Json:
     """What alert.get says of a notifier and a step, once that is over."""
 
     async def over() -> Json | None:
@@ -99,7 +99,7 @@ async def told(around: Surroundings, notifier: str, what: str) -> Json:
                     return dict(each)
         return None
 
-    return await until(over)
+    return await until(over, within_s)
 
 
 async def test_every_notifier_hears_of_each_step_once_and_in_order(around: Surroundings) -> None:
@@ -156,6 +156,25 @@ async def test_a_forged_notification_tells_nobody_and_a_lost_consumer_comes_back
     await spend(around, "3.50")
     assert (await told(around, "chat", "warning_raised"))["state"] == "sent"
     assert len(around.slack.requests) == 1
+
+
+async def test_after_the_server_was_killed_notifiers_are_told_as_before(around: Surroundings) -> None:
+    """An acknowledgement may be lost with the server: what comes after it waits until the message came again."""
+    await spend(around, "3.50")
+    await told(around, "chat", "warning_raised")
+    around.pipeline.daemon.kill_nats_server()
+
+    async def answers_again() -> bool:
+        try:
+            return bool((await around.pipeline.command("alert.get", {"rule": RULE}, family="cmd"))["status"] == 200)
+        except nats.errors.Error:
+            return False
+
+    await until(answers_again, 40)
+    await spend(around, "20")
+    assert (await told(around, "chat", "critical_raised", 60))["state"] == "sent"
+    assert (await told(around, "pager", "critical_raised", 60))["state"] == "sent"
+    assert len(around.slack.requests) == 2
 
 
 async def test_a_test_message_says_how_it_went(around: Surroundings) -> None:

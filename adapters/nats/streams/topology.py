@@ -20,7 +20,8 @@ _ADVISORY_BYTES: Final = 64 * 1024 * 1024
 _LEAST_WORK_ACK_WAIT_S: Final = 60.0
 _WORK_ACK_PENDING: Final = 10_000
 _NANO: Final = 1_000_000_000
-_PUSHED_ACK_WAIT_S: Final = 60.0
+_PUSHED_ACK_WAIT_S: Final = 30.0
+"""Longer than a handler takes; what was in hand when a daemon or the server died comes again after it."""
 _AT_ONCE: Final = 16
 
 
