@@ -1,0 +1,72 @@
+"""A database of an older revision, with rows in every table, goes up and comes back on both databases."""
+
+import pytest
+
+from storage import migrations
+from storage.engine import migration
+from tests.storage import make_fixture
+from tests.storage.make_fixture import Row
+from tests.storage.test_migrations import ask
+
+OLD = "0006"
+
+
+@pytest.fixture
+async def old_url(empty_url: str) -> str:
+    """A database at the older revision, as the program of then would have left it."""
+    await migration.upgrade(empty_url, OLD)
+    await ask(empty_url, lambda connection: make_fixture.put(connection, make_fixture.load(OLD)))
+    return empty_url
+
+
+async def rows(url: str) -> dict[str, list[Row]]:
+    return await ask(url, make_fixture.rows_of)
+
+
+def lost(before: dict[str, list[Row]], after: dict[str, list[Row]]) -> dict[str, object]:
+    """By table: rows of before that are not there any more, in the columns that both have."""
+    found: dict[str, object] = {}
+    for table, earlier in before.items():
+        if table not in after:
+            found[table] = "the table is gone"
+            continue
+        if not earlier or not after[table]:
+            if earlier:
+                found[table] = "its rows are gone"
+            continue
+        common = sorted(earlier[0].keys() & after[table][0].keys())
+        later = [[row[name] for name in common] for row in after[table]]
+        missing = [row for row in earlier if [row[name] for name in common] not in later]
+        if missing:
+            found[table] = missing
+    return found
+
+
+def test_the_fixture_has_rows_of_every_table() -> None:
+    fixture = make_fixture.load(OLD)
+    assert len(fixture) > 30
+    assert [table for table, found in fixture.items() if len(found) != make_fixture.ROWS] == []
+
+
+async def test_every_row_of_the_older_database_is_there_after_the_way_up(old_url: str) -> None:
+    before = await rows(old_url)
+    await migration.upgrade(old_url)
+    assert (await migration.status(old_url)).current == migrations.head()
+    assert lost(before, await rows(old_url)) == {}
+
+
+async def test_every_row_comes_back_on_the_way_down(old_url: str) -> None:
+    before = await rows(old_url)
+    await migration.upgrade(old_url)
+    await migration.downgrade(old_url, OLD)
+    after = await rows(old_url)
+    assert after.keys() == before.keys()
+    assert lost(before, after) == {}
+
+
+async def test_the_way_up_can_be_gone_again_after_the_way_down(old_url: str) -> None:
+    await migration.upgrade(old_url)
+    up = await rows(old_url)
+    await migration.downgrade(old_url, OLD)
+    await migration.upgrade(old_url)
+    assert lost(up, await rows(old_url)) == {}
