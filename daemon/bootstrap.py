@@ -70,6 +70,7 @@ from daemon.observability.metrics import Metrics
 from daemon.observability.pulse import PulsePublisher, PulseSources
 from daemon.observability.readiness import Readiness
 from daemon.observability.story_log import LoggedDatabase, StoryLog
+from daemon.observability.tracing import make_traces
 from daemon.operations.audit import OpsAudit
 from daemon.operations.context import OperationContext
 from daemon.operations.rebuild_aggregates import scope_of
@@ -179,7 +180,11 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
     http_app.add_broker(nats.broker)
     adopt_library_loggers()
     await provision_streams(settings, nats, subjects)
+    traces = make_traces(VERSION)
+    if traces is not None:
+        stack.push_async_callback(asyncio.to_thread, traces.close)
     base = Foundation(
+        traces=traces,
         settings=settings,
         daemon_id=new_id(),
         subjects=subjects,
@@ -365,6 +370,7 @@ def _make_relay(base: Foundation) -> Relay:
         clock=now_micros,
         keepers={subjects.stream(Family.WORK): WorkLane(client, base.database, subjects, now_micros)},
         tell_waiting=lambda refused, uow: tell_waiting(refused, uow, base.context()),
+        traces=base.traces,
     )
 
 
@@ -439,6 +445,7 @@ def _make_endpoint(
         wake=relay.wake,
         stories=base.stories,
         refused=Refusals(audit, make_authenticator(base.settings), base.rules).note,
+        traces=base.traces,
     )
 
 

@@ -1,6 +1,7 @@
 """What every part of the daemon is made from, and the values that come of the settings."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -27,6 +28,9 @@ from handlers.effects import AssetTerms, Context, WorkTerms
 from storage.engine.database import Database
 from storage.journal.retention import RETENTIONS
 
+if TYPE_CHECKING:
+    from daemon.observability.traces import Traces
+
 log = structlog.get_logger(__name__)
 
 
@@ -49,6 +53,7 @@ class Foundation:
     console: Console
     work: WorkTerms
     links: Links
+    traces: "Traces | None"
 
     def context(self) -> Context:
         """What a decision may need, as of now."""

@@ -7,6 +7,7 @@ ever and notices within half a minute. Only the start has a time limit.
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -91,6 +92,8 @@ def make_broker(
 
     Raises :class:`ConnectFailedError` where URL and credentials file contradict each other.
     """
+    if credentials is not None and find_spec("nkeys") is None:
+        raise ConnectFailedError("a .creds file needs the extra nkeys: pip install 'headgate[nkeys]'")
     try:
         broker = NatsBroker(
             [server.strip() for server in url.split(",")],

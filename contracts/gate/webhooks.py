@@ -5,8 +5,8 @@ The signed content is ``<webhook-id>.<webhook-timestamp>.<body>``; ``webhook-sig
 A dot in an id could shift the border between id and timestamp: :func:`matching_event` closes that by demanding that the
 id be the ``event_id`` inside the signed body.
 
-The specification's own package judges timestamps by the clock at work. Here a message may wait out an outage in its
-stream, so they are judged by the moment at which the stream stored it.
+The specification's own package signs. It does not check: it judges timestamps by the clock at work, and here a message
+may wait out an outage in its stream, so they are judged by the moment at which the stream stored it.
 """
 
 import base64
@@ -15,7 +15,10 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
+
+from standardwebhooks import Webhook
 
 from contracts.errors import Detail, ErrorCode, Problem, problem
 from contracts.gate.delivery import Delivery
@@ -57,8 +60,8 @@ def signed_headers(secrets: Sequence[str], event_id: str, timestamp: int, body: 
 
     Raises :class:`NotASecret` for a secret that is none.
     """
-    content = _content(event_id, str(timestamp), body)
-    signatures = [(_VERSION + _signature(read_secret(secret), content)).decode() for secret in secrets]
+    at, text = datetime.fromtimestamp(timestamp, UTC), body.decode()
+    signatures = [Webhook(read_secret(secret)).sign(event_id, at, text) for secret in secrets]
     return {ID_HEADER: event_id, TIMESTAMP_HEADER: str(timestamp), SIGNATURE_HEADER: " ".join(signatures)}
 
 

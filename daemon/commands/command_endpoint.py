@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import anyio
 import structlog
@@ -37,6 +37,9 @@ from handlers.commands.command_batch import Changes
 from handlers.effects import Context
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway
+
+if TYPE_CHECKING:
+    from daemon.observability.traces import Traces
 
 log = structlog.get_logger(__name__)
 
@@ -131,8 +134,10 @@ class CommandEndpoint:
         wake: Callable[[Iterable[str]], None],
         stories: StoryLog,
         refused: Refused | None = None,
+        traces: "Traces | None" = None,
     ) -> None:
         self._routes = routes
+        self._traces = traces
         self._stories = stories
         self._refused = refused
         self._guard = guard
@@ -188,6 +193,8 @@ class CommandEndpoint:
         except Exception:  # a reply always comes; the cause is logged
             log.exception("command_not_admitted", endpoint=request.endpoint)
             command = INTERNAL
+        if self._traces is not None and not isinstance(command, Problem):
+            self._traces.asked(id(request), command.name, command.trace_id, request.headers)
         if isinstance(command, Problem):
             await self._turn_away(request, started, route, command)
         elif isinstance(route, QueryRoute):
@@ -319,6 +326,8 @@ class CommandEndpoint:
         if reply.problem is not None:
             self._tell_refusal(request, reply.problem, trace_id)
         await self._replies().reply(request.endpoint, request.reply_to, body, error=failure, status=reply.status)
+        if self._traces is not None:
+            self._traces.answered(id(request), reply.status)
         self._metrics.command_seconds.labels(self._routes[request.endpoint].contract.kind, str(reply.status)).observe(
             time.perf_counter() - started
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import structlog
@@ -20,6 +20,9 @@ from daemon.observability.readiness import Readiness
 from daemon.outbox.relay import Relay
 from handlers.effects import BatchOutcome, MessageOutcome, Verdict
 from storage.engine.failures import StorageAway
+
+if TYPE_CHECKING:
+    from daemon.observability.traces import Traces
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +47,7 @@ class AfterCommit:
         readiness: Readiness,
         clock: Callable[[], int],
         new_id: Callable[[], str],
+        traces: "Traces | None" = None,
     ) -> None:
         self._name = name
         self._nc = nc
@@ -54,10 +58,13 @@ class AfterCommit:
         self._readiness = readiness
         self._clock = clock
         self._new_id = new_id
+        self._traces = traces
         self._is_away = False
 
     async def committed(self, batch: Sequence[Judged], settled: BatchOutcome, seconds: float) -> None:
         now = self._clock()
+        if self._traces is not None:  # first: what follows is published within these spans
+            guarded("traces", partial(self._traces.received, batch, settled, seconds=seconds, now=now))
         guarded("wake", partial(self._relay.wake, settled.lanes))
         guarded("metrics", partial(self._metrics.batch, batch, settled, seconds=seconds, now=now))
         for judged, outcome in zip(batch, settled.outcomes, strict=True):

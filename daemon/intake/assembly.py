@@ -45,6 +45,7 @@ def intake_of(base: Foundation, relay: Relay, in_hand: InHand, family: Family, p
         readiness=base.readiness,
         clock=now_micros,
         new_id=new_id,
+        traces=base.traces,
     )
     replays = family is Family.REPLAY
     return Intake(

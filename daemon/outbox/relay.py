@@ -10,7 +10,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import anyio
 import structlog
@@ -27,6 +27,9 @@ from storage.engine.database import Database
 from storage.engine.failures import StorageError
 from storage.journal.outbox import OutboxMessage, OutboxRow
 from storage.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from daemon.observability.traces import Traces
 
 log = structlog.get_logger(__name__)
 
@@ -122,12 +125,14 @@ class Relay:
         clock: Callable[[], int],
         keepers: Mapping[str, LaneKeeper] | None = None,
         tell_waiting: TellWaiting = _tell_nobody,
+        traces: "Traces | None" = None,
     ) -> None:
         self._database = database
         self._publisher = publisher
         self._find_messages = find_messages
         self._keepers = dict(keepers or {})
         self._tell_waiting = tell_waiting
+        self._traces = traces
         self._owner = owner
         self._limits = limits
         self._metrics = metrics
@@ -234,10 +239,20 @@ class Relay:
             if row.position in there:
                 done.note(row, Published(PublishStatus.DUPLICATE, there[row.position]))
         to_send = [row for row in rows if row.position not in there]
-        published = await self._publisher.publish(lane, [_outgoing(row) for row in to_send])
+        published = await self._send(lane, to_send)
         for row, answer in zip(to_send, published, strict=True):
             done.note(row, answer)
         return done
+
+    async def _send(self, lane: str, rows: Sequence[OutboxRow]) -> Sequence[Published]:
+        messages = [_outgoing(row) for row in rows]
+        if self._traces is None:
+            return await self._publisher.publish(lane, messages)
+        timed = list(zip(messages, (row.created_at for row in rows), strict=True))
+        carried, spans = self._traces.leaving(timed)
+        published = await self._publisher.publish(lane, carried)
+        self._traces.left(spans, published)
+        return published
 
     async def _already_there(self, lane: str, rows: Sequence[OutboxRow]) -> dict[int, int]:
         """Position -> sequence of rows that were tried, are too old for the stream to remember, and are found in it."""
