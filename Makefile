@@ -13,7 +13,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,\
 	$(shell command -v $(name) >/dev/null 2>&1 && $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 
-.PHONY: help console demo install install-dev run test lint format check bench chaos
+.PHONY: help console demo install install-dev run test lint format check bench chaos constraints contracts
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,15 @@ documents: ; @:
 
 chaos: install-dev ## kill, stop and starve everything while messages flow, then compare: make chaos SEED=7 SECONDS=180
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(VARIANT),--variant $(VARIANT))
+
+constraints: ## renew deploy/constraints.txt, the versions that the image installs, from a clean environment
+	rm -rf var/constraints && $(PYTHON) -m venv var/constraints
+	var/constraints/bin/python -m pip install --disable-pip-version-check --quiet '.[otel,nkeys]'
+	{ sed -n 1p deploy/constraints.txt; var/constraints/bin/python -m pip freeze --exclude headgate; } > var/constraints/new.txt
+	mv var/constraints/new.txt deploy/constraints.txt
+
+contracts: install-dev ## renew docs/contracts, which other programs are written against
+	$(BIN)/headgate contracts export docs/contracts
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "headgate needs Python 3.11 or newer on the PATH (or: make PYTHON=/path/to/python3)" >&2; exit 1; }
