@@ -172,3 +172,31 @@ async def test_runs_of_the_dead_are_taken_over_and_those_of_the_living_left_alon
     held = await database.read(lambda uow: uow.ops_runs.get("held"))
     assert held is not None
     assert (held.status, held.daemon) == ("running", "alive")
+
+
+async def test_a_run_that_waits_hears_that_it_was_stopped_or_taken_over(database: Database) -> None:
+    """At 0.01 a second the next item is due in 100 s: both are heard long before."""
+    await buried(database, 3)
+    run = await begun(database, rate_per_second=0.01)
+    taken_over = await begun(database, run_id="run-2", rate_per_second=0.01)
+
+    async with deciding(database), asyncio.timeout(20):
+        working = asyncio.create_task(replaying(database).work(run))
+        await until(lambda: one_decided(database, RUN))
+        await database.write(lambda uow: uow.replay_runs.stop(RUN, "aborted"))
+        await working
+
+        working = asyncio.create_task(replaying(database).work(taken_over))
+        await until(lambda: one_decided(database, "run-2"))
+        await database.write(lambda uow: uow.ops_runs.take_over("run-2", former=DAEMON, daemon="another"))
+        with pytest.raises(RunLost):
+            await working
+
+    assert await ended(database) == (
+        "aborted",
+        {"requested": 3, "replayed": 0, "skipped": 2, "still_failed": 1, "stopped": "aborted"},
+    )
+
+
+async def one_decided(database: Database, run_id: str) -> bool:
+    return (await database.read(lambda uow: uow.replay_runs.counts(run_id))).still_failed > 0
