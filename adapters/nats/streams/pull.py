@@ -24,10 +24,10 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import ConnectionClosedError, ConnectionDrainingError
 from nats.errors import Error as NatsError
-from nats.js.errors import NotFoundError
 
-from adapters.errors import AdapterError, ConsumerGoneError
+from adapters.errors import AdapterError, ConsumerGoneError, JetStreamError
 from adapters.nats.acks import ACK_PREFIX, Acks, delivery_of
+from adapters.nats.jetstream_api import NOT_FOUND, api_request
 from adapters.nats.streams.large_turn import LargeTurn
 from adapters.nats.streams.window import Verdict, Window
 from contracts.gate.delivery import Delivery, weight
@@ -366,11 +366,12 @@ class ContinuousPull:
     async def _check_consumer(self) -> None:
         """The server said that nobody serves the consumer: it is gone, or JetStream itself is away for a while."""
         try:
-            await self._nc.jetstream().consumer_info(self.stream, self.consumer)
-        except NotFoundError:
-            await self._restore_consumer()
-        except TimeoutError:
-            self._window.back_off(self._clock())
+            await api_request(self._nc, f"CONSUMER.INFO.{self.stream}.{self.consumer}")
+        except JetStreamError as error:
+            if error.code == NOT_FOUND:
+                await self._restore_consumer()
+            else:
+                self._window.back_off(self._clock())
         else:
             self._suspect_gone = False
             self._due.set()
