@@ -43,7 +43,7 @@ def _many(atom: str) -> str:
 
 
 def _many_names() -> str:
-    return "{" + ",".join(f'"k{number}":0' for number in range(_LIMIT // 10)) + "}"
+    return "{" + ",".join(f'"k{number}":0' for number in range(_LIMIT // 11)) + "}"
 
 
 COSTLY: Final[Sequence[tuple[str, str, Callable[[], bytes]]]] = (
