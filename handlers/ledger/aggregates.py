@@ -1,14 +1,16 @@
 """Whether totals are the sums of their records: compared part by part, in one snapshot each, and corrected.
 
-Only what still has all of its records can be compared: what is older than the retention of records is left alone.
+Only what still has all of its records can be compared: of what is older than their retention, what has fewer records
+than its totals counted is left alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import lt
 from typing import Final, NamedTuple, TypeAlias
 
 from contracts.values.times import MICROS_PER_DAY
-from domain.ledger.consistency import Figures, Key, corrections
+from domain.ledger.consistency import Figures, Key, Totals, corrections
 from storage.ledger.aggregates import Aggregate
 from storage.unit_of_work import UnitOfWork
 
@@ -22,22 +24,25 @@ Corrections: TypeAlias = Mapping[Aggregate, dict[Key, Figures]]
 
 @dataclass(frozen=True, slots=True)
 class AggregateScope:
-    """The days, counted from the epoch, whose records are all there: from ``since`` on, before ``until``."""
+    """The days, counted from the epoch, from ``since`` on and before ``until``. No record of ``complete_since`` or later
+    has gone by its age."""
 
     since: int = _FIRST_DAY
     until: int = _LAST_DAY + 1
+    complete_since: int = _FIRST_DAY
 
     @classmethod
     def of_retention(cls, now: int, days: Sequence[int]) -> "AggregateScope":
-        """What no retention of records touches; 0 days keep for ever. A day more is left alone, for clocks differ."""
+        """Everything, with records that are kept for so many *days*; 0 for ever. Clocks of producers may differ by a
+        day."""
         kept = [each for each in days if each > 0]
-        return cls(now // MICROS_PER_DAY - min(kept) + 2) if kept else cls()
+        return cls(complete_since=now // MICROS_PER_DAY - min(kept) + 2) if kept else cls()
 
     def within(self, since: int | None, until: int | None) -> "AggregateScope":
         """The days of it that two instants touch."""
         first = self.since if since is None else max(self.since, since // MICROS_PER_DAY)
         end = self.until if until is None else min(self.until, -(-until // MICROS_PER_DAY))
-        return AggregateScope(first, end)
+        return replace(self, since=first, until=end)
 
 
 class Comparison(NamedTuple):
@@ -58,18 +63,32 @@ def compare_next_day(scope: AggregateScope, mark: int | None, uow: UnitOfWork) -
     if day is None or day < scope.since:
         return Comparison(None, 0, {})
     expected, stored = uow.aggregates.expected_of_day(day), uow.aggregates.stored_of_day(day)
+    if day < scope.complete_since and _requests(expected) < _requests(stored):
+        return Comparison(day, 0, {})
     wrong = {aggregate: corrections(expected[aggregate], stored[aggregate]) for aggregate in expected}
     return Comparison(day, 1, {aggregate: found for aggregate, found in wrong.items() if found})
+
+
+def _requests(day: Mapping[Aggregate, Totals]) -> int:
+    return sum(figures[0] for figures in day[Aggregate.DAYS].values())
 
 
 def compare_next_sessions(scope: AggregateScope, mark: str | None, uow: UnitOfWork) -> Comparison:
     """The next sessions by id, after *mark*."""
     since, until = scope.since * MICROS_PER_DAY, scope.until * MICROS_PER_DAY
-    ids = uow.aggregates.sessions_after(mark or "", since=since, until=until, limit=SESSIONS_AT_ONCE)
-    if not ids:
+    sessions = uow.aggregates.sessions_after(mark or "", since=since, until=until, limit=SESSIONS_AT_ONCE)
+    if not sessions:
         return Comparison(None, 0, {})
-    wrong = corrections(uow.aggregates.expected_of_sessions(ids), uow.aggregates.stored_of_sessions(ids))
-    return Comparison(ids[-1], len(ids), {Aggregate.SESSIONS: wrong} if wrong else {})
+    ids = [session_id for session_id, _ in sessions]
+    expected, stored = uow.aggregates.expected_of_sessions(ids), uow.aggregates.stored_of_sessions(ids)
+    complete_since = scope.complete_since * MICROS_PER_DAY
+    gone = {
+        (session_id,)
+        for session_id, started_at in sessions
+        if started_at < complete_since and any(map(lt, expected[session_id,][:2], stored[session_id,][:2]))
+    }
+    wrong = {key: found for key, found in corrections(expected, stored).items() if key not in gone}
+    return Comparison(ids[-1], len(ids) - len(gone), {Aggregate.SESSIONS: wrong} if wrong else {})
 
 
 def correct(wrong: Corrections, uow: UnitOfWork) -> None:

@@ -71,8 +71,8 @@ class AggregateRepository(Protocol):
         """The newest day (counted from the epoch) before *day* that has records or totals."""
         ...
 
-    def sessions_after(self, session_id: str, *, since: int, until: int, limit: int) -> Sequence[str]:
-        """The next sessions by id that started at *since* or later, and before *until*."""
+    def sessions_after(self, session_id: str, *, since: int, until: int, limit: int) -> Sequence[tuple[str, int]]:
+        """The next sessions by id that started at *since* or later, and before *until*; each with its start."""
         ...
 
     def expected_of_day(self, day: int) -> dict[Aggregate, Totals]:
@@ -108,9 +108,9 @@ class SqlAggregateRepository:
         ]
         return max((each for each in found if each is not None), default=None)
 
-    def sessions_after(self, session_id: str, *, since: int, until: int, limit: int) -> Sequence[str]:
+    def sessions_after(self, session_id: str, *, since: int, until: int, limit: int) -> Sequence[tuple[str, int]]:
         parameters = {"session_id": session_id, "since": since, "until": until, "limit": limit}
-        return list(self._connection.execute(_NEXT_SESSIONS, parameters).scalars())
+        return [(row.session_id, row.started_at) for row in self._connection.execute(_NEXT_SESSIONS, parameters)]
 
     def expected_of_day(self, day: int) -> dict[Aggregate, Totals]:
         hours: dict[Key, Figures] = {}
@@ -193,8 +193,8 @@ _NEWEST_HOUR: Final[Select[int | None]] = select(func.max(hourly_usage_agg.c.hou
 _NEWEST_DAY: Final[Select[str | None]] = select(func.max(daily_usage_agg.c.day)).where(
     daily_usage_agg.c.day < bindparam("day")
 )
-_NEXT_SESSIONS: Final[Select[str]] = (
-    select(session_ledger.c.session_id)
+_NEXT_SESSIONS: Final[Select[str, int]] = (
+    select(session_ledger.c.session_id, session_ledger.c.started_at)
     .where(
         session_ledger.c.session_id > bindparam("session_id"),
         session_ledger.c.started_at >= bindparam("since"),

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from tests.support.command_line import headgate
+from tests.support.commands import metric
 from tests.support.daemons import DaemonProcess, running_daemon
 from tests.support.recorded_trace import TRACE, payloads
 
@@ -81,3 +82,15 @@ def test_the_costs_are_derived_and_told_as_such(daemon: DaemonProcess) -> None:
     totals = done.json["totals"]
     assert isinstance(totals, dict)
     assert totals["cost"] == {"reported": "0.000000", "derived": totals["cost_usd"], "missing_count": 0}
+
+
+def test_what_was_spent_is_a_metric_by_source(daemon: DaemonProcess) -> None:
+    asked = {"from": "2023-11-16T00:00:00Z", "to": "2023-11-17T00:00:00Z", "group_by": "model"}
+    done = headgate("ask", "hg.cmd.analytics.usage", json.dumps(asked), "--json", "--config", daemon.config)
+    totals = done.json["totals"]
+    assert isinstance(totals, dict)
+
+    spent = metric(daemon.http_url, "headgate_cost_usd_total", source="derived")
+
+    assert spent == pytest.approx(float(totals["cost_usd"]))
+    assert metric(daemon.http_url, "headgate_cost_usd_total", source="provider_reported") == 0

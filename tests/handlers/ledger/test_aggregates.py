@@ -118,18 +118,28 @@ async def test_a_correction_stays_right_however_much_comes_before_it_is_applied(
     assert await wrong(filled) == {}
 
 
-async def test_what_is_older_than_its_records_are_kept_is_left_alone(filled: Database) -> None:
-    await filled.write(lambda uow: uow.connection.execute(delete(session_usage)))
+OLD = AggregateScope(complete_since=20_778)
+"""Of the days up to 2026-11-20 some records may have gone by their age."""
 
+
+async def test_what_lacks_records_by_their_age_is_left_alone_and_what_has_them_is_not(filled: Database) -> None:
+    gone = session_usage.c.at < 1_795_046_400_000_000  # 2026-11-19
+    await filled.write(lambda uow: uow.connection.execute(delete(session_usage).where(gone)))
     assert await wrong(filled) != {}
-    assert await wrong(filled, AggregateScope(since=20_778)) == {}  # from 2026-11-21 on
+    assert await wrong(filled, OLD) == {}
+
+    await filled.write(lambda uow: uow.connection.execute(update(daily_usage_agg).values(output_tokens=1)))
+    found = await wrong(filled, OLD)
+
+    assert found == {Aggregate.DAYS: 2 * 3}, "three agents on each of the two days that have all of their records"
 
 
-def test_the_scope_is_what_no_retention_touches() -> None:
+def test_the_scope_is_bounded_by_what_is_asked_and_knows_what_retention_touches() -> None:
     now = 20_000 * 86_400_000_000 + 5
     assert AggregateScope.of_retention(now, (0, 0)) == AggregateScope()
-    assert AggregateScope.of_retention(now, (30, 10)).since == 20_000 - 10 + 2
-    assert AggregateScope(10, 20).within(12 * 86_400_000_000 + 5, 14 * 86_400_000_000 + 1) == AggregateScope(12, 15)
+    assert AggregateScope.of_retention(now, (30, 10)).complete_since == 20_000 - 10 + 2
+    asked = AggregateScope(10, 20, 15).within(12 * 86_400_000_000 + 5, 14 * 86_400_000_000 + 1)
+    assert asked == AggregateScope(12, 15, 15)
 
 
 def test_a_total_that_can_grow_no_more_is_right() -> None:
