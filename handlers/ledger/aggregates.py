@@ -24,8 +24,10 @@ Corrections: TypeAlias = Mapping[Aggregate, dict[Key, Figures]]
 
 @dataclass(frozen=True, slots=True)
 class AggregateScope:
-    """The days, counted from the epoch, from ``since`` on and before ``until``. No record of ``complete_since`` or later
-    has gone by its age."""
+    """The days, counted from the epoch, from ``since`` on and before ``until``.
+
+    From ``complete_since`` on no record has gone by its age.
+    """
 
     since: int = _FIRST_DAY
     until: int = _LAST_DAY + 1
