@@ -28,6 +28,8 @@ _FIRST_S: Final = 1.0
 _MOST_S: Final = 300.0
 _LONGEST_ASKED_S: Final = 3_600.0
 _MICROS: Final = 1_000_000
+_OUTCOMES: Final = (NoticeState.SENT, NoticeState.GIVEN_UP)
+_RETRY: Final = "retry"
 
 
 class NotificationDelivery:
@@ -53,6 +55,9 @@ class NotificationDelivery:
         self._metrics = metrics
         self._clock = clock
         self._chance = chance
+        # A counter that is born at its first event raises no rate: they are there from the start.
+        for outcome in (*_OUTCOMES, _RETRY):
+            metrics.notifications.labels(name, outcome)
 
     async def __call__(self, received: Received) -> float | None:
         """None where the notification is over; else after how many seconds it should be tried again."""
@@ -91,7 +96,7 @@ class NotificationDelivery:
             await self._over(key, notification, NoticeState.GIVEN_UP, outcome.reason)
             return None
         await self._record(key, NoticeState.PENDING, outcome.reason)
-        self._metrics.notifications.labels(self._name, "retry").inc()
+        self._metrics.notifications.labels(self._name, _RETRY).inc()
         waits_s = delay_s(notification.attempts, first_s=_FIRST_S, most_s=_MOST_S, chance=self._chance())
         if outcome.after_s is not None:
             waits_s = max(waits_s, min(outcome.after_s, _LONGEST_ASKED_S))

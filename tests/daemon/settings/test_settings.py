@@ -327,6 +327,8 @@ def test_a_variable_below_a_value_that_is_no_table_is_refused(write: Write) -> N
          "alerts.rules.failure_rate.critical: must be a fraction: 0.05 is five per cent"),
         ("[notifiers.a]\nurl = 'http://x'", "notifiers.a.type: must be set"),
         ("[notifiers.a]\ntype = 'slack'", "notifiers.a.url: must be set for the type slack"),
+        ("[notifiers.a]\ntype = 'webhook'\nurl = 'http://x'\nkey = 'abc'",
+         "notifiers.a.key: must be whsec_ followed by the base64 of 24 to 64 bytes"),
         ("[notifiers.a]\ntype = 'pagerduty'", "notifiers.a.key: must be set for the type pagerduty"),
         ("[notifiers.a]\ntype = 'slack'\nurl = 'ftp://x'",
          "notifiers.a.url: must be a URL that begins with http:// or https://"),

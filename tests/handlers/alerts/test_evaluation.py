@@ -20,6 +20,7 @@ from handlers.alerts.recorder import AlertRecorder
 from storage.engine.database import Database
 from storage.journal.outbox import OutboxMessage
 from storage.tables.usage import daily_usage_agg
+from storage.tables.work import work
 from storage.unit_of_work import UnitOfWork
 from tests.handlers.content.test_kpi_report import Meter, measured
 from tests.handlers.deciding import NOW, context, waiting
@@ -161,6 +162,25 @@ async def test_cost_is_that_of_the_day_and_saturated_sums_do_not_break_it(databa
     )
     await database.write(lambda uow: uow.connection.execute(huge).rowcount)
     assert ((await read(database, COST)).value or 0) > 9e12
+
+
+async def test_a_job_is_stuck_while_its_work_is_past_its_deadline(database: Database) -> None:
+    def hand_out(uow: UnitOfWork) -> None:
+        for number, (kind, state, deadline_at) in enumerate(
+            [
+                ("job", "dispatched", NOW - 1),
+                ("job", "dispatched", NOW + 1),
+                ("job", "done", NOW - 1),
+                ("item", "dispatched", NOW - 1),
+            ]
+        ):
+            values = {column.name: 0 for column in work.columns if not column.nullable}
+            texts = {"work_id": f"w{number}", "message_id": f"m{number}", "type": "job.process", "trace_id": "t"}
+            subject = {"subject_kind": kind, "subject_id": f"s{number}", "state": state, "deadline_at": deadline_at}
+            uow.connection.execute(insert(work).values({**values, **texts, **subject}))
+
+    await database.write(hand_out)
+    assert (await read(database, AlertRule("stuck_jobs", 10, 50, 3_600, 900, 300))).value == 1
 
 
 async def test_every_rule_of_the_settings_can_be_read_from_an_empty_database(database: Database) -> None:
