@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 LARGE = int(7.9 * 2**20)
 MESSAGES = 30
-MOST_MIB = 220
+MOST_MIB = 215
 """The 200 MiB of the contract, and what a machine's allocator and threads may differ by."""
 
 

@@ -38,6 +38,8 @@ WINDOW: Final = 4000
 REQUEST_BYTES: Final = 1024 * 1024
 _ENVELOPE_BYTES: Final = 64 * 1024
 """What the server counts of a message beside body and headers: its subjects."""
+_LARGE_EXPIRES_S: Final = 2.0
+"""How long a turn waits for a large message that another daemon may have taken meanwhile."""
 _TICK_S: Final = 0.25
 _NANO: Final = 1_000_000_000
 
@@ -337,13 +339,14 @@ class ContinuousPull:
     async def _refill(self) -> None:
         room = self._window.room(len(self._buffer))
         if room and sum(map(weight, self._buffer)) <= self._window.request_bytes:
-            await self._ask(room, self._window.request_bytes)
+            await self._ask(room, self._window.request_bytes, expires_s=self._window.expires_s)
 
     async def _ask_for_large(self) -> None:
         """Ask for the one message that no request could bring, once nothing else is here and it is this pull's turn."""
-        if not self._buffer and self._large_in_hand is None and self._large.take(self, self._due):
+        is_busy = self._large_is_asked or self._large_in_hand is not None or self._buffer
+        if not is_busy and self._large.take(self, self._due):
             self._large_is_asked = True
-            await self._ask(1, self._nc.max_payload + _ENVELOPE_BYTES)
+            await self._ask(1, self._nc.max_payload + _ENVELOPE_BYTES, expires_s=_LARGE_EXPIRES_S)
 
     def _end_large(self) -> None:
         if self._large_is_asked:
@@ -353,11 +356,11 @@ class ContinuousPull:
         self._large.give(self)
         self._due.set()
 
-    async def _ask(self, messages: int, most_bytes: int) -> None:
+    async def _ask(self, messages: int, most_bytes: int, *, expires_s: float) -> None:
         request = {
             "batch": messages,
-            "expires": round(self._window.expires_s * _NANO),
-            "idle_heartbeat": round(self._window.heartbeat_s * _NANO),
+            "expires": round(expires_s * _NANO),
+            "idle_heartbeat": round(min(self._window.heartbeat_s, expires_s / 2) * _NANO),
             "max_bytes": most_bytes,
         }
         self._window.asked(messages, self._clock())
