@@ -88,7 +88,7 @@ class _Target:
     def require_there(self) -> None:
         """A server says itself which databases it has not; a file would be made by opening it."""
         if self.path is not None and not self.path.exists():
-            raise StorageUnusable(f"there is no database at {self.path}")
+            raise StorageUnusable(f"there is no database at {self.path} (headgate migrate up --create makes one)")
 
     async def run(self, step: Callable[[Connection], T], *, writes: bool = True) -> T:
         """Run *step* in one transaction that may change the schema."""

@@ -146,7 +146,7 @@ def test_migrate_goes_up_says_where_it_stands_and_goes_down(run: Run, tmp_path: 
         absent = run(*command)
         (line,) = absent.stderr.splitlines()
         assert (absent.returncode, line.partition(": ")[2]) == (
-            1, f"there is no database at {tmp_path}/var/headgate.db"
+            1, f"there is no database at {tmp_path}/var/headgate.db (headgate migrate up --create makes one)"
         )  # fmt: skip
         assert not (tmp_path / "var").exists()
 
