@@ -1,0 +1,111 @@
+"""A NATS cluster of three with ``nats.replicas = 3``: what is acknowledged is stored, whichever server dies."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import nats
+import pytest
+from nats.errors import Error as NatsError
+
+from tests.support.clusters import SIZE, Cluster, running_cluster
+from tests.support.daemons import DaemonProcess, eventually, running_daemon
+from tests.support.usage_records import envelope
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+RECORDS = 300
+SUBJECT = "hg.ingest.session.usage"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with running_cluster(tmp_path / "cluster") as running:
+        yield running
+
+
+@pytest.fixture
+def daemon(cluster: Cluster, tmp_path: Path) -> Iterator[DaemonProcess]:
+    settings = f'[nats]\nmode = "external"\nurl = "{cluster.url}"\nreplicas = 3\nconnect_timeout_s = 30\n'
+    with running_daemon(tmp_path / "home", settings) as running:
+        yield running
+
+
+def stored(daemon: DaemonProcess) -> int:
+    with closing(sqlite3.connect(f"file:{daemon.database}?mode=ro", uri=True)) as connection:
+        return int(connection.execute("SELECT count(*) FROM session_usage").fetchone()[0])
+
+
+async def publish_all(cluster: Cluster, prefix: str, meanwhile: Callable[[], Coroutine[object, object, None]]) -> None:
+    """Publish records until each is acknowledged, while something happens to the servers."""
+
+    async def ignored(_: Exception) -> None:
+        """A server that dies is what is tried."""
+
+    nc = await nats.connect(cluster.urls, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=ignored)
+    js = nc.jetstream(timeout=3)
+
+    async def publish(number: int) -> None:
+        body = json.dumps(envelope(f"{prefix}:{number}")).encode()
+        async with asyncio.timeout(90):
+            while True:
+                try:
+                    await js.publish(SUBJECT, body)
+                except (TimeoutError, NatsError, OSError):
+                    await asyncio.sleep(0.2)
+                else:
+                    return
+
+    async def produce() -> None:
+        for start in range(0, RECORDS, 10):
+            await asyncio.gather(*(publish(start + number) for number in range(10)))
+            await asyncio.sleep(0.02)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(produce())
+        tasks.create_task(meanwhile())
+    await nc.close()
+
+
+def test_a_leader_that_is_killed_under_load_loses_nothing(cluster: Cluster, daemon: DaemonProcess) -> None:
+    async def kill_the_leader() -> None:
+        await asyncio.sleep(0.3)
+        number = await asyncio.to_thread(cluster.leader, "HG_INGEST")
+        await asyncio.to_thread(cluster.kill, number)
+        await asyncio.sleep(3)
+        cluster.start(number)
+
+    asyncio.run(publish_all(cluster, "leader", kill_the_leader))
+    eventually(lambda: stored(daemon) == RECORDS, within_s=60)
+
+
+def test_servers_that_are_restarted_one_after_the_other_are_not_missed(cluster: Cluster, daemon: DaemonProcess) -> None:
+    async def restart_each() -> None:
+        for number in range(SIZE):
+            await asyncio.to_thread(cluster.kill, number)
+            await asyncio.sleep(1)
+            cluster.start(number)
+            await asyncio.to_thread(cluster.wait_healthy)
+
+    asyncio.run(publish_all(cluster, "rolling", restart_each))
+    eventually(lambda: stored(daemon) == RECORDS, within_s=60)
+
+
+def test_the_daemon_works_on_while_a_server_is_away(cluster: Cluster, daemon: DaemonProcess) -> None:
+    cluster.kill((cluster.leader("HG_INGEST") + 1) % SIZE)
+
+    async def nothing() -> None:
+        return
+
+    async def replicas() -> int | None:
+        nc = await nats.connect(cluster.urls)
+        config = (await nc.jetstream(timeout=10).stream_info("HG_INGEST")).config
+        await nc.close()
+        return config.num_replicas
+
+    assert asyncio.run(replicas()) == SIZE
+    asyncio.run(publish_all(cluster, "away", nothing))
+    eventually(lambda: stored(daemon) == RECORDS, within_s=60)
