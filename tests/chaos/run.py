@@ -22,12 +22,16 @@ from tests.chaos.load.journal import Journal
 from tests.chaos.load.producers import Producer, connected
 from tests.chaos.load.worker import Worker
 from tests.chaos.system.faults import FaultRunner
-from tests.chaos.system.installations import Alone, Installation, Shared
+from tests.chaos.system.installations import Alone, Clustered, Installation, Shared
 from tests.chaos.system.schedule import plan
 from tests.chaos.system.supervisor import Say
 from tests.support.commands import ask
 
-VARIANTS: Final[dict[str, Callable[[Path, Say], Installation]]] = {"shared": Shared, "alone": Alone}
+VARIANTS: Final[dict[str, Callable[[Path, Say], Installation]]] = {
+    "shared": Shared,
+    "alone": Alone,
+    "cluster": Clustered,
+}
 
 _PRODUCERS: Final = 4
 _PAUSE_S: Final = 0.25

@@ -71,6 +71,11 @@ class Cluster:
         with (home / "server.log").open("ab") as log:
             self._processes[number] = subprocess.Popen(command, stdout=log, stderr=log)
 
+    def pid(self, number: int) -> int | None:
+        """The process of a server; None where it is not running."""
+        process = self._processes.get(number)
+        return process.pid if process is not None and process.poll() is None else None
+
     def kill(self, number: int) -> None:
         """SIGKILL: it gets no chance to hand its leadership on."""
         self._processes[number].kill()

@@ -28,7 +28,7 @@ async def connected(url: str) -> Client:
     while True:
         try:
             return await nats.connect(
-                url,
+                url.split(","),
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=0.2,
                 connect_timeout=2,

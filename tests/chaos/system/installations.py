@@ -1,4 +1,4 @@
-"""What is put to the test: two daemons that share everything, and one that has everything to itself."""
+"""What is put to the test: daemons that share one server or a cluster, and one that has everything to itself."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ import signal
 import socket
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from tests.chaos.load.worker import SECRET
 from tests.chaos.system.disks import SmallDisk, small_disk
 from tests.chaos.system.schedule import DAEMON, DATABASE, DISK, SERVER, Habit
 from tests.chaos.system.supervisor import Say, Supervisor
+from tests.support.clusters import SIZE, Cluster
 from tests.support.daemons import DaemonProcess
 from tests.support.databases import PostgresServer
 
@@ -26,6 +27,7 @@ DISK_OF_STREAMS: Final = "disk of the streams"
 DISK_OF_DATABASE: Final = "disk of the database"
 
 _DISK_MIB: Final = 160
+_SERVER_DOWN_S: Final = 1.0
 _HURRY: Final = f"""
 [intake]
 ack_wait_s = 6
@@ -115,53 +117,66 @@ class Installation(ABC):
         self.daemons.append(Supervisor(name, DaemonProcess(self.folder / name, settings + _HURRY), self._say))
 
 
-class Shared(Installation):
-    """Two daemons on one nats-server and one PostgreSQL, sharing the consumers."""
+class OnPostgres(Installation):
+    """Several daemons on one PostgreSQL."""
 
     def __init__(self, folder: Path, say: Say) -> None:
         super().__init__(folder, say)
-        self._server = EmbeddedServer(self._disk(DISK_OF_STREAMS, folder / "streams"), folder / "nats-server")
-        self._watch: asyncio.Task[None] | None = None
         self._postgres: PostgresServer | None = None
-
-    @property
-    def url(self) -> str:
-        return self._server.url
 
     @property
     def database_url(self) -> str:
         assert self._postgres is not None
         return self._postgres.url()
 
-    async def start(self) -> None:
-        # Its socket's path must be short, and its own user must be let in.
-        home = Path(tempfile.mkdtemp(prefix="hg-chaos-pg-"))
-        self._stack.callback(shutil.rmtree, home, ignore_errors=True)
-        self._postgres = await asyncio.to_thread(PostgresServer, home)
-        self._stack.callback(self._postgres.stop)
-        await self._server.start()
-        self._watch = asyncio.create_task(self._server.watch(_as_expected))
-        settings = f'[nats]\nmode = "external"\nurl = "{self.url}"\n\n[storage]\nurl = "{self.database_url}"\n'
-        for name in ("daemon-a", "daemon-b"):
-            self._daemon(name, settings)
-        for supervisor in self.daemons:
-            supervisor.start()
-
-    def server_pid(self) -> int | None:
-        return self._server.pid
-
     def targets(self) -> Mapping[str, Habit]:
         return {**super().targets(), DATABASE_TARGET: DATABASE}
-
-    async def room_is_back(self) -> None:
-        """A server whose streams met a full disk takes no publish until it is restarted."""
-        await self._server.restart()
 
     async def restart_database(self, down_s: float) -> None:
         assert self._postgres is not None
         await asyncio.to_thread(self._postgres.stop)
         await asyncio.sleep(down_s)
         await asyncio.to_thread(self._postgres.start)
+
+    async def _start_database(self) -> None:
+        # Its socket's path must be short, and its own user must be let in.
+        home = Path(tempfile.mkdtemp(prefix="hg-chaos-pg-"))
+        self._stack.callback(shutil.rmtree, home, ignore_errors=True)
+        self._postgres = await asyncio.to_thread(PostgresServer, home)
+        self._stack.callback(self._postgres.stop)
+
+    def _start_daemons(self, names: Sequence[str], more: str = "") -> None:
+        nats = f'[nats]\nmode = "external"\nurl = "{self.url}"\n{more}\n'
+        for name in names:
+            self._daemon(name, f'{nats}\n[storage]\nurl = "{self.database_url}"\n')
+        for supervisor in self.daemons:
+            supervisor.start()
+
+
+class Shared(OnPostgres):
+    """Two daemons on one nats-server and one PostgreSQL, sharing the consumers."""
+
+    def __init__(self, folder: Path, say: Say) -> None:
+        super().__init__(folder, say)
+        self._server = EmbeddedServer(self._disk(DISK_OF_STREAMS, folder / "streams"), folder / "nats-server")
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    async def start(self) -> None:
+        await self._start_database()
+        await self._server.start()
+        self._watch = asyncio.create_task(self._server.watch(_as_expected))
+        self._start_daemons(("daemon-a", "daemon-b"))
+
+    def server_pid(self) -> int | None:
+        return self._server.pid
+
+    async def room_is_back(self) -> None:
+        """A server whose streams met a full disk takes no publish until it is restarted."""
+        await self._server.restart()
 
     async def stop(self) -> None:
         for supervisor in self.daemons:
@@ -170,6 +185,53 @@ class Shared(Installation):
         if self._watch is not None:
             await self._watch
         await super().stop()
+
+
+class Clustered(OnPostgres):
+    """Three daemons on a cluster of three nats-servers, three copies of each stream, and one PostgreSQL."""
+
+    def __init__(self, folder: Path, say: Say) -> None:
+        super().__init__(folder, say)
+        self._cluster = Cluster(folder / "cluster")
+        self._watch: asyncio.Task[None] | None = None
+        self._struck = 0
+
+    @property
+    def url(self) -> str:
+        return self._cluster.url
+
+    async def start(self) -> None:
+        await self._start_database()
+        for number in range(SIZE):
+            self._cluster.start(number)
+        await asyncio.to_thread(self._cluster.wait_healthy)
+        self._watch = asyncio.create_task(self._keep_servers())
+        self._start_daemons(("daemon-a", "daemon-b", "daemon-c"), "replicas = 3\nconnect_timeout_s = 30\n")
+
+    def server_pid(self) -> int | None:
+        """One server after the other is struck: never two at a time on purpose."""
+        self._struck = (self._struck + 1) % SIZE
+        return self._cluster.pid(self._struck)
+
+    async def room_is_back(self) -> None:
+        """Nothing: no disk is filled here."""
+
+    async def stop(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        for supervisor in self.daemons:
+            await supervisor.stop()
+        await asyncio.to_thread(self._cluster.end)
+        await super().stop()
+
+    async def _keep_servers(self) -> None:
+        """What systemd does for each of them."""
+        while True:
+            await asyncio.sleep(_SERVER_DOWN_S)
+            for number in range(SIZE):
+                if self._cluster.pid(number) is None:
+                    self._cluster.start(number)
 
 
 class Alone(Installation):
