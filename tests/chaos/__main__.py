@@ -1,4 +1,4 @@
-"""``python -m tests.chaos [--seed N] [--seconds N] [--variant NAME]``: shared, alone and cluster unless one is named."""
+"""``python -m tests.chaos [--seed N] [--seconds N] [--variant NAME]``: all of them unless one is named."""
 
 import argparse
 import asyncio

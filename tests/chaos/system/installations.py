@@ -40,6 +40,9 @@ backoff_max_s = 2
 [callbacks]
 secrets = ["{SECRET}"]
 reorder_s = 5
+
+[work."item.analyse"]
+deadline_s = 60
 """
 """What a minute of outages needs: redelivery after seconds, and no message given up for having been delivered often."""
 
