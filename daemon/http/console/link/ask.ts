@@ -4,7 +4,7 @@ import { headers as newHeaders, type Msg } from "@nats-io/nats-core";
 import { parseShown } from "../model/exact_json.ts";
 import { NOBODY_ANSWERS, NOT_PERMITTED, NO_ANSWER, OFFLINE, type Problem } from "../model/errors.ts";
 import { COMMANDS, type Command, type PayloadOf } from "./commands.ts";
-import { connection } from "./connection.ts";
+import { connectedAt, connection, generation } from "./connection.ts";
 import { config, credentials } from "./session.ts";
 
 export type Answer<T> =
@@ -20,6 +20,7 @@ export interface AskOptions {
 
 const TIMEOUT_MS = 5_000;
 const MOST_TRIES = 6;
+const COMING_BACK_MS = 15_000;
 
 export const newMessageId = (): string => `console:${crypto.randomUUID()}`;
 
@@ -35,13 +36,20 @@ export async function ask<T, C extends Command = Command>(
     const answer = await once<T>(command, body);
     if (answer.ok || tries >= MOST_TRIES) return answer;
     const { code, details } = answer.problem;
-    if (code === NO_ANSWER) onSlow?.("no answer yet, asking again");
+    if (code === NOBODY_ANSWERS && isComingBack()) {
+      onSlow?.("the daemon is not back yet, asking again");
+      tries--;
+      await wait(1_000);
+    } else if (code === NO_ANSWER) onSlow?.("no answer yet, asking again");
     else if (code === "RATE_LIMITED") {
       onSlow?.("asked too often, waiting");
       await wait(Math.min(details?.[0]?.retry_after_ms ?? 1_000, 30_000));
     } else return answer;
   }
 }
+
+/** After an outage the page is back before the daemon is: that nobody answers then means nothing yet. */
+const isComingBack = (): boolean => generation.peek() > 1 && Date.now() - connectedAt < COMING_BACK_MS;
 
 function envelope(command: Command, payload: object, messageId: string): string {
   return JSON.stringify({

@@ -17,6 +17,8 @@ export const connectionWord = computed(() =>
 );
 /** Counts connections: what is watched is asked for anew with each. */
 export const generation = signal(0);
+/** When the present connection was made. */
+export let connectedAt = 0;
 /** A permission that the server refused, for the person to see. */
 export const refusedPermission = signal("");
 
@@ -90,7 +92,7 @@ function isRefusal(error: unknown): boolean {
 
 function up(): void {
   linkState.value = "connected";
-  lastSeen.value = Date.now();
+  connectedAt = lastSeen.value = Date.now();
   generation.value++;
 }
 

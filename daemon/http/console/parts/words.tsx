@@ -94,7 +94,7 @@ export function Details({ of: details }: { of: unknown }): VNode | null {
     <span class="details">
       {told.map(([name, value]) => (
         <span>
-          <span class="soft">{visible(name.replaceAll("_", " "))}</span>{" "}
+          {name !== "more" && <span class="soft">{visible(name.replaceAll("_", " "))} </span>}
           {typeof value === "object" && !Array.isArray(value) ? <Details of={value} /> : <Value of={value} />}
         </span>
       ))}
