@@ -71,6 +71,7 @@ constraints: ## renew deploy/constraints.txt, the versions that the image instal
 	mv var/constraints/new.txt deploy/constraints.txt
 
 contracts: install-dev ## renew docs/contracts, which other programs are written against
+	find docs/contracts -name '*.json' -delete
 	$(BIN)/headgate contracts export docs/contracts
 
 $(BIN)/python:
