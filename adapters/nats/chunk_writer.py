@@ -8,6 +8,7 @@ import asyncio
 from types import TracebackType
 from typing import Final, Self
 
+import anyio
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -18,6 +19,7 @@ from adapters.errors import ObjectStoreError
 
 _AT_ONCE: Final = 4
 _ANSWER_S: Final = 30.0
+_LAST_ANSWERS_S: Final = 5.0
 
 
 class ChunkWriter:
@@ -46,6 +48,10 @@ class ChunkWriter:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._waiting:
+            # Whoever removes what was written waits for what is on the wire: it would come after the removal, and stay.
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_LAST_ANSWERS_S):
+                await self._settled.wait()
         for _ in range(self._waiting):  # nobody hears their answers any more
             self._slots.release()
         self._waiting = 0

@@ -118,3 +118,18 @@ async def test_a_store_that_is_full_or_absent_says_so(nc: Client, bucket: str) -
     assert await messages(nc, bucket) == 0
     with pytest.raises(ObjectStoreError):
         await ObjectStore(nc, f"{bucket}_ABSENT").put("one", parts())
+
+
+async def test_chunks_on_the_wire_do_not_outlive_a_write_that_was_cut_short(nc: Client, bucket: str) -> None:
+    """They are answered before what was written is removed: else they would arrive after that, and stay."""
+    store = ObjectStore(nc, bucket)
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield BODY
+        raise ConnectionResetError
+
+    for _ in range(40):
+        with pytest.raises(ConnectionResetError):
+            await store.put("one", broken())
+    await nc.flush()
+    assert await messages(nc, bucket) == 0
