@@ -12,7 +12,7 @@ import orjson
 from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import JsonObject, JsonValue, Problem
 from contracts.gate.delivery import Delivery, Judged
-from contracts.payloads.outgoing import BodyEncoding
+from contracts.payloads.sent.outgoing import BodyEncoding
 from contracts.values.times import format_micros
 
 PRODUCER: Final = "headgate"

@@ -16,32 +16,14 @@ from contracts.errors import JsonValue
 from contracts.gate.typed_message import TypedDecoder
 from contracts.gate.typed_usage import decode_usage
 from contracts.outgoing import DEAD_LETTER_KIND, PULSE_KIND, RECEIPT_KIND, REPLY_KIND
-from contracts.payloads import (
-    agents,
-    alerts,
-    analytics,
-    anchors,
-    assets,
-    callbacks,
-    content,
-    content_events,
-    documents,
-    exports,
-    feed,
-    jobs,
-    kpi,
-    ledger,
-    operations,
-    ops,
-    outgoing,
-    performance,
-    pulse,
-    questions,
-    schedule,
-    session,
-    work,
-)
+from contracts.payloads import callbacks
 from contracts.payloads.base import Facts, Payload
+from contracts.payloads.commands import analytics, anchors, assets, documents, exports, jobs, ledger
+from contracts.payloads.ingest import content, feed, performance, schedule, session
+from contracts.payloads.operations import agents, alerts, kpi, questions
+from contracts.payloads.operations import care as ops
+from contracts.payloads.operations import failures as operations
+from contracts.payloads.sent import content_events, outgoing, pulse, work
 from contracts.results import RESULTS
 from contracts.subjects import DURABLE, Family, parse_callback
 from contracts.values.alerts import Severity

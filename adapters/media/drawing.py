@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps, UnidentifiedImageError
 
-from contracts.payloads.anchors import AnnotationOp, ArrowOp, BlurOp, BoxOp, TextOp
+from contracts.payloads.commands.anchors import AnnotationOp, ArrowOp, BlurOp, BoxOp, TextOp
 
 MOST_PIXELS: Final = 24_000_000
 """What a large camera makes. Three bytes for each are in memory while they are drawn on."""

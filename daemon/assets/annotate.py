@@ -12,7 +12,7 @@ import structlog
 from adapters.errors import AdapterError
 from adapters.nats.object_store import ObjectStore
 from contracts.errors import ErrorCode, Problem, Refusal, invalid_field, problem
-from contracts.payloads.anchors import AnchorAnnotate
+from contracts.payloads.commands.anchors import AnchorAnnotate
 from daemon.assets.byte_cache import ByteCache
 from daemon.assets.confirm_upload import STORE_AWAY
 from daemon.commands.single_command import SingleCommand

@@ -7,7 +7,7 @@ import structlog
 from adapters.errors import AdapterError
 from adapters.nats.object_store import ObjectStore
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.payloads.assets import AssetConfirmUpload
+from contracts.payloads.commands.assets import AssetConfirmUpload
 from contracts.values.states import AssetState
 from daemon.assets.byte_cache import TooManyBytesError
 from daemon.assets.inspection import Inspected, Inspector

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from contracts.gate.delivery import Accepted, Judged
-from contracts.payloads.session import Source
+from contracts.payloads.ingest.session import Source
 from contracts.values.states import JobState
 from daemon.observability.log_output import LineOutput
 from daemon.observability.recent_intake import RecentIntake

@@ -5,7 +5,7 @@ from functools import cache
 
 import orjson
 
-from contracts.payloads.jobs import MAX_LIMIT
+from contracts.payloads.commands.jobs import MAX_LIMIT
 from contracts.registry import REGISTRY
 from contracts.schemas.asyncapi import asyncapi
 from contracts.subjects import Subjects

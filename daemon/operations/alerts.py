@@ -4,7 +4,7 @@ from typing import Final
 
 from adapters.notifiers.base import Sent
 from contracts.errors import ErrorCode, Problem, problem
-from contracts.payloads.alerts import AlertAction, Alerts
+from contracts.payloads.operations.alerts import AlertAction, Alerts
 from daemon.operations.context import OperationContext, ServedOperation
 from daemon.settings.alert_terms import notifier_terms
 from daemon.subscribers.alert_messages import check_message

@@ -5,7 +5,7 @@ from typing import Final
 import anyio
 
 from contracts.errors import JsonObject
-from contracts.payloads.agents import Control
+from contracts.payloads.operations.agents import Control
 from contracts.values.times import MICROS_PER_SECOND, format_micros
 from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation

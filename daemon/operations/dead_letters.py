@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from contracts.errors import Detail, ErrorCode, problem
-from contracts.payloads.operations import DeadLetters, LetterAction
+from contracts.payloads.operations.failures import DeadLetters, LetterAction
 from contracts.values.times import format_micros
 from daemon.intake.gate_factory import import_rules, make_gate
 from daemon.intake.ports import Gatekeeper

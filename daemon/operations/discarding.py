@@ -6,7 +6,7 @@ from typing import Final
 import orjson
 import structlog
 
-from contracts.payloads.operations import DeadLetters
+from contracts.payloads.operations.failures import DeadLetters
 from contracts.values.states import LetterState
 from daemon.operations.runs import hold
 from daemon.operations.selecting import Selecting

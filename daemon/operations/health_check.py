@@ -1,6 +1,6 @@
 """``health-check``: always answers, 200 while healthy or degraded, 503 with the whole result when unhealthy."""
 
-from contracts.payloads.ops import HealthCheck as HealthCheckPayload
+from contracts.payloads.operations.care import HealthCheck as HealthCheckPayload
 from daemon.observability.health import HealthCheck, Status
 from daemon.operations.audit import OpsAudit
 from daemon.operations.context import OperationContext, ServedOperation

@@ -18,7 +18,7 @@ from adapters.nats.object_store import fetch_object, has_object
 from adapters.record_files import Layout, Portion, Record, Source, Unreadable, read_records
 from contracts.errors import ErrorCode, JsonObject, Problem, invalid_field, problem
 from contracts.gate.delivery import Judged
-from contracts.payloads.operations import ImportLegacy
+from contracts.payloads.operations.failures import ImportLegacy
 from contracts.registry import REGISTRY
 from daemon.intake.gate_factory import import_rules, make_gate
 from daemon.intake.ports import Gatekeeper

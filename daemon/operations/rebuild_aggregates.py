@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 import structlog
 
 from contracts.errors import ErrorCode, JsonObject, problem
-from contracts.payloads.operations import RebuildAggregates
+from contracts.payloads.operations.failures import RebuildAggregates
 from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
 from daemon.operations.runs import RunFailed, Runs, RunWorker, hold

@@ -6,7 +6,7 @@ from typing import Final
 import anyio
 
 from contracts.errors import ErrorCode, JsonObject, problem
-from contracts.payloads.operations import ReplayAbort, ReplayFailed
+from contracts.payloads.operations.failures import ReplayAbort, ReplayFailed
 from contracts.values.states import RunStatus
 from contracts.values.times import format_micros
 from daemon.operations.audited import GOES_ON

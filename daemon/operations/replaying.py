@@ -16,7 +16,7 @@ from typing import Final
 import orjson
 import structlog
 
-from contracts.payloads.operations import ReplayFailed
+from contracts.payloads.operations.failures import ReplayFailed
 from daemon.operations.runs import hold, look
 from daemon.operations.selecting import Selecting, targets_of
 from daemon.transactions import committed

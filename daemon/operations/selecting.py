@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-from contracts.payloads.operations import LetterSelection, ReplayFailed
+from contracts.payloads.operations.failures import LetterSelection, ReplayFailed
 from daemon.operations.runs import hold
 from daemon.transactions import committed
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped

@@ -5,7 +5,7 @@ from typing import Final
 import anyio
 
 from contracts.errors import ErrorCode, Problem, Refusal, problem
-from contracts.payloads.ops import SelfHeal as SelfHealPayload
+from contracts.payloads.operations.care import SelfHeal as SelfHealPayload
 from daemon.maintenance.self_heal import LeaseLost, Round, RoundBusy, SelfHeal
 from daemon.operations.context import OperationContext, ServedOperation
 from handlers.commands.command import Command, Reply, ok, payload_of

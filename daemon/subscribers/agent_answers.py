@@ -6,7 +6,7 @@ import orjson
 import structlog
 from pydantic import ValidationError
 
-from contracts.payloads.agents import AgentAnswered
+from contracts.payloads.operations.agents import AgentAnswered
 from daemon.subscribers.subscriber import Received
 from daemon.transactions import committed
 from handlers.agents.control import close_answered

@@ -10,7 +10,7 @@ import structlog
 from pydantic import ValidationError
 
 from adapters.notifiers.base import Notifier, Refused, Sent, TryAgain
-from contracts.payloads.alerts import AlertNotification
+from contracts.payloads.operations.alerts import AlertNotification
 from contracts.values.alerts import NoticeState
 from daemon.observability.metrics import Metrics
 from daemon.subscribers.alert_messages import MessageTerms, alert_message

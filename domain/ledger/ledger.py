@@ -20,7 +20,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from contracts.payloads.session import SessionEventType, Source, UsageStatus
+from contracts.payloads.ingest.session import SessionEventType, Source, UsageStatus
 from contracts.values.states import SessionStatus
 from contracts.values.times import day_text
 from domain.ledger.changes import DailyTotals, HourlyTotals, LedgerChanges, PerformanceCount, SessionChange

@@ -5,7 +5,7 @@ from typing import Final
 import orjson
 
 from contracts.errors import JsonObject, JsonValue
-from contracts.payloads.agents import Logs
+from contracts.payloads.operations.agents import Logs
 from contracts.values.times import format_micros
 from domain.agents.agents import agent_state
 from handlers.commands.command import Command, Reply, ok, payload_of

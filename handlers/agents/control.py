@@ -6,8 +6,8 @@ import orjson
 
 from contracts import outgoing, subjects
 from contracts.errors import ErrorCode, JsonObject, Problem, problem
-from contracts.payloads.agents import AgentAnswered, Control
-from contracts.payloads.session import SessionEventType
+from contracts.payloads.ingest.session import SessionEventType
+from contracts.payloads.operations.agents import AgentAnswered, Control
 from contracts.values.states import RunStatus
 from contracts.values.times import MICROS_PER_SECOND, format_micros
 from handlers.effects import Context

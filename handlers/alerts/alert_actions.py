@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from contracts.errors import ErrorCode, Problem, invalid_field, problem
-from contracts.payloads.alerts import AlertAction, Alerts
+from contracts.payloads.operations.alerts import AlertAction, Alerts
 from domain.alerts.alerts import Alert, AlertDecision, AlertRule, acknowledge, resolve, suppress
 from domain.alerts.notices import NotifierTerms
 from handlers.alerts.alert_queries import alert_view

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from contracts.errors import JsonObject, JsonValue
-from contracts.payloads import alerts as asked
+from contracts.payloads.operations import alerts as asked
 from contracts.values.times import format_micros
 from domain.alerts.alerts import Alert, AlertRule
 from handlers.alerts.alert_events import transition_view

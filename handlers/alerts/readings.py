@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from contracts.errors import JsonObject, JsonValue
-from contracts.payloads.kpi import KpiReportRequest
+from contracts.payloads.operations.kpi import KpiReportRequest
 from contracts.values.times import MICROS_PER_DAY, MICROS_PER_SECOND, format_micros
 from domain.alerts.alerts import AlertRule
 from domain.alerts.signals import GAVE_UP, JOB_DONE, JOB_FAILED, OUTBOX_REFUSED, MinuteCount, minute_of

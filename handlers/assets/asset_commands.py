@@ -1,7 +1,7 @@
 """``asset.*``: announced, confirmed by what was found in the store, looked at, deleted."""
 
 from contracts.errors import Problem
-from contracts.payloads.assets import AssetBeginUpload, AssetConfirmUpload, AssetDelete, AssetGet
+from contracts.payloads.commands.assets import AssetBeginUpload, AssetConfirmUpload, AssetDelete, AssetGet
 from domain.assets import assets as rules
 from domain.assets.assets import Content, NewUpload
 from domain.assets.file_names import safe_name

@@ -7,7 +7,7 @@ import orjson
 
 from contracts.errors import JsonObject
 from contracts.gate.delivery import Accepted
-from contracts.payloads.content import ContentIdea, ContentScript
+from contracts.payloads.ingest.content import ContentIdea, ContentScript
 from handlers.effects import Context, Effects
 from storage.content.ideas_and_scripts import Idea, Script
 from storage.unit_of_work import UnitOfWork

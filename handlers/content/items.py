@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from contracts.errors import Problem
 from contracts.gate.delivery import Accepted
 from contracts.payloads.callbacks import ItemResult, Sentiment
-from contracts.payloads.feed import FeedItem as FeedPayload
+from contracts.payloads.ingest.feed import FeedItem as FeedPayload
 from contracts.values.principals import SYSTEM
 from contracts.values.states import ItemState
 from contracts.values.times import MICROS_PER_SECOND, format_micros

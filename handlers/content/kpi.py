@@ -6,7 +6,7 @@ from typing import Final
 import orjson
 
 from contracts.errors import JsonObject, JsonValue, Problem, Refusal, invalid_field
-from contracts.payloads.kpi import KpiFormat, KpiReportRequest
+from contracts.payloads.operations.kpi import KpiFormat, KpiReportRequest
 from contracts.values.times import MICROS_PER_DAY, day_text, format_micros
 from domain.content.kpi import (
     COUNTS,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from contracts.gate.delivery import Accepted
-from contracts.payloads.performance import ContentPerformance
+from contracts.payloads.ingest.performance import ContentPerformance
 from domain.content.performance import Measurement, latest
 from handlers.effects import Context, Effects
 from storage.unit_of_work import UnitOfWork

@@ -3,7 +3,7 @@
 from typing import Final
 
 from contracts.errors import Problem
-from contracts.payloads.content import PublicationCancel
+from contracts.payloads.ingest.content import PublicationCancel
 from domain.work.work import By
 from handlers.commands.command import Command, Reply, ok, payload_of, refuse
 from handlers.commands.command_batch import ChangeHandler, CommandBatch

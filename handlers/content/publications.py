@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from contracts.errors import JsonObject, JsonValue, Problem
 from contracts.gate.delivery import Accepted
 from contracts.payloads.callbacks import PublishOutcome, PublishResult
-from contracts.payloads.schedule import ContentSchedule
+from contracts.payloads.ingest.schedule import ContentSchedule
 from contracts.values.principals import SYSTEM
 from contracts.values.times import format_micros
 from contracts.values.work import WorkType

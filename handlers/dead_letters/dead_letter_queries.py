@@ -8,7 +8,7 @@ import orjson
 
 from contracts import outgoing
 from contracts.errors import JsonObject, JsonValue, invalid_field
-from contracts.payloads import operations as asked
+from contracts.payloads.operations import failures as asked
 from contracts.values.times import MICROS_PER_DAY, format_micros
 from domain.dead_letters.differences import Change, differences
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse

@@ -1,7 +1,7 @@
 """What operators do to one dead letter: discard it, or begin a replay of a corrected body."""
 
 from contracts.errors import JsonObject
-from contracts.payloads.operations import DeadLetters
+from contracts.payloads.operations.failures import DeadLetters
 from contracts.values.states import LetterState
 from domain.dead_letters.dead_letters import edit_conflict, refused_discard, refused_edit
 from handlers.commands.command import NOT_FOUND, Reply, ok, refuse

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from contracts.payloads.operations import LetterSelection
+from contracts.payloads.operations.failures import LetterSelection
 from contracts.values.states import LetterState
 from storage.journal.dead_letter_catalog import LetterFilter
 

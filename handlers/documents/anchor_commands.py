@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, invalid_field, problem
-from contracts.payloads.anchors import AnchorAttach, AnchorCreate, AnchorDetach, AnchorReplace
+from contracts.payloads.commands.anchors import AnchorAttach, AnchorCreate, AnchorDetach, AnchorReplace
 from contracts.values.states import AssetState, TaskState
 from contracts.values.work import WorkType
 from domain.documents import anchors as rules

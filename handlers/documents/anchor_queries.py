@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from contracts.errors import JsonObject
-from contracts.payloads.anchors import AnchorGet, AnchorList
+from contracts.payloads.commands.anchors import AnchorGet, AnchorList
 from domain.documents.anchors import Anchor, Place
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.commands.pages import cursor, page, read_cursor

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, problem
 from contracts.gate.canonical import payload_hash
-from contracts.payloads.anchors import AnchorAnnotate, AnnotationOp, ArrowOp, BlurOp, BoxOp, TextOp
+from contracts.payloads.commands.anchors import AnchorAnnotate, AnnotationOp, ArrowOp, BlurOp, BoxOp, TextOp
 from contracts.values.states import AssetState
 from domain.assets import assets as rules
 from domain.assets.assets import Asset, AssetDecision, Content, Origin

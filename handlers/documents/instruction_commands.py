@@ -1,6 +1,6 @@
 """``instruction.get`` and ``instruction.put``."""
 
-from contracts.payloads.documents import InstructionGet, InstructionPut
+from contracts.payloads.commands.documents import InstructionGet, InstructionPut
 from domain.documents.differences import difference
 from domain.documents.instructions import version_conflict
 from domain.work.work import By

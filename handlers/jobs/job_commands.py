@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from contracts.errors import Problem, Refusal
-from contracts.payloads import jobs as asked
+from contracts.payloads.commands import jobs as asked
 from contracts.values.work import WorkType
 from domain.documents.instructions import ValidationStatus
 from domain.jobs import job_commands

@@ -1,7 +1,7 @@
 """Questions about projects, jobs and tasks. Whose they are is part of each lookup: what is another's is not found."""
 
 from contracts.errors import JsonObject
-from contracts.payloads import jobs as asked
+from contracts.payloads.commands import jobs as asked
 from domain.jobs.job import AuditEvent, Job
 from domain.jobs.job_commands import readable
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse

@@ -1,6 +1,6 @@
 """Commands on projects."""
 
-from contracts.payloads.jobs import ProjectCreate
+from contracts.payloads.commands.jobs import ProjectCreate
 from handlers.commands.command import Command, Reply, payload_of
 from handlers.commands.command_batch import ChangeHandler, CommandBatch
 from handlers.jobs.job_views import project_view

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from contracts.errors import JsonObject, Problem, Refusal, invalid_field
-from contracts.payloads.analytics import AnalyticsPerformance, AnalyticsUsage, UsageKey
+from contracts.payloads.commands.analytics import AnalyticsPerformance, AnalyticsUsage, UsageKey
 from domain.ledger.analytics import UsageTotals, cut, cut_days, sum_up
 from domain.ledger.percentiles import percentile
 from domain.ledger.saturation import MAX_TOTAL

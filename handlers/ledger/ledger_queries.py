@@ -5,7 +5,7 @@ from typing import Final
 import orjson
 
 from contracts.errors import JsonObject
-from contracts.payloads import ledger as asked
+from contracts.payloads.commands import ledger as asked
 from contracts.values.times import format_micros
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.commands.pages import cursor, page, read_cursor

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from contracts.gate.canonical import canonical_bytes
 from contracts.gate.delivery import Accepted
-from contracts.payloads.session import SessionEvent as EventPayload
+from contracts.payloads.ingest.session import SessionEvent as EventPayload
 from contracts.values.usage import Usage
 from domain.ledger.ledger import fold
 from domain.ledger.usage import UsageRecord, decide_usage

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from contracts.errors import JsonObject
-from contracts.payloads import questions as asked
+from contracts.payloads.operations import questions as asked
 from contracts.values.times import format_micros
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.commands.pages import cursor, page, read_cursor

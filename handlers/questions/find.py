@@ -3,7 +3,7 @@
 from typing import Final
 
 from contracts.errors import JsonObject
-from contracts.payloads import questions as asked
+from contracts.payloads.operations import questions as asked
 from contracts.registry import REGISTRY
 from contracts.subjects import DURABLE
 from contracts.values.times import format_micros

@@ -1,7 +1,7 @@
 """``jobs``: the jobs of all owners, for operators."""
 
 from contracts.errors import JsonObject
-from contracts.payloads import questions as asked
+from contracts.payloads.operations import questions as asked
 from domain.jobs.job import Job
 from handlers.commands.command import Command, Reply, ok, payload_of
 from handlers.commands.pages import cursor, page, read_cursor

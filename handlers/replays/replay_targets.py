@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from contracts.payloads.operations import LetterSelection, Target
+from contracts.payloads.operations.failures import LetterSelection, Target
 from contracts.values.states import ItemState, JobState, LetterState, PublicationState, TaskState
 from contracts.values.work import WorkType
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, skipped_because

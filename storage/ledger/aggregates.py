@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from contracts.payloads.session import UsageStatus
+from contracts.payloads.ingest.session import UsageStatus
 from contracts.values.times import MICROS_PER_DAY, day_number, day_text
 from domain.ledger.changes import DailyTotals, PerformanceCount
 from domain.ledger.consistency import Figures, Key, Totals

@@ -8,8 +8,8 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, case, func, literal_column, or_, select
 
-from contracts.payloads.session import Source as Provenance
-from contracts.payloads.session import UsageStatus
+from contracts.payloads.ingest.session import Source as Provenance
+from contracts.payloads.ingest.session import UsageStatus
 from contracts.values.times import day_text
 from domain.ledger.analytics import UsageTotals
 from domain.ledger.ledger import DAY_MICROS, HOUR_MICROS, HOURS_PER_DAY

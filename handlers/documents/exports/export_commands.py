@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.errors import JsonObject, JsonValue
-from contracts.payloads.exports import ExportCreate, ExportGet
+from contracts.payloads.commands.exports import ExportCreate, ExportGet
 from contracts.values.states import AssetState, ExportState, Resolution
 from contracts.values.times import format_micros
 from domain.assets.assets import Asset

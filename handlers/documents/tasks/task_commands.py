@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from contracts.errors import Detail, ErrorCode, JsonObject, Problem, invalid, problem
-from contracts.payloads.documents import InstructionRegenerate, PictureFormat, ScreenshotExtract
+from contracts.payloads.commands.documents import InstructionRegenerate, PictureFormat, ScreenshotExtract
 from contracts.values.work import WorkType
 from domain.documents.instructions import version_conflict
 from domain.documents.task_keys import extraction_request, regeneration_request, request_key

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from adapters.media.drawing import NotAPictureError, OutsideError, TooManyPixelsError, annotate
-from contracts.payloads.anchors import AnnotationOp, ArrowOp, BlurOp, BoxOp, TextOp
+from contracts.payloads.commands.anchors import AnnotationOp, ArrowOp, BlurOp, BoxOp, TextOp
 from tests.support import files
 
 BOX = BoxOp("box", 10, 10, 80, 40, "#d01818")

@@ -8,7 +8,7 @@ from contracts.gate.canonical import payload_hash
 from contracts.gate.delivery import Delivery, Refused
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules
-from contracts.payloads.session import SessionEvent
+from contracts.payloads.ingest.session import SessionEvent
 from contracts.registry import REGISTRY
 from contracts.subjects import Family
 from contracts.values.usage import Usage

@@ -13,7 +13,7 @@ from contracts.gate.delivery import Accepted, Refused
 from contracts.gate.gate import Gate
 from contracts.gate.json_strict import numbers_in_range, parse
 from contracts.gate.rules import GateRules, Mode
-from contracts.payloads.session import SessionEvent
+from contracts.payloads.ingest.session import SessionEvent
 from contracts.registry import REGISTRY
 from contracts.values.usage import Usage
 from tests.contracts import samples

@@ -12,7 +12,7 @@ from contracts.gate.canonical import payload_hash
 from contracts.gate.delivery import Accepted, Refused
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules, Mode
-from contracts.payloads.session import Confidence, SessionEvent, Source
+from contracts.payloads.ingest.session import Confidence, SessionEvent, Source
 from contracts.registry import REGISTRY
 from contracts.values.money import usd_from_number
 from contracts.values.usage import Usage

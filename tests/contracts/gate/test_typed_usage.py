@@ -12,7 +12,7 @@ from contracts.errors import JsonValue
 from contracts.gate.canonical import payload_hash
 from contracts.gate.json_strict import parse
 from contracts.gate.typed_usage import decode_usage
-from contracts.payloads.session import SessionUsage, usage_from_2
+from contracts.payloads.ingest.session import SessionUsage, usage_from_2
 from contracts.registry import REGISTRY
 from contracts.subjects import Family
 from tests.contracts.samples import envelope, usage

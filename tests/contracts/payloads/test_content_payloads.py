@@ -3,7 +3,7 @@
 import pytest
 from jsonschema import Draft202012Validator
 
-from contracts.payloads.content import ContentIdea, ContentScript, IdeaList
+from contracts.payloads.ingest.content import ContentIdea, ContentScript, IdeaList
 from contracts.registry import REGISTRY
 from contracts.schemas.export import schema_of
 from contracts.subjects import Family

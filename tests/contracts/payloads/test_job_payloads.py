@@ -5,9 +5,10 @@ from pydantic import ValidationError
 
 from contracts.errors import JsonObject, JsonValue
 from contracts.gate.problems import details_of
-from contracts.payloads import jobs, work
 from contracts.payloads.base import Payload
 from contracts.payloads.callbacks import Callback, ItemResult, JobStatus, PublishResult, TaskStatus, on_its_subject
+from contracts.payloads.commands import jobs
+from contracts.payloads.sent import work
 from contracts.values.states import JobState, TaskState
 
 LEAST: JsonObject = {"event_id": "e1", "sequence": 1, "status": "TRANSCRIBING"}

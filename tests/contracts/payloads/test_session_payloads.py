@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.payloads.session import SessionEvent, SessionUsage
+from contracts.payloads.ingest.session import SessionEvent, SessionUsage
 from tests.contracts.samples import Json, accepted, envelope, event, event_envelope, judge, only, usage, where, without
 
 MISSING: Json = {"source": "missing", "confidence": "unknown"}

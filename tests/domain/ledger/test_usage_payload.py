@@ -1,6 +1,6 @@
 """The rules take the payloads of the wire as they are."""
 
-from contracts.payloads.session import SessionEvent, SessionUsage, usage_from_2
+from contracts.payloads.ingest.session import SessionEvent, SessionUsage, usage_from_2
 from domain.ledger.ledger import fold
 from domain.ledger.pricing import UnitPrices
 from domain.ledger.usage import decide_usage

@@ -7,7 +7,7 @@ from itertools import combinations
 import pytest
 import pytest_asyncio
 
-from contracts.payloads.content_events import ItemView, PublicationView
+from contracts.payloads.sent.content_events import ItemView, PublicationView
 from handlers.content.items import ItemRecorder
 from handlers.content.publications import PublicationRecorder, send_due
 from handlers.effects import Verdict

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
-from contracts.payloads.analytics import AnalyticsUsage
+from contracts.payloads.commands.analytics import AnalyticsUsage
 from handlers.commands.command import answer
 from handlers.ledger.analytics import sum_usage
 from storage.engine.database import Database

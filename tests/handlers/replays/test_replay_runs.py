@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from contracts.gate.delivery import Delivery
-from contracts.payloads.operations import ReplayFailed
+from contracts.payloads.operations.failures import ReplayFailed
 from daemon.clock import now_micros
 from daemon.operations.replaying import OPERATION, Replaying
 from daemon.operations.runs import RunLost, Runs, RunWorker

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from sqlalchemy import select, update
 
-from contracts.payloads.operations import ReplayFailed, Target
+from contracts.payloads.operations.failures import ReplayFailed, Target
 from contracts.values.states import ItemState, JobState, PublicationState
 from domain.dead_letters.dead_letters import Skipped
 from domain.work.work import Failure

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from contracts.payloads.session import SessionEventType, Source, UsageStatus
+from contracts.payloads.ingest.session import SessionEventType, Source, UsageStatus
 from contracts.values.states import SessionStatus
 from domain.ledger.changes import DailyTotals, LedgerChanges, PerformanceCount, SessionChange
 from domain.ledger.ledger import fold, merge_sessions

@@ -4,7 +4,7 @@ from pydantic.dataclasses import dataclass
 
 from contracts.payloads.base import CLOSED, Payload
 from contracts.payloads.callbacks import Ordinal, Sentiment, Uri, WorkerFailure
-from contracts.payloads.schedule import Objective
+from contracts.payloads.ingest.schedule import Objective
 from contracts.values.states import ItemState, PublicationState
 from contracts.values.types import Count, Identifier, Name, Text, Timestamp
 

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from contracts.errors import JsonObject
 from contracts.payloads.base import CLOSED, FIRST_VIOLATIONS, BrokenRule, Payload, RuledPayload
 from contracts.payloads.callbacks import Ordinal
-from contracts.payloads.jobs import Page
+from contracts.payloads.commands.jobs import Page
 from contracts.values.states import Resolution
 from contracts.values.types import MAX_COUNT, Count, Flag, Identifier, MessageId
 

@@ -6,8 +6,8 @@ from enum import StrEnum
 from pydantic import Field
 
 from contracts.errors import JsonObject
-from contracts.payloads.analytics import window_rule
 from contracts.payloads.base import BrokenRule, RuledPayload
+from contracts.payloads.commands.analytics import window_rule
 from contracts.values.types import Identifier, Text, Timestamp
 
 

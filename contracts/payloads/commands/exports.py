@@ -7,7 +7,7 @@ from pydantic import Field
 from contracts.errors import JsonObject
 from contracts.payloads.base import Payload
 from contracts.payloads.callbacks import Ordinal
-from contracts.payloads.jobs import Title
+from contracts.payloads.commands.jobs import Title
 from contracts.values.states import ExportState
 from contracts.values.types import Count, Flag, Identifier, Timestamp
 

@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 from pydantic import Field, StringConstraints
 
 from contracts.payloads.base import Payload
-from contracts.payloads.jobs import Title
+from contracts.payloads.commands.jobs import Title
 from contracts.values.types import MAX_COUNT, Identifier, Name
 
 Sha256: TypeAlias = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$")]

@@ -4,8 +4,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from contracts.payloads.base import CLOSED, Items, Payload
-from contracts.payloads.jobs import Page
-from contracts.payloads.schedule import Objective
+from contracts.payloads.commands.jobs import Page
+from contracts.payloads.ingest.schedule import Objective
 from contracts.values.states import ItemState, PublicationState
 from contracts.values.types import Count, Identifier, Text, Timestamp
 

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from contracts.payloads.base import Payload
-from contracts.payloads.jobs import Page
+from contracts.payloads.commands.jobs import Page
 from contracts.values.states import SessionStatus
 from contracts.values.types import Identifier, Name, Text, Timestamp
 

@@ -4,8 +4,8 @@ from typing import Final
 
 from contracts.errors import JsonObject
 from contracts.payloads.base import BrokenRule, Payload, RuledPayload
-from contracts.payloads.jobs import Page
-from contracts.payloads.operations import Instant
+from contracts.payloads.commands.jobs import Page
+from contracts.payloads.operations.failures import Instant
 from contracts.values.states import JobState
 from contracts.values.types import Identifier, Name, TraceId
 

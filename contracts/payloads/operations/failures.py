@@ -8,7 +8,7 @@ from pydantic import Field, PlainSerializer
 
 from contracts.errors import JsonObject
 from contracts.payloads.base import FIRST_VIOLATIONS, BrokenRule, Items, Payload, RuledPayload
-from contracts.payloads.jobs import Page
+from contracts.payloads.commands.jobs import Page
 from contracts.values.states import LetterState, RunStatus
 from contracts.values.times import format_micros
 from contracts.values.types import Flag, Name, Rate, Ratio, Timestamp, TraceId

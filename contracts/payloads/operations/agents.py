@@ -7,8 +7,8 @@ from pydantic import Field
 
 from contracts.errors import JsonObject
 from contracts.payloads.base import BrokenRule, Payload, RuledPayload
-from contracts.payloads.jobs import Limit
-from contracts.payloads.session import SessionEventType
+from contracts.payloads.commands.jobs import Limit
+from contracts.payloads.ingest.session import SessionEventType
 from contracts.values.states import AgentState
 from contracts.values.types import Identifier, Name, Text, Timestamp, TraceId
 

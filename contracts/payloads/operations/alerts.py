@@ -8,8 +8,8 @@ from pydantic import Field
 from contracts.errors import JsonObject
 from contracts.payloads.base import BrokenRule, Payload, RuledPayload
 from contracts.payloads.callbacks import Ordinal
-from contracts.payloads.jobs import Page
-from contracts.payloads.operations import Instant
+from contracts.payloads.commands.jobs import Page
+from contracts.payloads.operations.failures import Instant
 from contracts.values.alerts import AlertSignal, Lifecycle, NoticeAction, NoticeState, Severity
 from contracts.values.types import Count, Name, Text, Timestamp
 

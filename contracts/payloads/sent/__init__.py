@@ -1,0 +1,1 @@
+"""What the daemon says: receipts, replies, events, work, pulses."""
