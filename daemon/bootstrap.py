@@ -71,11 +71,8 @@ from daemon.observability.pulse import PulsePublisher, PulseSources
 from daemon.observability.readiness import Readiness
 from daemon.observability.story_log import LoggedDatabase, StoryLog
 from daemon.observability.tracing import make_traces
-from daemon.operations.audit import OpsAudit
 from daemon.operations.context import OperationContext
 from daemon.operations.rebuild_aggregates import scope_of
-from daemon.operations.refusals import Refusals
-from daemon.operations.runs import ADOPT_S, Runs
 from daemon.operations.table import serve_operations
 from daemon.outbox.relay import Relay, RelayLimits
 from daemon.outbox.work_lane import WorkLane
@@ -92,6 +89,9 @@ from daemon.process.interpreter import freeze_heap, return_large_memory, stop_on
 from daemon.process.state_files import secure_state_files
 from daemon.process.state_lock import StateLock
 from daemon.process.systemd import Supervisor
+from daemon.runs.audit import OpsAudit
+from daemon.runs.refusals import Refusals
+from daemon.runs.runs import ADOPT_S, Runs
 from daemon.settings.alert_terms import alert_rules, notifier_terms
 from daemon.settings.model import Settings
 from daemon.subscribers.assembly import low_rate_subscribers, make_notifiers

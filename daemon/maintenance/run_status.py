@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from contracts.errors import JsonObject
-from daemon.operations.runs import Runs
+from daemon.runs.runs import Runs
 from handlers.effects import Context
 from handlers.questions.run_status import run_status
 from handlers.status_updates import status_update

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from contracts.values.principals import SYSTEM
-from daemon.operations.runs import Runs
+from daemon.runs.runs import Runs
 from handlers.effects import Context
 from storage.engine.database import Database
 from storage.journal.ops_runs import RUNNING, SUCCEEDED, NewRun

@@ -12,9 +12,9 @@ import structlog
 
 from contracts.errors import ErrorCode, JsonObject, problem
 from contracts.values.times import MICROS_PER_SECOND
-from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
-from daemon.operations.runs import RunFailed, Runs, RunWorker, hold
+from daemon.runs.audited import GOES_ON
+from daemon.runs.runs import RunFailed, Runs, RunWorker, hold
 from daemon.transactions import committed
 from handlers.commands.command import Command, Reply, refuse
 from storage.engine.backup import PG_DUMP, backup_name, copy_database, keep_newest
@@ -82,7 +82,7 @@ class Backups:
         return self._expected.setdefault(run_id, asyncio.get_running_loop().create_future())
 
     async def work(self, run: Run) -> None:
-        """Make the copy and end the run. Raises :class:`RunFailed`, :class:`daemon.operations.runs.RunLost`."""
+        """Make the copy and end the run. Raises :class:`RunFailed`, :class:`daemon.runs.runs.RunLost`."""
         told: JsonObject = {}
         try:
             async with self._one_at_a_time:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from contracts.errors import ErrorCode, JsonObject, problem
 from contracts.values.times import format_micros
 from daemon.http.console import Console
-from daemon.operations.audit import OpsAudit
 from daemon.operations.context import OperationContext, ServedOperation
+from daemon.runs.audit import OpsAudit
 from handlers.commands.command import Command, Reply, ok, refuse
 
 

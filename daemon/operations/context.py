@@ -13,9 +13,9 @@ from daemon.commands.command_endpoint import Operation
 from daemon.http.console import Console
 from daemon.maintenance.self_heal import SelfHeal
 from daemon.observability.health import HealthCheck
-from daemon.operations.audit import OpsAudit
-from daemon.operations.audited import AuditedOperation, AuditedQuery, Operate
-from daemon.operations.runs import Runs, RunWorker
+from daemon.runs.audit import OpsAudit
+from daemon.runs.audited import AuditedOperation, AuditedQuery, Operate
+from daemon.runs.runs import Runs, RunWorker
 from daemon.settings.model import Settings
 from handlers.commands.command import Query
 from handlers.effects import Context, Fact

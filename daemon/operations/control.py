@@ -7,9 +7,9 @@ import anyio
 from contracts.errors import JsonObject
 from contracts.payloads.operations.agents import Control
 from contracts.values.times import MICROS_PER_SECOND, format_micros
-from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
-from daemon.operations.runs import RunWorker
+from daemon.runs.audited import GOES_ON
+from daemon.runs.runs import RunWorker
 from daemon.transactions import committed
 from handlers.agents.control import control_message, expires_at, void
 from handlers.commands.command import Command, Reply, payload_of

@@ -10,12 +10,12 @@ from contracts.values.times import format_micros
 from daemon.intake.gate_factory import import_rules, make_gate
 from daemon.intake.ports import Gatekeeper
 from daemon.intake.replay_source import ReplayGate
-from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
-from daemon.operations.discarding import DISCARDED, Discarding
-from daemon.operations.replaying import Replaying
-from daemon.operations.runs import Runs, RunWorker
-from daemon.operations.selecting import Selecting
+from daemon.runs.audited import GOES_ON
+from daemon.runs.discarding import DISCARDED, Discarding
+from daemon.runs.replaying import Replaying
+from daemon.runs.runs import Runs, RunWorker
+from daemon.runs.selecting import Selecting
 from daemon.transactions import committed
 from handlers.commands.command import NOT_FOUND, Command, Query, Reply, answer, ok, payload_of, refuse
 from handlers.dead_letters.dead_letter_queries import count_over_time, list_groups, list_letters, show_letter

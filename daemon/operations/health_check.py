@@ -2,8 +2,8 @@
 
 from contracts.payloads.operations.care import HealthCheck as HealthCheckPayload
 from daemon.observability.health import HealthCheck, Status
-from daemon.operations.audit import OpsAudit
 from daemon.operations.context import OperationContext, ServedOperation
+from daemon.runs.audit import OpsAudit
 from handlers.commands.command import Command, Reply, payload_of
 
 _OK, _UNAVAILABLE = 200, 503

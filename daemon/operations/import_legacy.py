@@ -22,9 +22,9 @@ from contracts.payloads.operations.failures import ImportLegacy
 from contracts.registry import REGISTRY
 from daemon.intake.gate_factory import import_rules, make_gate
 from daemon.intake.ports import Gatekeeper
-from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
-from daemon.operations.runs import RunFailed, RunLost, Runs, RunWorker, hold
+from daemon.runs.audited import GOES_ON
+from daemon.runs.runs import RunFailed, RunLost, Runs, RunWorker, hold
 from daemon.transactions import Done, Poison, committed, isolated
 from handlers.batch import INTERNAL
 from handlers.commands.command import Command, Reply, payload_of, refuse

@@ -13,9 +13,9 @@ from adapters.nats.object_store import ObjectStore
 from contracts.errors import JsonObject
 from contracts.values.times import MICROS_PER_DAY
 from daemon.assets.asset_sweeper import AssetSweeper
-from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
-from daemon.operations.runs import Runs, RunWorker, hold
+from daemon.runs.audited import GOES_ON
+from daemon.runs.runs import Runs, RunWorker, hold
 from daemon.transactions import committed
 from handlers.commands.command import Command, Reply
 from storage.engine.database import Database
@@ -76,7 +76,7 @@ class Pruner:
         self._remove_bytes = remove_bytes
 
     async def work(self, run: Run) -> None:
-        """Prune every table that has a retention; then end the run. Raises :class:`daemon.operations.runs.RunLost`."""
+        """Prune every table that has a retention; then end the run. Raises :class:`daemon.runs.runs.RunLost`."""
         removed: JsonObject = {}
         for retention in self._retentions:
             days = self._terms.days.get(retention.setting, 0)

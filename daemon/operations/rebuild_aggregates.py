@@ -15,9 +15,9 @@ import structlog
 
 from contracts.errors import ErrorCode, JsonObject, problem
 from contracts.payloads.operations.failures import RebuildAggregates
-from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
-from daemon.operations.runs import RunFailed, Runs, RunWorker, hold
+from daemon.runs.audited import GOES_ON
+from daemon.runs.runs import RunFailed, Runs, RunWorker, hold
 from daemon.settings.model import Settings
 from daemon.transactions import committed
 from handlers.commands.command import Command, Reply
@@ -91,7 +91,7 @@ class AggregateRebuilder:
         self._clock = clock
 
     async def work(self, run: Run) -> None:
-        """Compare and correct what is in scope; then end the run. Raises what :mod:`daemon.operations.runs` names."""
+        """Compare and correct what is in scope; then end the run. Raises what :mod:`daemon.runs.runs` names."""
         asked = RebuildAggregates.model_validate_json(run.parameters)
         scope, done = self._scope().within(asked.since, asked.until), _Done(0, 0, Counter())
         day: int | None = None

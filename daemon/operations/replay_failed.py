@@ -9,11 +9,11 @@ from contracts.errors import ErrorCode, JsonObject, problem
 from contracts.payloads.operations.failures import ReplayAbort, ReplayFailed
 from contracts.values.states import RunStatus
 from contracts.values.times import format_micros
-from daemon.operations.audited import GOES_ON
 from daemon.operations.context import OperationContext, ServedOperation
-from daemon.operations.replaying import Replaying
-from daemon.operations.runs import Runs, RunWorker
-from daemon.operations.selecting import Preview, Selecting, targets_of
+from daemon.runs.audited import GOES_ON
+from daemon.runs.replaying import Replaying
+from daemon.runs.runs import Runs, RunWorker
+from daemon.runs.selecting import Preview, Selecting, targets_of
 from domain.dead_letters.dead_letters import Skipped
 from handlers.commands.command import NOT_FOUND, Command, Reply, ok, payload_of, refuse
 from handlers.replays.run_queries import is_discard, item_view, summary

@@ -8,7 +8,7 @@ import pytest
 
 from contracts.values.principals import SYSTEM
 from daemon.maintenance.scheduled_runs import Schedule, ScheduledRuns
-from daemon.operations.runs import Runs
+from daemon.runs.runs import Runs
 from handlers.effects import Context
 from storage.engine.database import Database
 from storage.journal.ops_runs import FAILED, SUCCEEDED, Run, RunFilter

@@ -10,9 +10,9 @@ import pytest
 from contracts.gate.delivery import Delivery
 from contracts.payloads.operations.failures import ReplayFailed
 from daemon.clock import now_micros
-from daemon.operations.replaying import OPERATION, Replaying
-from daemon.operations.runs import RunLost, Runs, RunWorker
-from daemon.operations.selecting import targets_of
+from daemon.runs.replaying import OPERATION, Replaying
+from daemon.runs.runs import RunLost, Runs, RunWorker
+from daemon.runs.selecting import targets_of
 from handlers.batch import decide_batch
 from handlers.registry import FAMILIES
 from handlers.replays.replays import as_first_arrived, claimed_by

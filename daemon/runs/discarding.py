@@ -8,8 +8,8 @@ import structlog
 
 from contracts.payloads.operations.failures import DeadLetters
 from contracts.values.states import LetterState
-from daemon.operations.runs import hold
-from daemon.operations.selecting import Selecting
+from daemon.runs.runs import hold
+from daemon.runs.selecting import Selecting
 from daemon.transactions import committed
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, skipped_because
 from handlers.effects import Context

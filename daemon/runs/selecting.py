@@ -1,7 +1,7 @@
 """The selection of a run, frozen when it starts: what fails later never joins.
 
 Written down in small transactions that hold the run, so that it goes on where it was interrupted, in this daemon or in
-another. What loses the run raises :class:`daemon.operations.runs.RunLost`.
+another. What loses the run raises :class:`daemon.runs.runs.RunLost`.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from contracts.payloads.operations.failures import LetterSelection, ReplayFailed
-from daemon.operations.runs import hold
+from daemon.runs.runs import hold
 from daemon.transactions import committed
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped
 from handlers.effects import Context

@@ -12,7 +12,7 @@ from contracts.gate.rules import GateRules
 from contracts.registry import Contract
 from contracts.values.principals import Principal
 from daemon.commands.authorization import Authenticator
-from daemon.operations.audit import OpsAudit
+from daemon.runs.audit import OpsAudit
 
 NOBODY: Final = "unauthenticated"
 _MOST_PARAMETERS: Final = 16 * 1024

@@ -10,7 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, Refusal, problem
-from daemon.operations.audit import OpsAudit, action_of
+from daemon.runs.audit import OpsAudit, action_of
 from domain.access import is_look
 from handlers.commands.command import Command, Query, Reply, answer, refuse
 from handlers.effects import Context

@@ -2,7 +2,7 @@
 
 Everything a run knows is in the database, changed in small transactions that hold the run: so it goes on after a
 restart or in another daemon, and two of them never work on it at once. What loses a run raises
-:class:`daemon.operations.runs.RunLost`.
+:class:`daemon.runs.runs.RunLost`.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ import orjson
 import structlog
 
 from contracts.payloads.operations.failures import ReplayFailed
-from daemon.operations.runs import hold, look
-from daemon.operations.selecting import Selecting, targets_of
+from daemon.runs.runs import hold, look
+from daemon.runs.selecting import Selecting, targets_of
 from daemon.transactions import committed
 from domain.dead_letters.dead_letters import ReplayOutcome, Skipped, portion, too_many_failed
 from handlers.effects import Context

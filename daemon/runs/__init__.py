@@ -1,0 +1,1 @@
+"""Runs: the audit of operations, and those that go on after they were answered."""
