@@ -2,7 +2,7 @@
 
 import orjson
 
-from contracts.payloads.pulse import Pulse
+from contracts.payloads.sent.pulse import Pulse
 from daemon.observability.metrics import Metrics
 from daemon.observability.pulse import MOST_BYTES, PulseSources, figures
 from daemon.observability.readiness import Phase, Readiness
