@@ -33,7 +33,7 @@ class InstructionVersion(TypedDict):
     provenance: NotRequired[JsonObject]
 
 
-class CharRange(TypedDict):
+class CharRangeAnswer(TypedDict):
     start: int
     end: int
     block_id: NotRequired[str]
@@ -55,7 +55,7 @@ class Anchor(TypedDict):
     active_asset_id: str | None
     assets: list[LinkedAsset]
     block_id: NotRequired[str]
-    char_range: NotRequired[CharRange]
+    char_range: NotRequired[CharRangeAnswer]
 
 
 class Anchors(TypedDict):

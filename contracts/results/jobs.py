@@ -56,7 +56,7 @@ class Job(TypedDict):
     updated_at: Time
 
 
-class Jobs(TypedDict):
+class JobsAnswer(TypedDict):
     items: list[Job]
     next_cursor: Cursor
 
@@ -71,7 +71,7 @@ class JobsOfAll(TypedDict):
     counts: dict[str, int]
 
 
-class Segment(TypedDict):
+class SegmentAnswer(TypedDict):
     segment: int
     start_ms: int
     end_ms: int
@@ -79,11 +79,11 @@ class Segment(TypedDict):
 
 
 class Transcript(TypedDict):
-    items: list[Segment]
+    items: list[SegmentAnswer]
     next_cursor: Cursor
 
 
-class Scene(TypedDict):
+class SceneAnswer(TypedDict):
     scene: int
     text: str
     duration_s: float
@@ -91,7 +91,7 @@ class Scene(TypedDict):
 
 
 class Storyboard(TypedDict):
-    items: list[Scene]
+    items: list[SceneAnswer]
     next_cursor: None
 
 
@@ -109,7 +109,7 @@ JobAuditEvent = TypedDict(
 )
 
 
-class JobHistory(TypedDict):
+class JobHistoryAnswer(TypedDict):
     items: list[JobAuditEvent]
     next_cursor: Cursor
 

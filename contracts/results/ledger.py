@@ -86,7 +86,7 @@ class Performance(TypedDict):
     items: list[PerformanceGroup]
 
 
-class Sentiment(TypedDict):
+class SentimentAnswer(TypedDict):
     label: str
     score: float
 
@@ -103,7 +103,7 @@ class Item(TypedDict):
     created_at: Time
     updated_at: Time
     text: NotRequired[str]
-    sentiment: NotRequired[Sentiment]
+    sentiment: NotRequired[SentimentAnswer]
 
 
 class Items(TypedDict):
@@ -155,22 +155,22 @@ class Ideas(TypedDict):
     next_cursor: Cursor
 
 
-class ScriptScene(TypedDict):
+class ScriptSceneAnswer(TypedDict):
     text: str
     duration_s: float
 
 
-class Script(TypedDict):
+class ScriptAnswer(TypedDict):
     script_id: str
     idea_id: str
     title: str
     body: str
     duration_s: float
-    scenes: list[ScriptScene]
+    scenes: list[ScriptSceneAnswer]
 
 
 class Scripts(TypedDict):
-    items: list[Script]
+    items: list[ScriptAnswer]
     next_cursor: Cursor
 
 

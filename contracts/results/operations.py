@@ -28,7 +28,7 @@ class Begun(TypedDict):
     run_id: str
 
 
-class Backup(Begun):
+class BackupAnswer(Begun):
     path: NotRequired[str]
     bytes: NotRequired[int]
 
@@ -43,7 +43,7 @@ class ReplayBegun(TypedDict):
     items: NotRequired[list[JsonObject]]
 
 
-class ReplayStatus(TypedDict):
+class ReplayStatusAnswer(TypedDict):
     run_id: str
     status: str | None
     requested: int
@@ -69,13 +69,13 @@ class Run(TypedDict):
     daemon: str | None
 
 
-class Runs(TypedDict):
+class RunsAnswer(TypedDict):
     items: list[Run]
     next_cursor: Cursor
     run_id: NotRequired[RunId]
 
 
-class DeadLetters(TypedDict):
+class DeadLettersAnswer(TypedDict):
     """By action: ``items`` of list, groups and histogram, one letter of show, the verdict of check, a run."""
 
     run_id: NotRequired[RunId]
@@ -131,7 +131,7 @@ class Limits(TypedDict):
     page: int
 
 
-class About(TypedDict):
+class AboutAnswer(TypedDict):
     principal: str
     scopes: list[str]
     auth: str
@@ -144,7 +144,7 @@ class About(TypedDict):
     contracts_digest: str
 
 
-class ConsoleLink(TypedDict):
+class ConsoleLinkAnswer(TypedDict):
     run_id: NotRequired[RunId]
     url: str
     expires_at: NotRequired[Time]
