@@ -5,32 +5,27 @@ exit code 1, and the daemon was never ready. In which order the parts begin and 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Final
 
 import structlog
 import uvloop
+from faststream.asgi import AsgiFastStream
 
 from adapters.errors import AdapterError
-from adapters.nats.publisher import StreamPublisher
-from adapters.nats.status_bucket import LanePublisher, StatusBucket
 from adapters.nats.streams.large_turn import LargeTurn
-from adapters.nats.streams.pull import ContinuousPull
-from adapters.nats.streams.stored_messages import sequences_of_messages
-from adapters.nats.streams.topology import ADVISORY_CONSUMER, work_consumers
+from adapters.nats.streams.topology import work_consumers
 from adapters.notifiers.base import Notifier
 from contracts.errors import JsonObject
 from contracts.registry import REGISTRY
 from contracts.schemas.asyncapi import asyncapi
-from contracts.subjects import DURABLE, Family, Subjects
+from contracts.subjects import DURABLE, Subjects
 from daemon.assets.assembly import asset_parts
 from daemon.clock import new_id, now_micros
-from daemon.commands.authorization import make_authenticator, make_authorization
-from daemon.commands.command_endpoint import CommandEndpoint, Operation, Replies
+from daemon.commands.assembly import make_endpoint
 from daemon.commands.command_server import CommandServer
-from daemon.commands.routes import endpoints, routes
+from daemon.commands.routes import endpoints
 from daemon.errors import StartError
 from daemon.foundation import (
     Foundation,
@@ -47,35 +42,24 @@ from daemon.intake.assembly import given_up_messages, intake_of, pull_of
 from daemon.intake.in_hand import in_hand_of
 from daemon.intake.predecessor import give_back_held
 from daemon.lifecycle import Announcement, Daemon, Parts
-from daemon.maintenance.alert_evaluation import AlertEvaluation, AlertTerms
-from daemon.maintenance.due_publications import LOOK_S, DuePublications
-from daemon.maintenance.lease_heartbeat import HEARTBEAT_S, LeaseHeartbeat
+from daemon.maintenance.lease_heartbeat import LeaseHeartbeat
 from daemon.maintenance.loop import Loop, LoopRunner, Service
-from daemon.maintenance.nats_probe import PROBE_S, NatsProbe
-from daemon.maintenance.run_status import RUN_STATUS_S, RunStatus
-from daemon.maintenance.scheduled_runs import Schedule, ScheduledRuns
+from daemon.maintenance.nats_probe import NatsProbe
 from daemon.maintenance.self_heal import SelfHeal
-from daemon.maintenance.stream_trimmer import StreamTrimmer, Trimmed
+from daemon.maintenance.table import background_loops, make_work_watch
 from daemon.maintenance.work_consumers import KEEP_S, WorkConsumers
-from daemon.maintenance.work_watch import WorkWatch
-from daemon.observability import dependency_checks as checks
-from daemon.observability.aggregates_check import aggregates_check
-from daemon.observability.deployment_gauges import LOOK_S as LOOK_AT_DEPLOYMENT_S
-from daemon.observability.deployment_gauges import DeploymentGauges
-from daemon.observability.gauges import Gauges
-from daemon.observability.health import HealthCheck, disk_check
+from daemon.observability.assembly import add_checks
+from daemon.observability.health import HealthCheck
 from daemon.observability.log_output import LineOutput
 from daemon.observability.logs import adopt_library_loggers, configure_logs
 from daemon.observability.metrics import Metrics
-from daemon.observability.pulse import PulsePublisher, PulseSources
 from daemon.observability.readiness import Readiness
 from daemon.observability.story_log import LoggedDatabase, StoryLog
 from daemon.observability.tracing import make_traces
 from daemon.operations.context import OperationContext
-from daemon.operations.rebuild_aggregates import scope_of
 from daemon.operations.table import serve_operations
-from daemon.outbox.relay import Relay, RelayLimits
-from daemon.outbox.work_lane import WorkLane
+from daemon.outbox.assembly import make_relay
+from daemon.outbox.relay import Relay
 from daemon.process.connections import (
     Nats,
     ServerStart,
@@ -90,21 +74,14 @@ from daemon.process.state_files import secure_state_files
 from daemon.process.state_lock import StateLock
 from daemon.process.systemd import Supervisor
 from daemon.runs.audit import OpsAudit
-from daemon.runs.refusals import Refusals
-from daemon.runs.runs import ADOPT_S, Runs
-from daemon.settings.alert_terms import alert_rules, notifier_terms
+from daemon.runs.runs import Runs
 from daemon.settings.model import Settings
 from daemon.subscribers.assembly import low_rate_subscribers, make_notifiers
 from daemon.version import VERSION
-from handlers.healing.undeliverable import tell_waiting
-from handlers.registry import CHANGES
 from storage.engine.failures import StorageError
 from storage.ledger.pricing_versions import PricingVersion
 
 log = structlog.get_logger(__name__)
-
-_WATCH_S: Final = 5.0
-_RELAYED: Final = (Family.WORK, Family.EVENT, Family.DEAD, Family.REPLAY, Family.NOTIFY)
 
 
 def run(settings: Settings) -> int:
@@ -147,19 +124,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
     readiness = Readiness(metrics.ready.set)
     health = HealthCheck()
     subjects = Subjects(settings.nats.prefix)
-    console = Console(settings, version=VERSION, clock=now_micros)
-    http_app = build_app(
-        readiness=readiness,
-        measure=partial(_dependencies, health),
-        registry=metrics.registry,
-        contract=partial(asyncapi, REGISTRY, subjects, version=VERSION),
-        console=console,
-    )
-    dispatch = Dispatch(http_app)
-    http_url = await stack.enter_async_context(
-        serving(dispatch, settings.http, port=settings.http.port, on_closed=metrics.http_closed)
-    )
-    console.listens_at(http_url)
+    console, http_app, dispatch, http_url = await _listen(settings, stack, metrics, readiness, health)
     starting = ServerStart(settings, console.websocket_user())
     stack.push_async_callback(starting.stop)
     tell_settings_without_effect(settings)
@@ -203,8 +168,28 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
     )
     kept = WorkConsumers(nats.client, work_consumers(subjects, stream_limits(settings)))
     parts = _assemble(base, kept, dispatch)
-    _add_checks(base, parts, kept, revision)
+    add_checks(base, parts.pulls, kept, revision)
     return Daemon(parts)
+
+
+async def _listen(
+    settings: Settings, stack: AsyncExitStack, metrics: Metrics, readiness: Readiness, health: HealthCheck
+) -> tuple[Console, AsgiFastStream, Dispatch, str]:
+    """Serve HTTP first: whether the daemon lives and is ready can be asked from then on."""
+    console = Console(settings, version=VERSION, clock=now_micros)
+    http_app = build_app(
+        readiness=readiness,
+        measure=partial(_dependencies, health),
+        registry=metrics.registry,
+        contract=partial(asyncapi, REGISTRY, Subjects(settings.nats.prefix), version=VERSION),
+        console=console,
+    )
+    dispatch = Dispatch(http_app)
+    http_url = await stack.enter_async_context(
+        serving(dispatch, settings.http, port=settings.http.port, on_closed=metrics.http_closed)
+    )
+    console.listens_at(http_url)
+    return console, http_app, dispatch, http_url
 
 
 def _assemble(base: Foundation, kept: WorkConsumers, dispatch: Dispatch) -> Parts:
@@ -219,7 +204,7 @@ def _assemble(base: Foundation, kept: WorkConsumers, dispatch: Dispatch) -> Part
         readiness=base.readiness,
         supervisor=supervisor,
     )
-    relay = _make_relay(base)
+    relay = make_relay(base)
     files = asset_parts(base, relay.wake)
     for prefix, app in files.routes.items():
         dispatch.add(prefix, app)
@@ -229,7 +214,7 @@ def _assemble(base: Foundation, kept: WorkConsumers, dispatch: Dispatch) -> Part
     intakes = [intake_of(base, relay, in_hand, family, pull) for family, pull in pulls.items()]
     audit = OpsAudit(database, daemon_id=base.daemon_id, new_id=new_id, clock=now_micros, reads=settings.audit.reads)
     heartbeat = LeaseHeartbeat(database, daemon_id=base.daemon_id, readiness=base.readiness, on_alive=audit.write_owed)
-    watch = _make_work_watch(base, relay)
+    watch = make_work_watch(base, relay)
     healing = SelfHeal(
         database,
         settings=settings.self_heal,
@@ -267,10 +252,10 @@ def _assemble(base: Foundation, kept: WorkConsumers, dispatch: Dispatch) -> Part
             base.nats.client,
             version=VERSION,
             endpoints=endpoints(base.subjects),
-            make_endpoint=partial(_make_endpoint, base, relay, audit, served, files.commands),
+            make_endpoint=partial(make_endpoint, base, relay, audit, served, files.commands),
         ),
         loops=[
-            *_loops(base, relay, pulls, heartbeat, runs, watch, healing, probe_loop),
+            *background_loops(base, relay, pulls, heartbeat, runs, watch, healing, probe_loop),
             Loop("work-consumers", KEEP_S, kept.step),
             *files.loops,
         ],
@@ -284,117 +269,6 @@ def _assemble(base: Foundation, kept: WorkConsumers, dispatch: Dispatch) -> Part
         ],
         runner=LoopRunner(base.metrics),
     )
-
-
-def _loops(
-    base: Foundation,
-    relay: Relay,
-    pulls: dict[Family, ContinuousPull],
-    heartbeat: LeaseHeartbeat,
-    runs: Runs,
-    watch: WorkWatch,
-    healing: SelfHeal,
-    probe_loop: NatsProbe,
-) -> Sequence[Loop]:
-    """The background loops: name, interval in seconds, step. A failed step is tried again (:class:`OnFailure`)."""
-    gauges = Gauges(base.database, base.nats.client, list(pulls.values()), base.metrics)
-    deployment = DeploymentGauges(
-        base.settings.daemon.state_dir,
-        base.database,
-        base.health,
-        base.metrics,
-        backups_wanted=base.settings.backup.every_h > 0,
-    )
-    trimmer = StreamTrimmer(
-        base.nats.client,
-        _trimmed(base, pulls),
-        interval_s=base.settings.intake.trim_interval_s,
-        metrics=base.metrics,
-    )
-    due = DuePublications(base.database, base.context, relay)
-    run_status = RunStatus(base.database, runs=runs, context=base.context, wake=relay.wake)
-    schedules = [
-        Schedule("prune", base.settings.retention.every_h),
-        Schedule("backup", base.settings.backup.every_h),
-    ]
-    scheduled = ScheduledRuns(base.database, schedules, runs=runs, context=base.context)
-    return [
-        Loop("scheduled-runs", scheduled.look_s, scheduled.step),
-        Loop("lease-heartbeat", HEARTBEAT_S, heartbeat.step),
-        Loop("run-adoption", ADOPT_S, runs.adopt_step),
-        Loop("run-status", RUN_STATUS_S, run_status.step),
-        Loop("due-publications", LOOK_S, due.step),
-        Loop("work-watch", watch.interval_s, watch.step),
-        Loop("self-heal", healing.look_s, healing.step),
-        Loop("alerts", base.settings.alerts.interval_s, _make_alerts(base, relay).step),
-        Loop("stream-trimmer", 1.0, trimmer.step),
-        Loop("nats-probe", PROBE_S, probe_loop.step),
-        Loop("database-gauges", 1.0, gauges.read_database),
-        Loop("refusal-counts", 1.0, base.stories.tell_counts),
-        Loop("consumer-gauges", 5.0, gauges.read_consumers),
-        *([] if base.console.off else [Loop("pulse", base.settings.console.pulse_s, _pulse(base, runs).step)]),
-        Loop("deployment-gauges", LOOK_AT_DEPLOYMENT_S, deployment.step),
-    ]
-
-
-def _trimmed(base: Foundation, pulls: dict[Family, ContinuousPull]) -> list[Trimmed]:
-    """What producers and workers fill is trimmed; replays go by age, for those who want to look at them."""
-    advisories = base.subjects.advisory_stream
-    filled = [pull for family, pull in pulls.items() if family is not Family.REPLAY]
-    return [
-        Trimmed(advisories, ADVISORY_CONSUMER),
-        *(Trimmed(pull.stream, pull.consumer, advisories) for pull in filled),
-    ]
-
-
-# -- single parts
-
-
-def _make_relay(base: Foundation) -> Relay:
-    client, subjects = base.nats.client, base.subjects
-    publisher = StreamPublisher(client)
-    status = subjects.status_lane
-    lanes = {status, *(subjects.lane(f"{family}.x") for family in _RELAYED)}
-
-    async def find_messages(stream: str, subject: str, ids: frozenset[str], not_before: int) -> dict[str, int]:
-        return await sequences_of_messages(client, stream, subject, ids, not_before=not_before)
-
-    return Relay(
-        database=base.database,
-        publisher=LanePublisher(publisher, {status: StatusBucket(client, publisher)}),
-        find_messages=find_messages,
-        owner=base.daemon_id,
-        lanes=sorted(lanes),
-        limits=RelayLimits(base.settings.outbox.max_batch, base.settings.outbox.backoff_max_s),
-        metrics=base.metrics,
-        clock=now_micros,
-        keepers={subjects.stream(Family.WORK): WorkLane(client, base.database, subjects, now_micros)},
-        tell_waiting=lambda refused, uow: tell_waiting(refused, uow, base.context()),
-        traces=base.traces,
-    )
-
-
-def _make_alerts(base: Foundation, relay: Relay) -> AlertEvaluation:
-    settings = base.settings
-    terms = AlertTerms(settings.alerts.interval_s, alert_rules(settings), notifier_terms(settings))
-    return AlertEvaluation(base.database, terms, context=base.context, relay=relay, metrics=base.metrics)
-
-
-def _make_work_watch(base: Foundation, relay: Relay) -> WorkWatch:
-    return WorkWatch(
-        base.nats.client,
-        base.database,
-        base.subjects,
-        context=base.context,
-        relay=relay,
-        metrics=base.metrics,
-        interval_s=min(_WATCH_S, base.settings.self_heal.interval_s),
-    )
-
-
-def _pulse(base: Foundation, runs: Runs) -> PulsePublisher:
-    sources = PulseSources(base.daemon_id, VERSION, base.metrics, base.readiness, runs.in_work)
-    return PulsePublisher(sources, base.nats.client, base.subjects, new_id=new_id, clock=now_micros)
 
 
 def _operation_context(
@@ -425,33 +299,6 @@ def _operation_context(
     )
 
 
-def _make_endpoint(
-    base: Foundation,
-    relay: Relay,
-    audit: OpsAudit,
-    served: Mapping[str, Operation],
-    prepared: Mapping[str, Operation],
-    replies: Callable[[], Replies],
-) -> CommandEndpoint:
-    return CommandEndpoint(
-        routes=routes(served, prepared),
-        guard=make_authorization(base.settings),
-        rules=base.rules,
-        database=base.database,
-        context=base.context,
-        metrics=base.metrics,
-        replies=replies,
-        changes=CHANGES,
-        wake=relay.wake,
-        stories=base.stories,
-        refused=Refusals(audit, make_authenticator(base.settings), base.rules).note,
-        traces=base.traces,
-    )
-
-
-# -- from settings to values
-
-
 async def _dependencies(health: HealthCheck) -> JsonObject:
     return dict((await health.recent()).dependencies)
 
@@ -469,15 +316,3 @@ def _connection_changed(readiness: Readiness, there: bool) -> None:
         readiness.clear("connection")
     else:
         readiness.block("connection", "nats", "disconnected")
-
-
-def _add_checks(base: Foundation, parts: Parts, kept: WorkConsumers, revision: str) -> None:
-    health, database = base.health, base.database
-    health.add("nats", checks.nats_check(base.probe))
-    health.add("database", checks.database_check(database))
-    health.add("migrations", checks.migrations_check(database, revision))
-    health.add("repositories", checks.repositories_check(database))
-    health.add("outbox", checks.outbox_check(database, now_micros, oldest_s=60.0))
-    health.add("consumers", checks.consumers_check(parts.pulls, lambda: kept.in_the_way))
-    health.add("disk", disk_check(base.settings.daemon.state_dir, least_bytes=256 * 2**20, least_share=0.02))
-    health.add_deep("aggregates", aggregates_check(database, lambda: scope_of(base.settings, now_micros())))
