@@ -141,9 +141,16 @@ def contract(
     return Contract(kind, family, address or f"{family}.{kind}", _versions(kind, schemas, name), result)
 
 
+def result_of(command: Contract) -> type | None:
+    """What a command or an operation answers where it succeeds."""
+    if command.family not in _REQUESTS:
+        return None
+    return command.result or RESULTS.get(command.kind)
+
+
 def reply_to(command: Contract) -> VersionedSchema | None:
     """The reply to a command that says what its result is: one like any other, whose result has that shape."""
-    result = command.result or RESULTS.get(command.kind)
+    result = result_of(command)
     if result is None:
         return None
     name = f"{command.family}.{command.kind}.reply"

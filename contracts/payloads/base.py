@@ -103,6 +103,34 @@ class _FirstViolations:
 FIRST_VIOLATIONS: Final = _FirstViolations()
 """The mark of every list in a payload, after its other marks: refusing a long list costs no more than taking it."""
 
+
+class _OneOrSeveral:
+    """A union of one value and a list of them, refused in the words of the form that was meant.
+
+    The library names in the path each form that it has tried, by what the form is called inside: no name of a field.
+    """
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> core_schema.WrapValidatorFunctionSchema:
+        return core_schema.no_info_wrap_validator_function(_as_meant, handler(source))
+
+
+def _as_meant(value: object, forms: core_schema.ValidatorFunctionWrapHandler) -> object:
+    try:
+        return forms(value)
+    except ValidationError as error:
+        known = _errors_of(error)
+        one, *_, several = (str(each["loc"][0]) for each in known)
+        meant = several if isinstance(value, list) else one
+        for each in (own := [each for each in known if str(each["loc"][0]) == meant]):
+            each["loc"] = each["loc"][1:]
+        raise ValidationError.from_exception_data("union", own) from None
+
+
+ONE_OR_SEVERAL: Final = _OneOrSeveral()
+"""The mark of a field that takes one value or, second, a list of such."""
+
 Items: TypeAlias = Annotated[list[Item], FIRST_VIOLATIONS]
 """A list of any length."""
 

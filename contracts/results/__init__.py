@@ -40,6 +40,7 @@ RESULTS: Final[Mapping[str, type]] = {
     "anchor.list": documents.Anchors,
     "anchor.attach": documents.Anchor,
     "anchor.detach": documents.Anchor,
+    "anchor.replace": documents.Replaced,
     "anchor.annotate": documents.Annotation,
     "asset.begin-upload": documents.Upload,
     "asset.confirm-upload": documents.Asset,

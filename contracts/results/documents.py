@@ -1,11 +1,11 @@
 """What commands on instructions, anchors and assets answer."""
 
-from typing import NotRequired
+from typing import Final, NotRequired, cast
 
 from typing_extensions import TypedDict
 
 from contracts.errors import JsonObject
-from contracts.results.jobs import Cursor, Time
+from contracts.results.jobs import Cursor, Task, Time
 
 
 class BlockText(TypedDict):
@@ -56,6 +56,10 @@ class Anchor(TypedDict):
     assets: list[LinkedAsset]
     block_id: NotRequired[str]
     char_range: NotRequired[CharRangeAnswer]
+
+
+Replaced: Final = cast("type", Anchor | Task)
+"""The anchor with its new picture, or the task that cuts the picture out."""
 
 
 class Anchors(TypedDict):

@@ -7,11 +7,11 @@ from typing import Final
 
 import orjson
 import yaml
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 
 from contracts.envelope import Envelope1, Envelope2
 from contracts.errors import JsonObject
-from contracts.registry import REGISTRY, Contract, Registry
+from contracts.registry import REGISTRY, Contract, Registry, result_of
 from contracts.schemas.asyncapi import asyncapi
 from contracts.schemas.generator import PlainJsonSchema
 from contracts.subjects import Subjects
@@ -41,17 +41,18 @@ def documents(registry: Registry, prefix: str, version: str) -> Iterator[tuple[s
         kinds[contract.kind] += 1
         for named, versioned in contract.schemas.items():
             yield _file_name(contract, named, kinds[contract.kind] > 1), _as_bytes(schema_of(versioned.schema.model))
-        if contract.result is not None:
+        if (result := result_of(contract)) is not None:
             name = f"{contract.kind}-{contract.newest.version}.result.schema.json"
-            yield name, _as_bytes(schema_of(contract.result))
+            yield name, _as_bytes(schema_of(result))
     document = asyncapi(registry, Subjects(prefix), version=version)
     yield ASYNCAPI_FILE, _as_yaml(document)
 
 
-def schema_of(model: type[BaseModel]) -> JsonObject:
-    """The JSON Schema of what a model accepts."""
+def schema_of(model: type) -> JsonObject:
+    """The JSON Schema of what a model, or one of several, accepts."""
     schema: JsonObject = {"$schema": DIALECT}
-    schema.update(model.model_json_schema(by_alias=True, mode="validation", schema_generator=PlainJsonSchema))
+    accepted = TypeAdapter[object](model)
+    schema.update(accepted.json_schema(by_alias=True, mode="validation", schema_generator=PlainJsonSchema))
     return schema
 
 

@@ -13,7 +13,7 @@ from contracts.schemas.export import ASYNCAPI_FILE
 
 _SCHEMA_FILE: Final = ".schema.json"
 _REPLY: Final = "-reply"
-_RESULT: Final = ".result"
+_RESULT_FILE: Final = f".result{_SCHEMA_FILE}"
 _BOTH: Final = frozenset(Audience)
 _READERS: Final = frozenset({Audience.CONSUMERS})
 
@@ -32,6 +32,8 @@ def read_export(folder: Path) -> Exported:
         schemas = {
             path.name.removesuffix(_SCHEMA_FILE): orjson.loads(path.read_bytes())
             for path in sorted(folder.glob(f"*{_SCHEMA_FILE}"))
+            # The replies in AsyncAPI tell the same.
+            if not path.name.endswith(_RESULT_FILE)
         }
     except (yaml.YAMLError, orjson.JSONDecodeError) as error:
         raise NotAnExport(f"{folder}: cannot be read: {error}") from None
@@ -54,10 +56,7 @@ def _audiences(document: JsonObject, contracts: set[str]) -> dict[str, frozenset
         reply = operation.get("reply")
         for contract in _messages(reply.get("messages") if isinstance(reply, dict) else None):
             found[_file_of(contract, contracts)].add(Audience.CONSUMERS)
-    return {
-        contract: _READERS if contract.endswith(_RESULT) else frozenset(found.get(contract, _BOTH))
-        for contract in contracts
-    }
+    return {contract: frozenset(found.get(contract, _BOTH)) for contract in contracts}
 
 
 def _file_of(message: str, contracts: set[str]) -> str:

@@ -33,6 +33,7 @@ _ROWS_OF_MESSAGE: Final = tuple(
 )
 _OF_TRACE: Final = (
     *(f"letters_of_trace.{part}" for part in ("received", "refused", "kept", "discarded")),
+    *("replays_of_trace.requested", "replays_of_trace.decided"),
     *("runs.by_trace", "runs.by_trace.ended", "job_events.by_trace", "tasks.by_trace", "session_events.by_trace"),
     *(f"{table}.by_trace" for table in ("feed_items", "ideas", "scripts", "publications")),
 )
@@ -43,7 +44,7 @@ _OF_THING: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "item": ("feed_items", *_WORK),
         "idea": ("ideas",),
         "script": ("scripts",),
-        "publication": ("publications", "publications.cancelled", *_WORK),
+        "publication": ("publications", "publications.cancelled", "post_measurements", *_WORK),
         "job": ("jobs", "jobs.retried", "job_events", "instruction_versions", "exports.of_job", *_WORK),
         "task": ("tasks", *_WORK),
         "export": ("exports",),
@@ -53,6 +54,10 @@ _OF_THING: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 _CALLBACK_FAMILY: Final = MappingProxyType({"job": "job", "task": "task", "item": "item", "publication": "publish"})
 """Thing -> the family of its callbacks: those that were refused are dead letters of its subject."""
+_TABLE_OF_THING: Final = MappingProxyType(
+    {"item": "feed_items", "idea": "ideas", "script": "scripts", "publication": "publications"}
+)
+"""Thing that one message made -> its table."""
 _THING_OF_ROW: Final = MappingProxyType({"feed_items": "item", "publications": "publication"})
 
 
@@ -73,7 +78,7 @@ def _keys(wanted: asked.Explain, uow: UnitOfWork) -> list[StoryKey]:
     if wanted.kind is not None and wanted.message_id is not None:
         return _keys_of_message(wanted.kind, wanted.message_id, uow)
     found = things(wanted.id or "", uow)
-    keys = [key for each in found for key in _keys_of_thing(each.what, each.id)]
+    keys = [key for each in found for key in (*_keys_of_thing(each.what, each.id), *_keys_of_origin(each, uow))]
     keys += [key for each in found if each.what == "dead_letter" for key in _keys_of_letter(each, uow)]
     return list(dict.fromkeys(keys))
 
@@ -98,6 +103,18 @@ def _keys_of_thing(what: str, thing_id: str) -> list[StoryKey]:
         subject = f"callback.{family}.{thing_id}"
         keys += [StoryKey(f"letters_of_subject.{part}", subject) for part in ("received", "refused", "kept")]
     return keys
+
+
+def _keys_of_origin(found: FoundId, uow: UnitOfWork) -> list[StoryKey]:
+    """Of the message that made a thing what it is: when it was refused, edited, accepted."""
+    table = _TABLE_OF_THING.get(found.what)
+    rows = uow.stories.facts(StoryKey(table, found.id), after=None, limit=1) if table is not None else ()
+    return [
+        StoryKey(source, str(row.details["message_id"]), kind)
+        for row in rows
+        for kind in _KINDS_OF_TABLE[str(row.details["table"])]
+        for source in _OF_MESSAGE
+    ]
 
 
 def _keys_of_letter(found: FoundId, uow: UnitOfWork) -> list[StoryKey]:

@@ -13,6 +13,7 @@ from storage.tables.content import feed_items, ideas, publications, scripts
 from storage.tables.documents import exports
 from storage.tables.jobs import instruction_versions, instructions, job_events, jobs, tasks
 from storage.tables.journal import dead_letters, inbox, ops_runs
+from storage.tables.performance import post_measurements
 from storage.tables.replays import dead_letter_discards, dead_letter_replays, replay_items
 from storage.tables.sessions import session_events, session_ledger
 from storage.tables.usage import session_usage
@@ -79,7 +80,12 @@ def _source(
 _LETTER = dead_letters.c
 _REPLAY = dead_letter_replays.c
 _DISCARD = dead_letter_discards.c
-_FIRST: Final = _LETTER.replay_number == 0
+_ACCEPTED, _DUPLICATE = "replayed", "skipped"
+_FIRST: Final = ~(
+    select(literal(1))
+    .where(_REPLAY.dead_letter_id == _LETTER.dead_letter_id, _REPLAY.outcome.not_in((_ACCEPTED, _DUPLICATE)))
+    .exists()
+)
 """A later refusal takes the place of the first reason: then the row no longer tells that."""
 
 
@@ -115,7 +121,7 @@ def _replays(
     place = _REPLAY.dead_letter_id + literal("/") + cast(_REPLAY.replay_number, Str)
     join = (dead_letters, _LETTER.dead_letter_id == _REPLAY.dead_letter_id) if through_letter else None
     outcome = case(
-        (_REPLAY.outcome == "replayed", "accepted"), (_REPLAY.outcome == "skipped", "duplicate"), else_="refused"
+        (_REPLAY.outcome == _ACCEPTED, "accepted"), (_REPLAY.outcome == _DUPLICATE, "duplicate"), else_="refused"
     )
     number = _REPLAY.replay_number
     return {
@@ -193,6 +199,7 @@ def _session_rows(table: Table, kind: str, keys: tuple[str, ...], details: tuple
 
 _ALERT_ROW = alert_transitions.c
 _TOLD = alert_notifications.c
+_MEASURED = post_measurements.c
 
 SOURCES: Final[dict[str, StorySource]] = {
     "inbox": _source(
@@ -205,11 +212,17 @@ SOURCES: Final[dict[str, StorySource]] = {
     **_letters("letters_of_subject", _LETTER.subject),
     **_replays("replays", _REPLAY.dead_letter_id),
     **_replays("replays_of_message", _LETTER.message_id, kind=_LETTER.kind, through_letter=True),
+    **_replays("replays_of_trace", _LETTER.trace_id, through_letter=True),
     **_replays("replays_of_run", _REPLAY.run_id),
     **_content(feed_items, "item_id", status=feed_items.c.status),
     **_content(ideas, "idea_id", topic=ideas.c.topic),
     **_content(scripts, "script_id", title=scripts.c.title, idea_id=scripts.c.idea_id),
     **_content(publications, "post_id", platform=publications.c.platform, status=publications.c.status),
+    "post_measurements": _source(
+        _ROW, "row", key=_MEASURED.post_id, at=_MEASURED.at, place=_MEASURED.measurement_id + 1_000_000_000,
+        id_=_MEASURED.post_id, by=_MEASURED.producer, table=literal("post_measurements"),
+        message_id=_MEASURED.message_id, impressions=_MEASURED.impressions, reach=_MEASURED.reach,
+    ),
     "publications.cancelled": _source(
         _TRANSITION, "transition", key=publications.c.post_id, at=publications.c.cancelled_at,
         place=publications.c.post_id, id_=publications.c.post_id, by=publications.c.cancelled_by,

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from contracts.errors import JsonObject, JsonValue
-from contracts.payloads.base import FIRST_VIOLATIONS, BrokenRule, RuledPayload
+from contracts.payloads.base import FIRST_VIOLATIONS, ONE_OR_SEVERAL, BrokenRule, RuledPayload
 from contracts.values.times import NotAnInstant, parse_micros
 from contracts.values.types import Identifier, Name, Timestamp
 
@@ -29,7 +29,9 @@ class PerformanceKey(StrEnum):
     DAY = "day"
 
 
-UsageKeys: TypeAlias = UsageKey | Annotated[list[UsageKey], Field(min_length=1, max_length=2), FIRST_VIOLATIONS]
+UsageKeys: TypeAlias = Annotated[
+    UsageKey | Annotated[list[UsageKey], Field(min_length=1, max_length=2), FIRST_VIOLATIONS], ONE_OR_SEVERAL
+]
 """One key, or a list of one or two different ones."""
 
 

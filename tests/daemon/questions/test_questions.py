@@ -71,8 +71,44 @@ async def test_a_record_that_was_edited_twice_and_accepted_is_told_from_its_arri
     assert [item["what"] for item in by_id] == [item["what"] for item in story]
 
 
-async def found_letters(operator: Operator) -> list[str]:
-    items = (await operator.result("dead-letters", action="list", message_ids=["twice:1"]))["items"]
+async def test_a_thing_and_a_trace_tell_how_the_message_came_in(operator: Operator) -> None:
+    wrong = {
+        "post_id": "story-post",
+        "platform": "reels",
+        "publish_at": "2036-11-20T10:15:30Z",
+        "caption": "a caption",
+        "hashtags": [],
+        "objective": "fame",
+    }
+    record = envelope(wrong, "content.schedule", "1.0", message_id="story:1", trace_id=str(uuid.uuid4()))
+    await operator.publish(record, "content.schedule")
+    [letter] = await until(lambda: found_letters(operator, "story:1"))
+    body = orjson.dumps({**record, "payload": {**wrong, "objective": "reach"}}).decode()
+    await operator.result("dead-letters", action="edit", dead_letter_id=letter, body=body)
+    await until(lambda: is_decided(operator, letter))
+    counts = dict.fromkeys(("impressions", "reach", "likes", "comments", "saves", "shares", "views"), 7)
+    measured = {"post_id": "story-post", "platform": "reels", "at": "2036-11-21T10:15:30Z", **counts}
+    sample = envelope({**measured, "watch_through": 0.5}, "content.performance", "1.0")
+    await operator.publish(sample, "content.performance")
+    story = await until(lambda: story_of(operator, 8, id="story-post"))
+
+    assert [item["what"] for item in story] == [
+        *("received", "refused", "dead_letter", "edited", "accepted", "accepted", "row", "row"),
+    ]
+    assert story[1]["details"]["paths"] == ["payload.objective"]
+    assert [item["details"]["table"] for item in story[-2:]] == ["publications", "post_measurements"]
+    by_trace = await story_of(operator, 1, trace_id=record["trace_id"])
+    assert [item["what"] for item in by_trace] == ["received", "refused", "dead_letter", "edited", "accepted", "row"]
+
+
+async def story_of(operator: Operator, least: int, **asked: str) -> list[Any]:
+    """Empty until it has so many items."""
+    items: list[Any] = (await operator.result("explain", **asked))["items"]
+    return items if len(items) >= least else []
+
+
+async def found_letters(operator: Operator, message_id: str = "twice:1") -> list[str]:
+    items = (await operator.result("dead-letters", action="list", message_ids=[message_id]))["items"]
     return [item["dead_letter_id"] for item in items]
 
 
