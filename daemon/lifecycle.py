@@ -155,6 +155,7 @@ class Daemon:
     async def _end_intake(self) -> None:
         parts = self._parts
         parts.announcement.stopping()
+        parts.database.wait_briefly()
         await parts.commands.close()
         with anyio.move_on_after(self._stop_timeout_s):
             await parts.commands.finish()

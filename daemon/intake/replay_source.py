@@ -7,17 +7,17 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
+import anyio
 import structlog
 
 from contracts.gate.delivery import Delivery, Judged
 from daemon.intake.ports import Gatekeeper, Source
 from daemon.observability.metrics import Metrics
-from daemon.transactions import chance
-from domain.backoff import Backoff
+from daemon.transactions import committed
 from handlers.dead_letters.dead_letters import IMPORT_STREAM
 from handlers.replays.replays import as_first_arrived, claimed_by
 from storage.engine.database import Database
-from storage.engine.failures import DataRefused, StorageError
+from storage.engine.failures import DataRefused
 from storage.journal.replays import Original, ReplayKey
 from storage.unit_of_work import UnitOfWork
 
@@ -38,12 +38,21 @@ class ReplaySource:
         self._pull = pull
         self._database = database
         self._metrics = metrics
-        self._backoff = Backoff(0.1, 5.0, chance)
 
     async def take(self, limit: int) -> Sequence[Delivery]:
-        """Wait for at least one replay; empty only once the pull is stopped. Raises what the pull raises."""
+        """Wait for at least one replay; empty only once the pull is stopped. Raises what the pull raises.
+
+        A stop while what was taken is looked up gives it back: nobody else knows of it yet.
+        """
         while taken := await self._pull.take(min(limit, _MOST_AT_ONCE)):
-            if replays := await self._replays_among(taken):
+            try:
+                replays = await self._replays_among(taken)
+            except asyncio.CancelledError:
+                with anyio.CancelScope(shield=True):
+                    for delivery in taken:
+                        await self._pull.give_back(delivery)
+                raise
+            if replays:
                 return replays
         return []
 
@@ -89,18 +98,11 @@ class ReplaySource:
 
     async def _read(self, none: T, query: Callable[[UnitOfWork], T]) -> T:
         """Waits for as long as storage is away; *none* where it cannot even take the question."""
-        while True:
-            try:
-                found = await self._database.read(query)
-            except DataRefused as error:
-                log.warning("replays_not_looked_up", reason=str(error))
-                return none
-            except StorageError as error:
-                log.warning("replays_wait", reason=str(error))
-                await asyncio.sleep(self._backoff.next_delay_s())
-            else:
-                self._backoff.reset()
-                return found
+        try:
+            return await committed(self._database, query, reading=True)
+        except DataRefused as error:
+            log.warning("replays_not_looked_up", reason=str(error))
+            return none
 
     async def ack(self, deliveries: Iterable[Delivery]) -> int:
         return await self._pull.ack(deliveries)

@@ -93,5 +93,8 @@ class LoggedDatabase:
     async def read(self, work: Callable[[UnitOfWork], T]) -> T:
         return await self._database.read(work)
 
+    def wait_briefly(self) -> None:
+        self._database.wait_briefly()
+
     async def close(self) -> None:
         await self._database.close()

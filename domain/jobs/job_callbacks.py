@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, invalid_field, problem
+from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, problem
 from contracts.values.money import MAX_MICROS
 from contracts.values.states import JobState
 from contracts.values.work import WorkType
@@ -35,8 +35,6 @@ from domain.work.work import (
 )
 
 _NO_CONTENT: Final = 204
-
-COST_TOO_LARGE: Final = invalid_field("payload.cost_usd", "total_too_large", "the job's costs add up to too much")
 
 
 class SegmentFacts(Protocol):
@@ -164,8 +162,6 @@ def decide_report(
         return held
     if isinstance(signal, Problem):
         return signal
-    if job.actual_cost_usd_micros + (report.cost_usd_micros or 0) > MAX_MICROS:
-        return COST_TOO_LARGE
     return _accept(job, report, signal, by, terms, newest)
 
 
@@ -248,7 +244,8 @@ def _accept(
         job,
         progress=job.progress if report.progress is None else report.progress,
         checkpoint=job.checkpoint if report.checkpoint is None else report.checkpoint,
-        actual_cost_usd_micros=job.actual_cost_usd_micros + (report.cost_usd_micros or 0),
+        # No report fails for what others add up to.
+        actual_cost_usd_micros=min(job.actual_cost_usd_micros + (report.cost_usd_micros or 0), MAX_MICROS),
         video_url=job.video_url if made is None or made.video_url is None else made.video_url,
         instruction_id=job.instruction_id if draft is None else draft.instruction_id,
         instruction_version=job.instruction_version if draft is None else draft.version,

@@ -7,6 +7,7 @@ from typing import Final
 from contracts.errors import JsonObject
 from contracts.gate.delivery import Accepted
 from contracts.payloads.callbacks import Block, BlockType, JobStatus
+from contracts.values.money import MAX_MICROS
 from domain.documents.instructions import BlockFacts, validate
 from domain.jobs.job import Job
 from domain.jobs.job_callbacks import AcceptedCallback, Draft, Incoming, SceneFacts, Terms, Transcript, decide_reports
@@ -91,6 +92,7 @@ class _Taking:
         self._scenes: defaultdict[str, list[SceneFacts]] = defaultdict(list)
         self._versions: list[InstructionVersion] = []
         self._cost = 0
+        self._saturated: set[str] = set()
 
     def accept(self, report: CallbackReport, outcome: AcceptedCallback) -> None:
         decision, job_id = outcome.decision, report.subject_id
@@ -99,6 +101,8 @@ class _Taking:
         self._jobs[job_id] = decision.job
         self._events.append(report.event(self._context.now))
         self._cost += decision.job.actual_cost_usd_micros - before.actual_cost_usd_micros
+        if decision.job.actual_cost_usd_micros == MAX_MICROS:
+            self._saturated.add(job_id)
         if outcome.transcript is not None:
             self._transcripts.append((job_id, outcome.transcript))
         self._scenes[job_id] += outcome.storyboard
@@ -127,5 +131,7 @@ class _Taking:
         self._uow.instructions.add(self._versions)
         effects.outbox += self._writer.write()
         effects.facts += self._writer.facts
+        if self._saturated:
+            effects.facts.append(Fact(FactName.TOTALS_SATURATED, len(self._saturated)))
         if self._cost:
             effects.facts.append(Fact(FactName.COST_USD, self._cost / _MICROS, {"source": COST_OF_WORKERS}))

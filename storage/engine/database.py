@@ -24,6 +24,10 @@ class Database(Protocol):
         """Run *work* on one consistent snapshot of what is committed. It waits for no writer."""
         ...
 
+    def wait_briefly(self) -> None:
+        """The daemon stops: what another program holds is waited for no longer than about a second from now on."""
+        ...
+
     async def close(self) -> None:
         """Finish what runs and let the connections go. Closing twice is fine."""
         ...

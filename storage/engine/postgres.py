@@ -142,6 +142,9 @@ class PostgresDatabase:
             if not self._running:
                 self._idle.set()
 
+    def wait_briefly(self) -> None:
+        """Nothing to be done: the server ends each wait after ``busy_timeout_ms``, and they run side by side."""
+
     async def close(self) -> None:
         self._closed = True
         await self._idle.wait()

@@ -11,6 +11,7 @@ from storage.engine.sqlite_connection import (
     READ,
     WRITE,
     DatabaseFileReplaced,
+    LockWait,
     OpenedFile,
     Transactions,
     opened,
@@ -27,7 +28,10 @@ class _Writer:
     """The one connection that writes: opened when it is needed, and anew after it failed."""
 
     def __init__(self, path: Path, file: OpenedFile, busy_timeout_ms: int) -> None:
-        self._engine = sqlite_engine(path, busy_timeout_ms=busy_timeout_ms, begin=WRITE, make=False)
+        self.waiting = LockWait(busy_timeout_ms)
+        self._engine = sqlite_engine(
+            path, busy_timeout_ms=busy_timeout_ms, begin=WRITE, make=False, waiting=self.waiting
+        )
         self._file = file
         self._current: GroupCommit | None = None
         self._failed: GroupCommit | None = None
@@ -131,6 +135,9 @@ class SqliteDatabase:
         if self._closed:
             raise StorageAway(CLOSED)
         return await self._readers.run(work)
+
+    def wait_briefly(self) -> None:
+        self._writer.waiting.end()
 
     async def close(self) -> None:
         self._closed = True

@@ -8,6 +8,7 @@ back for each, and hold the write lock for all of them; so a transaction is hand
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias, TypeVar, cast
@@ -17,7 +18,7 @@ import aiosqlite
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from storage.engine.failures import DataRefused, StorageAway, of_driver, translate_errors
+from storage.engine.failures import DataRefused, StorageAway, driver_error, of_driver, translate_errors
 
 T = TypeVar("T")
 
@@ -40,11 +41,44 @@ _CACHE_KIB: Final[Mapping[str, int]] = {WRITE: 16_384, READ: 4_096}
 """Of each connection. There are several readers, and what they ask for, the system has in memory anyway."""
 
 
-def sqlite_engine(path: Path, *, busy_timeout_ms: int, begin: str = WRITE, make: bool = True) -> Engine:
+class LockWait:
+    """How long a transaction waits to begin while another program holds the database: in short waits, each of which
+    hears that the daemon stops."""
+
+    _EACH_MS: Final = 250
+    _AT_THE_STOP_S: Final = 1.0
+
+    def __init__(self, busy_timeout_ms: int) -> None:
+        self._most_s = busy_timeout_ms / 1_000
+        self.each_ms = min(busy_timeout_ms, self._EACH_MS)
+        self._latest = float("inf")
+
+    def end(self) -> None:
+        """The daemon stops: a second from now nobody waits longer than once."""
+        self._latest = min(self._latest, time.monotonic() + self._AT_THE_STOP_S)
+
+    def begin(self, connection: Connection, statement: str) -> None:
+        """Run *statement*, again where the database is held by others. Raises what storage raises."""
+        deadline = time.monotonic() + self._most_s
+        while True:
+            try:
+                connection.exec_driver_sql(statement)
+            except StorageAway as away:
+                cause = driver_error(away)
+                is_held = isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode == sqlite3.SQLITE_BUSY
+                if not is_held or time.monotonic() >= min(deadline, self._latest):
+                    raise
+            else:
+                return
+
+
+def sqlite_engine(
+    path: Path, *, busy_timeout_ms: int, begin: str = WRITE, make: bool = True, waiting: LockWait | None = None
+) -> Engine:
     """An engine whose transactions are SQLite's own and start with *begin*.
 
     Without *make* a file that is missing stays missing. The driver's implicit transactions are switched off, for they
-    neither cover DDL nor make reads repeatable.
+    neither cover DDL nor make reads repeatable. *waiting* is how transactions wait for others, if not SQLite's way.
     """
     place = f"file:{quote(os.fsencode(path.absolute()))}?mode={'rwc' if make else 'rw'}"
 
@@ -66,13 +100,18 @@ def sqlite_engine(path: Path, *, busy_timeout_ms: int, begin: str = WRITE, make:
             dbapi.execute(f"PRAGMA cache_size=-{_CACHE_KIB[begin]}")
             if begin == READ:
                 dbapi.execute("PRAGMA query_only=on")
+            if waiting is not None:
+                dbapi.execute(f"PRAGMA busy_timeout={waiting.each_ms}")
         except sqlite3.Error:
             dbapi.close()
             raise
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        if waiting is None:
+            connection.exec_driver_sql(begin)
+        else:
+            waiting.begin(connection, begin)
 
     return engine
 

@@ -92,6 +92,9 @@ class Turnstile:
     async def read(self, work: Callable[[UnitOfWork], T]) -> T:
         return await self._database.read(work)
 
+    def wait_briefly(self) -> None:
+        self._database.wait_briefly()
+
     async def close(self) -> None:
         await self._database.close()
 

@@ -29,5 +29,8 @@ class FailingDatabase:
     async def read(self, work: Callable[[UnitOfWork], T]) -> T:
         return await self.write(work)
 
+    def wait_briefly(self) -> None:
+        return None
+
     async def close(self) -> None:
         return None

@@ -1,7 +1,9 @@
 """Refusing costs no more than accepting: whatever comes, judging it is bounded, and so is what is told of it."""
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, NamedTuple, get_args, get_origin
 
 import orjson
@@ -23,7 +25,11 @@ from tests.contracts.samples import Json, envelope, event, event_envelope, judge
 
 GATES: Final = (Gate(REGISTRY, GateRules()), Gate(REGISTRY, GateRules(mode=Mode.COMPAT)))
 LIMIT: Final = 256 * 1024
-SECONDS_PER_BYTE: Final = 0.050 / 100_000
+REFERENCE: Final = "[" + ",".join(["[[]]"] * 20_000) + "]"
+TIMES_READING: Final = 20
+"""How much dearer a byte may be to judge than to read by Python's own JSON: about 50 ms for each 100 KB where nothing
+else runs, and as much more as a busy machine takes for both. What grows with the square of a body is far beyond it."""
+TRIES: Final = 5
 SUBJECTS: Final = tuple(
     contract.address.replace("{", "").replace("}", "")
     for contract in REGISTRY.contracts(*DURABLE)
@@ -31,20 +37,26 @@ SUBJECTS: Final = tuple(
 )
 
 
-def seconds(gate: Gate, delivery: Delivery) -> float:
+def seconds(work: Callable[[], object]) -> float:
     """Processor time, the best of three: the first may build validators."""
     best = float("inf")
     for _ in range(3):
         began = time.process_time()
-        gate.judge(delivery)
+        work()
         best = min(best, time.process_time() - began)
     return best
 
 
-def expect_cheap(subject: str, body: bytes) -> None:
-    came = Delivery(subject, body, {}, "HG_INGEST", 1, 1, samples.STORED_AT, "$JS.ACK.1")
-    for gate in GATES:
-        assert seconds(gate, came) <= 0.005 + len(body) * SECONDS_PER_BYTE
+def expect_cheap(work: Callable[[], object], body: bytes) -> None:
+    """*work* on *body* is within the bound, measured against the machine as it is at that moment."""
+    tries = 0
+    while (took := seconds(work)) > (most := bound(body)):
+        tries += 1
+        assert tries < TRIES, f"{took:.3f} s of processor time, at most {most:.3f}, for {body[:200]!r}"
+
+
+def bound(body: bytes) -> float:
+    return 0.005 + len(body) / len(REFERENCE) * TIMES_READING * seconds(lambda: json.loads(REFERENCE))
 
 
 class Shape(NamedTuple):
@@ -92,7 +104,9 @@ SHAPES = st.builds(
 def test_any_body_up_to_the_limit_is_judged_within_fifty_milliseconds_for_each_hundred_kilobytes(
     subject: str, shape: Shape
 ) -> None:
-    expect_cheap(subject, shape.body())
+    came = Delivery(subject, shape.body(), {}, "HG_INGEST", 1, 1, samples.STORED_AT, "$JS.ACK.1")
+    for gate in GATES:
+        expect_cheap(partial(gate.judge, came), came.body)
 
 
 @pytest.mark.parametrize("kind", ["job.create", "dead-letters"])
@@ -101,10 +115,9 @@ def test_a_command_costs_no_more_before_it_is_known_who_sends_it(kind: str) -> N
     assert contract is not None
     body = orjson.dumps(envelope({}) | {f"k{number}": 0 for number in range(20_000)})
     came = Delivery(kind, body, {}, "", 0, 1, samples.STORED_AT, "")
-    began = time.process_time()
+    expect_cheap(lambda: open_command(came, contract, GateRules()), body)
     opened = open_command(came, contract, GateRules())
 
-    assert time.process_time() - began <= 0.005 + len(body) * SECONDS_PER_BYTE
     assert isinstance(opened, Problem)
     assert opened.message == "more than 50 fields are invalid"
 

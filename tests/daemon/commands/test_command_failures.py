@@ -47,6 +47,9 @@ class AwayForReads:
     async def read(self, work: Callable[[UnitOfWork], T]) -> T:
         raise StorageAway(f"disk I/O error at /secret/path, {work}")
 
+    def wait_briefly(self) -> None:
+        return None
+
     async def close(self) -> None:
         return None
 

@@ -21,6 +21,7 @@ from storage.journal.inbox import InboxKey
 from storage.tables.journal import inbox
 from storage.unit_of_work import UnitOfWork
 from tests.support import databases
+from tests.support.locks import locked
 
 REPOSITORY = Path(__file__).parents[3]
 ONE = [InboxKey("k", "a", "hash")]
@@ -80,7 +81,6 @@ REFUSED_BY_BOTH = {
     "U+0000 in a batch": counts(agent="a\0b"),
     "a word for a number in a batch": counts(requests="many"),
     "a missing value in a batch": counts(agent=None),
-    "a sum beyond 64 bits": twice(counts(requests=2**62 + 2**61)),
     "what is not JSON": lambda uow: uow.connection.execute(
         insert_rows(uow.connection.dialect.name, inbox, ["kind"]), {"rows": "{"}
     ),
@@ -188,6 +188,18 @@ async def test_a_file_locked_by_another_process_is_away_until_it_is_free(sqlite_
         assert await holder.stdout.readline() == b"free\n"
         assert await works(database)
     await holder.wait()
+
+
+async def test_at_the_stop_what_another_process_holds_is_not_waited_for(sqlite_path: Path) -> None:
+    async with databases.opened(databases.sqlite_url(sqlite_path), busy_timeout_ms=60_000) as database:
+        with locked(sqlite_path):
+            waiting = [asyncio.create_task(works(database)) for _ in range(3)]
+            await asyncio.sleep(0)
+            database.wait_briefly()
+            async with asyncio.timeout(30):
+                outcomes = await asyncio.gather(*waiting, works(database), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [StorageAway] * 4
+        assert await works(database)
 
 
 async def test_a_full_file_is_away_and_takes_writes_again_when_there_is_room(sqlite_path: Path) -> None:

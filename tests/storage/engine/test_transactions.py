@@ -162,12 +162,13 @@ def sqlite_path(sqlite_template: Path, tmp_path: Path) -> Path:
 
 async def test_sqlite_is_set_up_to_survive_and_to_be_shared(sqlite_path: Path) -> None:
     wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 1234}
+    writing = wanted | {"busy_timeout": 250}  # again and again, so that a stop is heard
 
     def pragmas(uow: UnitOfWork) -> dict[str, object]:
         return {name: uow.connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in wanted}
 
     async with databases.opened(databases.sqlite_url(sqlite_path), busy_timeout_ms=1234) as database:
-        assert await database.write(pragmas) == wanted
+        assert await database.write(pragmas) == writing
         assert await database.read(pragmas) == wanted
 
 
