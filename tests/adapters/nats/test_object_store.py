@@ -24,7 +24,7 @@ async def parts(body: bytes = BODY, size: int = 70_000) -> AsyncIterator[bytes]:
 
 @pytest_asyncio.fixture
 async def bucket(nc: Client) -> str:
-    name = f"T{next(_numbers)}_ASSETS"
+    name = f"STORE{next(_numbers)}_ASSETS"  # other tests of this server name theirs T1, T2, …
     await nc.jetstream().create_object_store(name)
     return name
 
