@@ -19,6 +19,8 @@ _MAX_NAME: Final = 64
 
 _RULE_ONLY: Final = frozenset(
     {
+        "asset_or_timestamp",
+        "block_or_range",
         "bool_type",
         "data_too_long",
         "datetime_parsing",
@@ -33,12 +35,14 @@ _RULE_ONLY: Final = frozenset(
         "finite_number",
         "float_type",
         "greater_than_equal",
+        "id_or_filter",
         "int_type",
         "less_than",
         "less_than_equal",
         "list_type",
         "literal_error",
         "missing",
+        "not_for_this_action",
         "one_form",
         "path_or_object",
         "repeated",
@@ -60,6 +64,8 @@ _OWN_WORDS: Final = {
     "dataclass_type": ("model_type", "Input should be an object"),
     "model_type": ("model_type", "Input should be an object"),
     "model_attributes_type": ("model_type", "Input should be an object"),
+    "union_tag_invalid": ("enum", "Input should be one of the types that the contract names"),
+    "union_tag_not_found": ("missing", "Field required"),
     "unexpected_keyword_argument": ("extra_forbidden", "Extra inputs are not permitted"),
 }
 _GENERAL: Final = "Input should keep the rule that the code names"

@@ -76,8 +76,15 @@ class RuledPayload(Payload):
         raise ValidationError.from_exception_data(cls.__name__, errors)
 
 
-class _FirstViolations:
-    """A list that is refused at its first violations: those of the items up to the one that makes them too many."""
+class FirstViolations:
+    """A list that is refused at its first violations: those of the items up to the one that makes them too many.
+
+    ``told_by`` is the field that tells the items' shapes apart. The library puts its value into the path of a
+    violation, and names the item where it is wrong; a path is only made of what stands in the document.
+    """
+
+    def __init__(self, told_by: str | None = None) -> None:
+        self._told_by = told_by
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
@@ -95,12 +102,14 @@ class _FirstViolations:
             except ValidationError as error:
                 if type(value) is not list or any(not known["loc"] for known in error.errors(include_input=False)):
                     raise
-                raise ValidationError.from_exception_data("list", _first_errors(value, items, most)) from None
+                raise ValidationError.from_exception_data(
+                    "list", _first_errors(value, items, most, self._told_by)
+                ) from None
 
         return core_schema.no_info_wrap_validator_function(validate, inner)
 
 
-FIRST_VIOLATIONS: Final = _FirstViolations()
+FIRST_VIOLATIONS: Final = FirstViolations()
 """The mark of every list in a payload, after its other marks: refusing a long list costs no more than taking it."""
 
 
@@ -136,7 +145,7 @@ Items: TypeAlias = Annotated[list[Item], FIRST_VIOLATIONS]
 
 
 def _first_errors(
-    value: Sequence[object], items: core_schema.ValidatorFunctionWrapHandler, most: int | None
+    value: Sequence[object], items: core_schema.ValidatorFunctionWrapHandler, most: int | None, told_by: str | None
 ) -> list[InitErrorDetails]:
     """A run of items at a time, and one by one where something in the run is wrong."""
     errors: list[InitErrorDetails] = []
@@ -149,10 +158,20 @@ def _first_errors(
                 try:
                     items([value[index]])
                 except ValidationError as error:
-                    errors += [{**each, "loc": (index, *each["loc"][1:])} for each in _errors_of(error)]
+                    errors += [{**each, "loc": (index, *_within_item(each, told_by))} for each in _errors_of(error)]
                 if len(errors) > MAX_DETAILS:
                     return errors
     return errors
+
+
+def _within_item(error: InitErrorDetails, told_by: str | None) -> Path:
+    """Where in an item of a list the violation is."""
+    path = error.get("loc", ())[1:]
+    if told_by is None:
+        return path
+    kind = error["type"]
+    shapeless = isinstance(kind, PydanticCustomError) and kind.type in ("union_tag_invalid", "union_tag_not_found")
+    return (told_by,) if shapeless else path[1:]
 
 
 def _error(path: Path, code: LiteralString, message: LiteralString) -> InitErrorDetails:

@@ -69,5 +69,5 @@ class Downloads:
 
 
 NOT_SIGNED: Final = problem(ErrorCode.FORBIDDEN, "the URL is not signed, or its time is over")
-WRONG_METHOD: Final = problem(ErrorCode.VALIDATION_ERROR, "this method is not served here")
+WRONG_METHOD: Final = problem(ErrorCode.FORBIDDEN, "the URL is not signed for this method")
 AWAY: Final = problem(ErrorCode.UNAVAILABLE, "the file cannot be read now; try again")

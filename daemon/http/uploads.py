@@ -19,7 +19,7 @@ from daemon.http.dispatch import Receive, Scope, Send
 from daemon.http.downloads import AWAY, NOT_SIGNED, WRONG_METHOD
 from daemon.http.responses import header, send_json, send_problem
 from domain.access import NOT_FOUND
-from domain.assets.assets import EXPIRED, MEDIA_TYPES, UNSUPPORTED, WRONG_BYTES, Asset
+from domain.assets.assets import CONFIRMED, EXPIRED, MEDIA_TYPES, UNSUPPORTED, WRONG_BYTES, Asset
 from domain.assets.signed_urls import Links, Method
 from storage.engine.database import Database
 from storage.engine.failures import StorageError
@@ -99,6 +99,8 @@ class Uploads:
         """Why not a byte is taken."""
         if asset is None:
             return NOT_FOUND
+        if asset.state is AssetState.READY:
+            return CONFIRMED
         if asset.state is not AssetState.PENDING or (asset.expires_at or 0) <= self._clock():
             return EXPIRED
         if length is not None and length.isdigit() and int(length) != asset.size:

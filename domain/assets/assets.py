@@ -160,6 +160,7 @@ def delete(asset: Asset, by: By) -> AssetRuling:
 UNSUPPORTED: Final = problem(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "only jpg, png, mp4 and mov are taken")
 TOO_LARGE: Final = problem(ErrorCode.PAYLOAD_TOO_LARGE, "the file is larger than assets.max_bytes")
 EXPIRED: Final = problem(ErrorCode.INVALID_STATE, "the upload has expired or its asset is deleted")
+CONFIRMED: Final = problem(ErrorCode.INVALID_STATE, "the upload is confirmed already; bytes of an asset never change")
 NOT_UPLOADED: Final = problem(ErrorCode.INVALID_STATE, "no bytes have been uploaded yet")
 WRONG_BYTES: Final = problem(
     ErrorCode.UPLOAD_CONFLICT, "what was uploaded has another size or digest than was announced"

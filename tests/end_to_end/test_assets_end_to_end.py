@@ -147,10 +147,24 @@ async def test_a_url_is_good_for_what_it_was_signed_for_alone(pipeline: Pipeline
     assert (await client.get(f"{plain}?{url.query.replace(expires, str(int(expires) + 9))}")).status_code == 403
     moved = other["url"].split("?")[0] + "?" + url.query
     assert (await client.get(moved)).status_code == 403
-    assert (await client.put(asset["url"], content=body)).status_code == 400
+    for method in ("PUT", "POST", "DELETE"):
+        refused = await client.request(method, asset["url"], content=body)
+        assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
+        assert refused.headers["allow"] == "GET, HEAD"
     assert (await client.get(f"{url.scheme}://{url.netloc}/assets/../livez?{url.query}")).status_code in (200, 403, 404)
     log = (pipeline.daemon.home / "daemon.log") if (pipeline.daemon.home / "daemon.log").exists() else None
     assert log is None or "signature=" not in log.read_text()
+
+
+async def test_bytes_of_an_asset_are_not_sent_twice(pipeline: Pipeline, client: httpx.AsyncClient) -> None:
+    body = files.png()
+    upload = await begin(pipeline, body)
+    for _ in range(2):
+        assert (await client.put(upload["upload_url"], content=body)).status_code == 200
+    assert (await confirm(pipeline, upload))["status"] == 200
+    late = await client.put(upload["upload_url"], content=body)
+    assert (late.status_code, late.json()["code"]) == (409, "INVALID_STATE")
+    assert "confirmed already" in late.json()["message"]
 
 
 async def test_what_is_not_as_announced_leaves_nothing(pipeline: Pipeline, client: httpx.AsyncClient) -> None:

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, StringConstraints
 from pydantic.dataclasses import dataclass
 
 from contracts.errors import JsonObject
-from contracts.payloads.base import CLOSED, FIRST_VIOLATIONS, BrokenRule, Payload, RuledPayload
+from contracts.payloads.base import CLOSED, BrokenRule, FirstViolations, Payload, RuledPayload
 from contracts.payloads.callbacks import Ordinal
 from contracts.payloads.commands.jobs import Page
 from contracts.values.states import Resolution
@@ -168,4 +168,4 @@ class AnchorAnnotate(Payload):
 
     anchor_id: Identifier
     asset_id: Identifier
-    ops: Annotated[list[AnnotationOp], Field(min_length=1, max_length=MAX_OPS), FIRST_VIOLATIONS]
+    ops: Annotated[list[AnnotationOp], Field(min_length=1, max_length=MAX_OPS), FirstViolations("type")]
