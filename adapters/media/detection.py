@@ -37,13 +37,16 @@ def detect(head: bytes) -> str | None:
 
 
 def dimensions(file: Path) -> Dimensions | None:
-    """How large a picture says it is. Only its header is read; None where that cannot be."""
+    """How large a picture says it is, upright. Only its header is read; None where that cannot be."""
     from PIL import Image, UnidentifiedImageError
+
+    from adapters.media.orientation import SIDEWAYS, turn_of
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file, formats=("JPEG", "PNG")) as picture:
-                return Dimensions(*picture.size)
+                width, height = picture.size
+                return Dimensions(height, width) if turn_of(picture) in SIDEWAYS else Dimensions(width, height)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
         return None

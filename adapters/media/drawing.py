@@ -12,8 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, UnidentifiedImageError
 
+from adapters.media.orientation import turn_of
 from contracts.payloads.commands.anchors import AnnotationOp, ArrowOp, BlurOp, BoxOp, TextOp
 
 MOST_PIXELS: Final = 24_000_000
@@ -67,8 +68,9 @@ def _opened(source: Path) -> Picture:
             with Image.open(source, formats=("JPEG", "PNG")) as opened:
                 if opened.width * opened.height > MOST_PIXELS:
                     raise TooManyPixelsError
+                turn = turn_of(opened)
                 opened.load()
-                upright = ImageOps.exif_transpose(opened)
+                upright = opened if turn is None else opened.transpose(turn)
     except Image.DecompressionBombError:
         raise TooManyPixelsError from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, zlib.error) as error:

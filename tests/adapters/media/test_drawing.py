@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from adapters.media.detection import dimensions
 from adapters.media.drawing import NotAPictureError, OutsideError, TooManyPixelsError, annotate
 from contracts.payloads.commands.anchors import AnnotationOp, ArrowOp, BlurOp, BoxOp, TextOp
 from tests.support import files
@@ -85,3 +86,25 @@ def test_what_is_cut_off_or_no_picture_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(body)
         with pytest.raises(NotAPictureError):
             annotate(tmp_path / name, [BOX], tmp_path / "one.png")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_picture_that_its_header_turns_is_measured_and_drawn_on_as_it_is_seen(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "turned"
+    picture = Image.new("RGB", (30, 20))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(file, kind, exif=exif)
+    assert dimensions(file) == (20, 30)
+    assert annotate(file, [BoxOp("box", 10, 20, 10, 10, "#d01818")], tmp_path / "drawn.png") == (20, 30)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    "header", [b"Exif", b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff", b"Exif\0\0MM\0*\xff\xff\xff\xff"]
+)
+def test_a_header_that_cannot_be_read_turns_nothing(kind: str, header: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "broken"
+    Image.new("RGB", (30, 20)).save(file, kind, exif=header)
+    assert dimensions(file) == (30, 20)
+    assert annotate(file, [BoxOp("box", 0, 0, 30, 20, "#d01818")], tmp_path / "drawn.png") == (30, 20)
