@@ -44,7 +44,7 @@ def dimensions(file: Path) -> Dimensions | None:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")
             with Image.open(file, formats=("JPEG", "PNG")) as picture:
                 width, height = picture.size
                 return Dimensions(height, width) if turn_of(picture) in SIDEWAYS else Dimensions(width, height)

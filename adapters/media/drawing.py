@@ -64,7 +64,7 @@ def _opened(source: Path) -> Picture:
     """The picture, upright, in colours that can be drawn in. Its header is judged before a pixel is read."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")
             with Image.open(source, formats=("JPEG", "PNG")) as opened:
                 if opened.width * opened.height > MOST_PIXELS:
                     raise TooManyPixelsError

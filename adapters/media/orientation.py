@@ -1,7 +1,6 @@
 """Which way up a picture is to be shown. Cameras turn the picture in its header (Exif), not its pixels."""
 
 import struct
-import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -36,15 +35,14 @@ def turn_of(picture: Image.Image) -> Image.Transpose | None:
     """How to turn a picture that was opened and not read yet, so that it is upright.
 
     A header that cannot be read says nothing: such a picture is shown as it is.
+    The library may warn; its callers have warnings off, as they must to open a picture at all.
     """
     header = picture.info.get("exif")
     if not isinstance(header, bytes):
         return None
     exif = Image.Exif()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            exif.load(header)
-            return _TURNS.get(exif.get(_ORIENTATION))
+        exif.load(header)
+        return _TURNS.get(exif.get(_ORIENTATION))
     except (SyntaxError, struct.error, OSError, ValueError, TypeError, LookupError, OverflowError):
         return None
