@@ -4,6 +4,7 @@ What rules read comes from readers, so that the writer is held for the decision 
 transaction and locks the alerts, so that a step is taken once, whichever daemon dies in between.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,3 +125,4 @@ class AlertEvaluation:
         alerts: Sequence[Alert] = await self._database.read(lambda uow: uow.alerts.all())
         for alert in alerts:
             self._metrics.alert_severity.labels(alert.rule).set(alert.severity.rank)
+            self._metrics.alert_value.labels(alert.rule).set(math.nan if alert.value is None else alert.value)

@@ -284,6 +284,15 @@ class Metrics:
         self.alert_severity = Gauge(
             "headgate_alert_severity", "0 ok, 1 warning, 2 critical.", ["rule"], registry=registry
         )
+        self.alert_value = Gauge(
+            "headgate_alert_value",
+            "What the rule read last, in the unit of its thresholds; NaN where there was nothing to read.",
+            ["rule"],
+            registry=registry,
+        )
+        self.agents = Gauge(
+            "headgate_agents", "Agents that were heard of, by their state.", ["state"], registry=registry
+        )
         self.alert_read_failures = Counter(
             "headgate_alert_read_failures", "Alert rules that could not be read.", ["rule"], registry=registry
         )

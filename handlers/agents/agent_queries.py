@@ -15,13 +15,13 @@ from storage.agents.agents import LogFilter, SeenAgent
 from storage.ledger.ledger import SessionEvent
 from storage.unit_of_work import UnitOfWork
 
-_MOST_AGENTS: Final = 500
+MOST_AGENTS: Final = 500
 _DAEMON_LEASES: Final = "daemon."
 
 
 def system_status(command: Command, uow: UnitOfWork, context: Context) -> Reply:  # noqa: ARG001 - every query is given one
     """``system-status``: agents by name, daemons, the last round of healing."""
-    agents: list[JsonValue] = [_agent_view(seen, context.now) for seen in uow.agents.seen(limit=_MOST_AGENTS)]
+    agents: list[JsonValue] = [_agent_view(seen, context.now) for seen in uow.agents.seen(limit=MOST_AGENTS)]
     leases = uow.leases.holders(_DAEMON_LEASES)
     daemons: list[JsonValue] = [
         {"daemon": name.removeprefix(_DAEMON_LEASES), "state": "running" if in_force else "gone"}

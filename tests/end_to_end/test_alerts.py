@@ -83,6 +83,7 @@ async def test_what_is_spent_raises_an_alert_that_operators_keep_quiet_and_end(p
     await becomes(pipeline, severity="critical", lifecycle="suppressed")
     await becomes(pipeline, severity="critical", lifecycle="active")
     assert metric(pipeline.daemon.http_url, "headgate_alert_severity", rule=RULE) == 2.0
+    assert metric(pipeline.daemon.http_url, "headgate_alert_value", rule=RULE) == 23.5
 
     ended = await pipeline.command("alerts", {"action": "resolve", "rule": RULE, "reason": "known"})
     assert ended["result"]["alert"]["lifecycle"] == "resolved"
