@@ -14,12 +14,13 @@ import typer
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
+from contracts.contract import Contract
 from contracts.errors import STATUS, JsonObject
 from contracts.gate.delivery import Accepted, Delivery
 from contracts.gate.examination import examine
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules, Mode
-from contracts.registry import REGISTRY, Contract
+from contracts.registry import REGISTRY
 from contracts.subjects import Family, Subjects
 from daemon.bridge.metrics import BridgeMetrics
 from daemon.cli.app import app

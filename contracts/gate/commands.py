@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Final
 
+from contracts.contract import Contract
 from contracts.errors import ErrorCode, JsonObject, JsonValue, Problem, Refusal, problem
 from contracts.gate.delivery import Accepted, Delivery
 from contracts.gate.examination import examine, examine_envelope, trace_of
 from contracts.gate.gate import accept_plain
 from contracts.gate.json_strict import read
 from contracts.gate.rules import GateRules
-from contracts.registry import Contract
 
 
 @dataclass(frozen=True, slots=True)

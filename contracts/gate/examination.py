@@ -8,6 +8,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from pydantic import TypeAdapter, ValidationError
 
+from contracts.contract import Contract, VersionedSchema
 from contracts.envelope import (
     ENVELOPE_FIELDS,
     ENVELOPE_VERSIONS,
@@ -35,7 +36,6 @@ from contracts.gate.json_strict import NUMBER_OUT_OF_RANGE, may_overflow, number
 from contracts.gate.problems import dotted, first_details
 from contracts.gate.receipts import receipt_subject
 from contracts.gate.rules import GateRules
-from contracts.registry import Contract, VersionedSchema
 from contracts.values.times import format_micros
 from contracts.values.types import MessageId, Producer, TraceId
 

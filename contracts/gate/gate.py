@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pydantic import ValidationError
 
+from contracts.contract import Contract, Registry
 from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import ErrorCode, JsonValue, Problem, Refusal, problem
 from contracts.gate.canonical import payload_hash
@@ -19,7 +20,6 @@ from contracts.gate.json_strict import read
 from contracts.gate.receipts import RECEIPT_HEADER, receipt_subject
 from contracts.gate.rules import GateRules
 from contracts.gate.typed_message import TypedDecoder
-from contracts.registry import Contract, Registry
 from contracts.subjects import Family
 
 Screen: TypeAlias = Callable[[Delivery], Problem | None]

@@ -7,11 +7,11 @@ from typing import Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from contracts.contract import Contract, Registry, reply_to
 from contracts.envelope import Envelope2
 from contracts.errors import JsonObject, JsonValue
 from contracts.gate.receipts import RECEIPT_HEADER
 from contracts.outgoing import RECEIPT_KIND, REPLY_KIND
-from contracts.registry import Contract, Registry, reply_to
 from contracts.schemas.asyncapi_parts import (
     REPLY_HEADERS,
     SECURITY_SCHEMES,

@@ -9,9 +9,10 @@ import orjson
 import yaml
 from pydantic import TypeAdapter
 
+from contracts.contract import Contract, Registry, result_of
 from contracts.envelope import Envelope1, Envelope2
 from contracts.errors import JsonObject
-from contracts.registry import REGISTRY, Contract, Registry, result_of
+from contracts.registry import REGISTRY
 from contracts.schemas.asyncapi import asyncapi
 from contracts.schemas.generator import PlainJsonSchema
 from contracts.subjects import Subjects

@@ -19,13 +19,13 @@ from anyio.abc import TaskGroup
 
 from adapters.nats.service import IncomingRequest
 from contracts import outgoing
+from contracts.contract import Contract
 from contracts.errors import ErrorCode, JsonValue, Problem, problem
 from contracts.gate.commands import open_command, prove_command
 from contracts.gate.delivery import Delivery
 from contracts.gate.receipts import may_receive
 from contracts.gate.rules import GateRules
 from contracts.payloads.base import Payload
-from contracts.registry import Contract
 from contracts.subjects import Family
 from daemon.commands.authorization import Authorization
 from daemon.commands.command_batcher import ChangeQueue

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from adapters.nats.service import Endpoint
-from contracts.registry import REGISTRY, Contract
+from contracts.contract import Contract
+from contracts.registry import REGISTRY
 from contracts.subjects import Family, Subjects
 from daemon.commands.command_endpoint import ChangeRoute, Operation, OperationRoute, PreparedRoute, QueryRoute, Route
 from handlers.registry import CHANGES, QUERIES

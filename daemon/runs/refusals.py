@@ -5,11 +5,11 @@ from typing import Final
 
 import orjson
 
+from contracts.contract import Contract
 from contracts.errors import JsonObject, Problem
 from contracts.gate.commands import open_command
 from contracts.gate.delivery import Delivery
 from contracts.gate.rules import GateRules
-from contracts.registry import Contract
 from contracts.values.principals import Principal
 from daemon.commands.authorization import Authenticator
 from daemon.runs.audit import OpsAudit

@@ -206,7 +206,7 @@ def _add_events(dialect: str) -> UpsertInsert:
 
 @cache
 def _apply(dialect: str) -> UpsertInsert:
-    """The same rules as :func:`domain.ledger.merge_sessions`, with the stored row as the earlier change."""
+    """Both changes of one session as one, with the stored row as the earlier change (tests: ``merge_sessions``)."""
     old = session_ledger.c
     return adding(
         dialect,

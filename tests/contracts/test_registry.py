@@ -5,10 +5,11 @@ from typing import Final
 import orjson
 import pytest
 
+from contracts.contract import Registry, Schema, adapted, contract
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules
 from contracts.payloads.base import Payload
-from contracts.registry import REGISTRY, Registry, Schema, adapted, contract
+from contracts.registry import REGISTRY
 from contracts.schemas.asyncapi import asyncapi
 from contracts.schemas.export import documents
 from contracts.subjects import Family, Subjects

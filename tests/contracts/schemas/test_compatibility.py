@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from contracts.registry import REGISTRY, Registry
+from contracts.contract import Registry
+from contracts.registry import REGISTRY
 from contracts.schemas.compatibility import Change, compare
 from contracts.schemas.export import export
 from contracts.schemas.exported import NotAnExport, read_export

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from contracts.values.states import SessionStatus
 from domain.ledger.changes import DailyTotals, HourlyTotals, LedgerChanges, PerformanceCount, SessionChange
-from domain.ledger.ledger import HOUR_MICROS, fold, merge_sessions
+from domain.ledger.ledger import HOUR_MICROS, fold
 from domain.ledger.percentiles import NO_RUNTIME, bucket_of
 from domain.ledger.pricing import UnitPrices
 from domain.ledger.usage import UsageRecord, decide_usage
+from tests.domain.ledger.merging import merge_sessions
 from tests.domain.ledger.usage_facts import Book, Event, Figure, Provenance, Usage
 
 NOON = 1_763_726_400_000_000  # 2025-11-21T12:00:00Z

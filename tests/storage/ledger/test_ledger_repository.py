@@ -12,13 +12,14 @@ from sqlalchemy import select
 from contracts.payloads.ingest.session import SessionEventType, Source, UsageStatus
 from contracts.values.states import SessionStatus
 from domain.ledger.changes import DailyTotals, LedgerChanges, PerformanceCount, SessionChange
-from domain.ledger.ledger import fold, merge_sessions
+from domain.ledger.ledger import fold
 from domain.ledger.usage import UsageRecord
 from storage.engine.database import Database
 from storage.ledger.ledger import SessionEvent
 from storage.tables.sessions import session_ledger
 from storage.tables.usage import model_perf_agg, session_usage
 from storage.unit_of_work import UnitOfWork
+from tests.domain.ledger.merging import merge_sessions
 
 # Words whose order by code point differs from that of a language.
 WORDS = st.sampled_from(["a", "B", "b", "Z", "é", "_", "\U0001f600", "\uff5e"])
