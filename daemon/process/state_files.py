@@ -21,6 +21,8 @@ _OWN: Final = (
     "nats-*-password",
     "nats-websocket-port",
 )
+_DATABASES: Final = ("*.db", "*.db-wal", "*.db-shm")
+"""Whose they are is for the database to say; where they are ours, they are nobody else's."""
 _PRIVATE: Final = 0o600
 _OTHERS_MAY_WRITE: Final = 0o022
 _MOST_BYTES: Final = 65_536
@@ -37,6 +39,10 @@ def secure_state_files(state_dir: Path) -> None:
         for pattern in _OWN:
             for file in state_dir.glob(pattern):
                 _secure(file)
+        for pattern in _DATABASES:
+            for file in state_dir.glob(pattern):
+                if stat.S_ISREG(file.lstat().st_mode) and file.lstat().st_uid == os.geteuid():
+                    _tighten(file, _PRIVATE)
     except OSError as error:
         raise StartError(f"{error.filename or state_dir}: {error.strerror}") from None
 

@@ -19,6 +19,8 @@ def test_the_daemon_starts_on_garbage_in_its_files_and_makes_them_private(tmp_pa
     for name in FILES:
         (daemon.state_dir / name).write_bytes(content)
         (daemon.state_dir / name).chmod(0o666)
+    daemon.database.touch()  # SQLite takes an empty file for a new database
+    daemon.database.chmod(0o666)
     before = os.umask(0)
     try:
         daemon.start()
