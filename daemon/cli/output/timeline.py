@@ -24,6 +24,12 @@ _STYLES: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
+_SHOWN_OF_ROW: Final = (
+    *("version", "type", "model", "title", "topic", "platform", "format", "status", "validation_status"),
+    *("impressions", "reach"),
+)
+
+
 def timeline(_command: str, result: JsonObject) -> Iterator[RenderableType]:
     """The story, day by day."""
     items = result.get("items")
@@ -89,9 +95,16 @@ def _discarded(item: JsonObject, details: JsonObject) -> str:
 
 
 def _row(item: JsonObject, details: JsonObject) -> str:
-    shown = ("version", "type", "model", "title", "topic", "platform", "format", "status", "validation_status")
-    more = ", ".join(str(details[name]) for name in shown if details.get(name) is not None)
+    more = ", ".join(_detail(name, details) for name in _SHOWN_OF_ROW if details.get(name) is not None)
     return f"{details.get('table')} {item.get('id')}{f' ({more})' if more else ''}"
+
+
+def _detail(name: str, details: JsonObject) -> str:
+    """States of a row are those of today, whenever it was made; of usage the status is what was reported."""
+    said = str(details[name])
+    if name in ("impressions", "reach"):
+        return f"{name} {said}"
+    return f"{said} now" if name == "status" and details.get("table") != "session_usage" else said
 
 
 def _move(item: JsonObject, details: JsonObject) -> str:
