@@ -65,7 +65,9 @@ async def send_file(scope: Scope, send: Send, file: ServedFile, *, max_age_s: in
         await _start(send, _NOT_MODIFIED, file, max_age_s, [])
         await send({"type": "http.response.body", "body": b""})
         return
-    part = part_of(file.size, header(scope, b"range"), condition=header(scope, b"if-range"), etag=file.etag)
+    # Parts are defined for GET alone (RFC 9110).
+    wanted_range = header(scope, b"range") if scope["method"] == "GET" else None
+    part = part_of(file.size, wanted_range, condition=header(scope, b"if-range"), etag=file.etag)
     if isinstance(part, NoSuchPart):
         await _start(send, _UNSATISFIABLE, file, max_age_s, [("content-range", f"bytes */{file.size}")], length=0)
         await send({"type": "http.response.body", "body": b""})
@@ -91,7 +93,10 @@ async def send_file(scope: Scope, send: Send, file: ServedFile, *, max_age_s: in
 
 
 def _has_it(given: str | None, etag: str) -> bool:
-    return given is not None and (given.strip() == "*" or etag in [each.strip() for each in given.split(",")])
+    """Whether the asker has the file already; a proxy may have weakened its tag."""
+    return given is not None and (
+        given.strip() == "*" or etag in [each.strip().removeprefix("W/") for each in given.split(",")]
+    )
 
 
 async def _start(

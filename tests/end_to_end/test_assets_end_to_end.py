@@ -103,8 +103,11 @@ async def test_what_went_in_comes_out_with_its_own_type(pipeline: Pipeline, clie
         == "inline; filename=\"Uber uns_.png\"; filename*=UTF-8''%C3%9Cber%20uns_.png"
     )
     assert (await client.head(asset["url"])).headers["content-length"] == str(len(body))
-    cached = await client.get(asset["url"], headers={"If-None-Match": got.headers["etag"]})
-    assert (cached.status_code, cached.content) == (304, b"")
+    for tags in (got.headers["etag"], f"W/{got.headers['etag']}", f'"another", {got.headers["etag"]}', "*"):
+        cached = await client.get(asset["url"], headers={"If-None-Match": tags})
+        assert (cached.status_code, cached.content) == (304, b"")
+    head = await client.head(asset["url"], headers={"Range": "bytes=0-1"})
+    assert (head.status_code, head.headers["content-length"]) == (200, str(len(body)))
 
 
 @pytest.mark.parametrize(
