@@ -8,7 +8,6 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Final, TypeAlias, TypeGuard
 
 import jwt
@@ -172,8 +171,10 @@ def _proven(claims: Mapping[str, object]) -> _Proven | None:
 
 
 def _is_instant(claim: object) -> TypeGuard[int | float]:
-    """A number of seconds that can be compared; no claim may be true, NaN or infinite."""
-    return isinstance(claim, int | float) and not isinstance(claim, bool) and isfinite(claim)
+    """Seconds that lie in the years 1 to 9999, as all times here do; no claim may be true, NaN or infinite."""
+    return isinstance(claim, int | float) and not isinstance(claim, bool) and _FIRST_S <= claim < _END_S
 
 
+_FIRST_S: Final = -62_135_596_800
+_END_S: Final = 253_402_300_800
 UNAUTHENTICATED: Final = problem(ErrorCode.UNAUTHENTICATED, "a valid bearer token is needed")

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from contracts.errors import JsonObject, JsonValue
-from daemon.cli.output.tables import cell, grid, status_cell
+from daemon.cli.output.tables import cell, grid, status_cell, whole_line
 
 _NOT_TOLD: Final = "-"
 _LARGE: Final = 1_000
@@ -19,7 +19,7 @@ def alerts(_command: str, result: JsonObject) -> Iterator[RenderableType]:
     if isinstance(items := result.get("items"), list):
         yield _table([item for item in items if isinstance(item, dict)])
         if result.get("next_cursor"):
-            yield cell(f"there is more: --param cursor={result['next_cursor']}", "dim")
+            yield whole_line(f"there is more: --param cursor={result['next_cursor']}")
     elif isinstance(alert := result.get("alert"), dict):
         yield _table([alert])
         yield from _why_quiet(alert)

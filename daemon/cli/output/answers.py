@@ -13,7 +13,7 @@ from daemon.cli.output import figures
 from daemon.cli.output.agents import logs, system_status
 from daemon.cli.output.alerts import alerts
 from daemon.cli.output.instructions import instruction
-from daemon.cli.output.tables import cell, grid, status_cell
+from daemon.cli.output.tables import cell, grid, status_cell, whole_line
 from daemon.cli.output.timeline import timeline
 
 _WIDEST_CELL: Final = 80
@@ -84,7 +84,7 @@ def _by_shape(command: str, result: JsonObject) -> Iterator[RenderableType]:
     if isinstance(result.get("items"), list) and not result["items"]:
         yield cell("nothing found", "dim")
     if result.get("next_cursor"):
-        yield cell(f"there is more: {_CURSOR_OPTIONS.get(command, '--param cursor=')}{result['next_cursor']}", "dim")
+        yield whole_line(f"there is more: {_CURSOR_OPTIONS.get(command, '--param cursor=')}{result['next_cursor']}")
 
 
 def _in_a_table(row: JsonObject) -> JsonObject:

@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from rich.console import RenderableType
 
 from contracts.errors import JsonObject, JsonValue
-from daemon.cli.output.tables import cell, grid
+from daemon.cli.output.tables import cell, grid, whole_line
 
 Heading: TypeAlias = str | tuple[str, str]
 
@@ -133,4 +133,4 @@ def _more(result: JsonObject) -> Iterator[RenderableType]:
     if not _rows(result):
         yield cell("nothing found", "dim")
     if result.get("next_cursor"):
-        yield cell(f'there is more: "cursor": "{result["next_cursor"]}"', "dim")
+        yield whole_line(f'there is more: "cursor": "{result["next_cursor"]}"')

@@ -5,7 +5,7 @@ from typing import Final
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -31,6 +31,16 @@ def console(*, stderr: bool = False) -> Console:
 def cell(value: object, style: str = "") -> Text:
     """One value, escaped."""
     return Text(escaped(value if isinstance(value, str) else str(value)), style=style)
+
+
+def whole_line(value: str) -> Group:
+    """A line that is left to the terminal to fold, so that what stands in it can be copied.
+
+    In a group, for a console joins texts that it prints and forgets how each of them is to be folded.
+    """
+    line = cell(value, "dim")
+    line.no_wrap, line.overflow = True, "ignore"
+    return Group(line)
 
 
 STATUS_STYLES: Final[Mapping[str, str]] = {

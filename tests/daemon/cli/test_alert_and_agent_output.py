@@ -83,3 +83,12 @@ def test_agents_are_a_table_and_what_they_said_is_a_timeline() -> None:
     assert shown("logs", {"items": [{**said, "text": "hello", "data": {"n": 1}}]}) == [
         '2026-11-29 00:57:54  tool_call  hello {"n": 1}'
     ]
+
+
+def test_a_cursor_stands_on_one_line_to_be_copied() -> None:
+    written = io.StringIO()
+    cursor = "WyJs" * 40
+    for part in render("alerts", {"items": [], "next_cursor": cursor}):
+        Console(file=written, width=80).print(part)
+
+    assert cursor in written.getvalue()
