@@ -69,11 +69,11 @@ class Asker:
         if answer.error is not None:
             out = console(stderr=True)
             for piece in render_error(answer.error):
-                out.print(piece)
+                out.print(piece, crop=False)
             return
         out = console()
         for piece in render(command, answer.result):
-            out.print(piece)
+            out.print(piece, crop=False)
 
 
 def _known(bare_subject: str) -> list[str]:
