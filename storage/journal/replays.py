@@ -261,6 +261,9 @@ def _close_letters(dialect: str) -> Update:
         .values(
             state=batch.cells["state"],
             updated_at=bindparam("now"),
+            first_problem=case(
+                (refused, func.coalesce(_LETTER.first_problem, _LETTER.problem)), else_=_LETTER.first_problem
+            ),
             **{name: case((refused, batch.cells[name]), else_=_LETTER[name]) for name in names[3:]},
         )
     )

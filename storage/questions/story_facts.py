@@ -117,9 +117,17 @@ def _fact(rank: int, row: Row[*tuple[Any, ...]]) -> StoryFact:
     for name, value in values.items():
         if name.startswith(DETAIL) and value is not None:
             details[name.removeprefix(DETAIL)] = _read(name.removeprefix(DETAIL), value)
+    if isinstance(problem := details.get("problem"), dict):
+        details |= {"code": problem.get("code"), "paths": _paths(problem.get("details"))}
     return StoryFact(
         values["at"], rank, values["place"], values["what"], text("id"), text("from"), text("to"), text("by"), details
     )
+
+
+def _paths(found: JsonValue) -> JsonValue:
+    """The fields that a problem names, each once, in its order."""
+    named = [str(each.get("path")) for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    return [*dict.fromkeys(named)]
 
 
 def _read(name: str, value: JsonValue) -> JsonValue:

@@ -86,7 +86,7 @@ _FIRST: Final = ~(
     .where(_REPLAY.dead_letter_id == _LETTER.dead_letter_id, _REPLAY.outcome.not_in((_ACCEPTED, _DUPLICATE)))
     .exists()
 )
-"""A later refusal takes the place of the first reason: then the row no longer tells that."""
+"""A later refusal takes the place of the first reason, which rows of before revision 0012 do not tell then."""
 
 
 def _letters(name: str, key: ColumnElement[str], kind: ColumnElement[str] | None = None) -> dict[str, StorySource]:
@@ -99,7 +99,8 @@ def _letters(name: str, key: ColumnElement[str], kind: ColumnElement[str] | None
         ),
         f"{name}.refused": _source(
             _JUDGED, "refused", key=key, kind=kind, at=_LETTER.received_at, place=place,
-            code=case((_FIRST, _LETTER.code)), paths=case((_FIRST, _LETTER.paths)), kind_of_message=_LETTER.kind,
+            problem=func.coalesce(_LETTER.first_problem, case((_FIRST, _LETTER.problem)), type_=Str),
+            kind_of_message=_LETTER.kind,
             message_id=_LETTER.message_id, producer=_LETTER.producer,
         ),
         f"{name}.kept": _source(

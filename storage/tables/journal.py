@@ -71,6 +71,8 @@ dead_letters: Final = Table(
     integer("replay_number", default="0"),
     integer("updated_at"),
     blob("body"),
+    # Why the message was refused first, once a refused replay has put another reason in its place.
+    text("first_problem", nullable=True),
     UniqueConstraint("stream", "sequence", "stored_at"),
     Index("ix_dead_letters_state_received_at", "state", "received_at"),
     # Pages, newest first; and groups, each of which the index also lists by itself.

@@ -65,6 +65,8 @@ async def test_a_record_that_was_edited_twice_and_accepted_is_told_from_its_arri
         *("received", "refused", "dead_letter", "edited", "refused", "edited", "accepted", "accepted", "row"),
     ]
     assert [item["at"] for item in story] == sorted(item["at"] for item in story)
+    refusals = [item["details"]["paths"] for item in story if item["what"] == "refused"]
+    assert refusals == [["payload.status"], ["payload.status"]]
     edits = [item for item in story if item["what"] == "edited"]
     assert [(item["by"], item["details"]["reason"]) for item in edits] == [("local", "an old enum")] * 2
     by_id = (await operator.result("explain", id=letter))["items"]
