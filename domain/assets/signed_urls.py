@@ -17,6 +17,7 @@ from contracts.values.times import MICROS_PER_SECOND
 
 _EXPIRES: Final = "expires"
 _SIGNATURE: Final = "signature"
+_ASSETS: Final = "/assets/"
 
 
 class Method(StrEnum):
@@ -55,6 +56,13 @@ class Links(Struct, frozen=True):
     def _until(self, method: Method, path: str, expires: int) -> SignedUrl:
         query = urlencode({_EXPIRES: expires, _SIGNATURE: _sign(self.secrets[0], method, path, str(expires))})
         return SignedUrl(f"{self.base_url}{path}?{query}", expires * MICROS_PER_SECOND)
+
+    def asset_of(self, url: str) -> str | None:
+        """The asset whose download a URL of ours is, however old it is; None for any other URL."""
+        if not url.startswith(f"{self.base_url}{_ASSETS}"):
+            return None
+        path, _, query = url.removeprefix(self.base_url).partition("?")
+        return path.removeprefix(_ASSETS) if self._genuine(Method.GET, path, query) is not None else None
 
     def renewed(self, url: str, now: int) -> str:
         """A download URL of ours signed anew, however old it is; any other URL as it is.

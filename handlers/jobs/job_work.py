@@ -11,6 +11,7 @@ from handlers.content.ideas_and_scripts import scripts_for_work
 from handlers.effects import Context
 from handlers.jobs.job_views import scene_view
 from handlers.work.dispatch import Order, hand_out
+from handlers.work.films import films_for_work
 from storage.documents.instructions import InstructionVersion, VersionKey
 from storage.jobs.artifacts import Scene
 from storage.journal.outbox import OutboxMessage
@@ -37,14 +38,20 @@ def hand_out_for_jobs(dispatches: Sequence[JobDispatch], uow: UnitOfWork, contex
     scenes = uow.artifacts.scenes(sorted(job.job_id for job in rendered))
     processed = [each.job for each in dispatches if each.dispatch.type is not WorkType.JOB_RENDER]
     scripts = scripts_for_work([job.script_id for job in processed], uow)
+    films = films_for_work(
+        sorted({(job.video_uri, job.owner) for job in (each.job for each in dispatches) if job.video_uri is not None}),
+        uow,
+        context,
+    )
     orders: list[Order] = []
     for each in dispatches:
         job = each.job
+        film = None if job.video_uri is None else films[job.video_uri, job.owner]
         if each.dispatch.type is WorkType.JOB_RENDER:
             key = _approved_version(job)
-            needs = _to_render(job, None if key is None else versions.get(key), scenes.get(job.job_id, ()), context)
+            needs = _to_render(None if key is None else versions.get(key), scenes.get(job.job_id, ()), film)
         else:
-            needs = _to_process(job, scripts.get(job.script_id), context)
+            needs = _to_process(job, scripts.get(job.script_id), film)
         orders.append(
             Order(SubjectKind.JOB, job.job_id, each.dispatch, _in_hand(job, each.dispatch), needs, each.trace_id)
         )
@@ -63,9 +70,9 @@ def _approved_version(job: Job) -> VersionKey | None:
     return VersionKey(job.instruction_id, job.approval.version)
 
 
-def _to_process(job: Job, script: JsonObject | None, context: Context) -> JsonObject:
+def _to_process(job: Job, script: JsonObject | None, film: str | None) -> JsonObject:
     return {
-        "video_uri": _video(job, context),
+        "video_uri": film,
         "script": script,
         "prompt": job.prompt,
         "checkpoint": job.checkpoint,
@@ -73,15 +80,10 @@ def _to_process(job: Job, script: JsonObject | None, context: Context) -> JsonOb
     }
 
 
-def _to_render(job: Job, version: InstructionVersion | None, scenes: Sequence[Scene], context: Context) -> JsonObject:
+def _to_render(version: InstructionVersion | None, scenes: Sequence[Scene], film: str | None) -> JsonObject:
     blocks: list[JsonValue] = [] if version is None else [*version.blocks]
     return {
         "instruction": {"version": 0 if version is None else version.version, "blocks": blocks},
         "storyboard": [scene_view(scene) for scene in scenes] or None,
-        "video_uri": _video(job, context),
+        "video_uri": film,
     }
-
-
-def _video(job: Job, context: Context) -> str | None:
-    """Where the video is. A signed URL of our own may have ended since it was given: the worker gets a new one."""
-    return None if job.video_uri is None else context.links.renewed(job.video_uri, context.now)

@@ -8,8 +8,10 @@ from contracts.values.work import WorkType
 from domain.work.tasks import Task, TaskDecision
 from handlers.documents.instruction_views import as_values
 from handlers.effects import Context
+from handlers.work.films import films_for_work
 from handlers.work.tasks import TaskWriter
 from storage.documents.instructions import VersionKey
+from storage.jobs.projects import Owned
 from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 from storage.work.tasks import TaskRecord
@@ -53,16 +55,23 @@ def needs_of(records: Sequence[TaskRecord], uow: UnitOfWork, context: Context) -
         record.task.task_id: _base(record) for record in records if record.task.type is WorkType.INSTRUCTION_REGENERATE
     }
     versions = uow.instructions.versions(sorted(set(keys.values())))
+    extractions = [record for record in records if record.task.task_id not in keys]
+    films = films_for_work(sorted({_film(record) for record in extractions}), uow, context)
     needs: dict[str, Mapping[str, JsonValue]] = {}
     for record in records:
         task = record.task
         if (key := keys.get(task.task_id)) is None:
-            video_uri = context.links.renewed(str(record.request["video_uri"]), context.now)
+            video_uri = films[_film(record)]
             needs[task.task_id] = {**record.request, "video_uri": video_uri, "object_prefix": object_prefix(task)}
         else:
             blocks = as_values(versions[key].blocks) if key in versions else []
             needs[task.task_id] = {**record.request, "blocks": blocks}
     return needs
+
+
+def _film(record: TaskRecord) -> Owned:
+    """The film of an extraction, and its owner."""
+    return str(record.request["video_uri"]), record.task.owner
 
 
 def object_prefix(task: Task) -> str:
