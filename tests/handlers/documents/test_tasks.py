@@ -5,7 +5,8 @@ import itertools
 from dataclasses import replace
 
 from contracts.errors import ErrorCode
-from domain.assets.assets import Content
+from contracts.values.states import AssetState
+from domain.assets.assets import Asset, Content, Origin
 from domain.assets.signed_urls import Method
 from handlers.batch import decide_batch
 from handlers.commands.command import Reply
@@ -219,10 +220,14 @@ def _replayed(replays: TaskReplays, task_id: str) -> tuple[bool, bool]:
     return done
 
 
+FILM = Asset("film", "ada", None, AssetState.READY, Origin.UPLOAD, "a.mov", "video/quicktime", 3, "0", "o", 1, 1)
+
+
 async def test_a_film_of_ours_is_handed_out_under_a_url_that_has_not_ended(database: Database) -> None:
     house = House(database)
     project = await house.project()
     job_id = str(result(await house.give("job.create", {"project_id": project, "title": "A job"}))["job_id"])
+    await database.write(lambda uow: uow.assets.upsert([FILM]))
     given = house.context().links.download("/assets/film", house.now).url
     await house.give("job.confirm-upload", {"job_id": job_id, "video_uri": given})
 
