@@ -180,6 +180,9 @@ class Relay:
                 obstacle = await self._drain(lane)
             except (StorageError, AdapterError) as error:
                 obstacle = str(error)
+            except Exception as error:  # it must not end the daemon: the rows stay, and are tried again
+                log.exception("outbox_lane_broke", lane=lane)
+                obstacle = f"{type(error).__name__}: {error}"
             if obstacle is None:
                 backoff.reset()
                 await self._wait(lane)

@@ -139,13 +139,16 @@ async def _get(nc: Client, stream: str, request: Json) -> StoredMessage | None:
         if error.code == NOT_FOUND and error.err_code in _NO_SUCH_MESSAGE:
             return None
         raise
-    return StoredMessage(
-        subject=str(found["subject"]),
-        sequence=integer(found, "seq"),
-        headers=_headers(_bytes(found, "hdrs")),
-        body=_bytes(found, "data"),
-        time=str(found["time"]),
-    )
+    try:
+        return StoredMessage(
+            subject=str(found["subject"]),
+            sequence=integer(found, "seq"),
+            headers=_headers(_bytes(found, "hdrs")),
+            body=_bytes(found, "data"),
+            time=str(found["time"]),
+        )
+    except (KeyError, ValueError):  # seen while a cluster chose a leader: an answer without its message
+        raise JetStreamError(f"STREAM.MSG.GET.{stream}", 503, 0, "the answer has no message") from None
 
 
 def _bytes(found: Json, key: str) -> bytes:

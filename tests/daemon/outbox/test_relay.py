@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from nats.aio.msg import Msg
 
+from adapters.nats.outgoing import Outgoing, Published
 from adapters.nats.publisher import StreamPublisher
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.topology import Limits
@@ -266,3 +267,23 @@ async def test_a_daemon_relays_its_own_rows_alone(line: Pipeline, database: Data
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert await stored(line) == expected([mine, theirs])
+
+
+async def test_what_a_round_does_not_expect_is_tried_again_and_ends_nothing(
+    line: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer of another form than the server's, say: seen while a cluster chose a leader."""
+    messages = [told(line, number) for number in range(3)]
+    publish, broken = line.relay._publisher.publish, [KeyError("subject")]
+
+    async def once_broken(lane: str, outgoing: Sequence[Outgoing]) -> Sequence[Published]:
+        if broken:
+            raise broken.pop()
+        return await publish(lane, outgoing)
+
+    monkeypatch.setattr(line.relay._publisher, "publish", once_broken)
+    await commit(line, *messages)
+    async with line.relaying():
+        await eventually_awaited(lambda: none_pending(line))
+
+    assert await stored(line) == expected(messages)
