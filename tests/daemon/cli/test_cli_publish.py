@@ -75,14 +75,15 @@ def test_records_are_accepted_once_and_known_the_second_time(daemon: DaemonProce
 
 def test_refusals_name_every_field_that_is_wrong_and_where_to_look(daemon: DaemonProcess, tmp_path: Path) -> None:
     file = tmp_path / "mixed.jsonl"
-    nameless = envelope("refused:1")
+    mine = tmp_path.name  # a second try is of other messages: the daemon is the module's
+    nameless = envelope(f"{mine}:1")
     del nameless["created_at"]
     file.write_text(
         lines(
-            envelope("refused:0"),
+            envelope(f"{mine}:0"),
             nameless | {"payload": payload(1, input_tokens="many")},
-            envelope("refused:2", input_tokens="many"),
-            envelope("refused:3") | {"schema_version": "9.0"},
+            envelope(f"{mine}:2", input_tokens="many"),
+            envelope(f"{mine}:3") | {"schema_version": "9.0"},
         )
     )
     done = publish(daemon, file, "--json")
