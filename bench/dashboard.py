@@ -180,13 +180,13 @@ def _ask_analytics(questions: _Questions) -> None:
         questions.add(
             f"analytics.usage {hours} h by {keys}",
             "cmd analytics.usage",
-            lambda chance, hours=hours, keys=keys: {**_window(chance, hours=hours), "group_by": keys},  # type: ignore[misc]
+            lambda chance, hours=hours, keys=keys: {**_window(chance, hours=hours), "group_by": keys},  # type: ignore[misc]  # mypy infers no lambda with defaults
         )
     for hours in (6, 24, 7 * 24, 27 * 24):
         questions.add(
             f"analytics.performance {hours} h",
             "cmd analytics.performance",
-            lambda chance, hours=hours: _window(chance, hours=hours),  # type: ignore[misc]
+            lambda chance, hours=hours: _window(chance, hours=hours),  # type: ignore[misc]  # mypy infers no lambda with defaults
         )
 
 

@@ -38,8 +38,8 @@ def read_any_bytes(client: Client) -> None:
     """Let *client* survive every message that a server can hand it. To be called before it subscribes to anything."""
     parser.MSG_RE, parser.HMSG_RE = _MSG, _HMSG
     # The library has no public way to decode otherwise.
-    client._build_message = _message_builder(client)  # type: ignore[method-assign,assignment]  # noqa: SLF001
-    client._process_headers = _header_reader(client._process_headers)  # type: ignore[method-assign,assignment]  # noqa: SLF001
+    client._build_message = _message_builder(client)  # type: ignore[method-assign,assignment]  # noqa: SLF001 - the client has no other place for it
+    client._process_headers = _header_reader(client._process_headers)  # type: ignore[method-assign,assignment]  # noqa: SLF001 - the client has no other place for it
 
 
 def _message_builder(client: Client) -> Callable[[int, bytes, bytes, bytes, Headers], Msg]:

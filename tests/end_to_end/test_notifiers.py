@@ -143,7 +143,7 @@ async def test_what_was_told_is_not_told_again_by_a_daemon_that_was_killed(aroun
     await around.pipeline.kill_and_restart()
     await around.pipeline.command("alerts", {"action": "acknowledge", "rule": RULE})
     await told(around, "pager", "acknowledged")
-    assert [event["event_action"] for event in (request.json for request in around.pager.requests)] == [  # type: ignore[index]
+    assert [event["event_action"] for event in (request.json for request in around.pager.requests)] == [  # type: ignore[index]  # JSON whose shape the test knows
         "trigger",
         "acknowledge",
     ]

@@ -35,7 +35,7 @@ def stored(daemon: DaemonProcess, question: str) -> Json:
 
 def deep(daemon: DaemonProcess) -> Json:
     done = headgate("ops", "health-check", "--deep", "--json", "--config", daemon.config)
-    return done.json["dependencies"]["aggregates"]  # type: ignore[index]
+    return done.json["dependencies"]["aggregates"]  # type: ignore[index]  # JSON whose shape the test knows
 
 
 async def test_totals_are_mended_beside_intake_and_health_check_tells_both(daemon: DaemonProcess) -> None:

@@ -69,7 +69,7 @@ async def wrong(database: Database, scope: AggregateScope | None = None) -> dict
 
 async def mend(database: Database) -> None:
     for part in await database.read(lambda uow: compare(uow, AggregateScope())):
-        await database.write(lambda uow, part=part: correct(part.wrong, uow))  # type: ignore[misc]
+        await database.write(lambda uow, part=part: correct(part.wrong, uow))  # type: ignore[misc]  # mypy infers no lambda with defaults
 
 
 async def test_what_intake_sums_up_agrees_with_its_records(filled: Database) -> None:
@@ -113,7 +113,7 @@ async def test_a_correction_stays_right_however_much_comes_before_it_is_applied(
 
     await send(filled, [usage(session_id="s-1", at="2026-11-19T01:00:00Z"), *BODIES], name="HG_MEANWHILE")
     for part in parts:
-        await filled.write(lambda uow, part=part: correct(part.wrong, uow))  # type: ignore[misc]
+        await filled.write(lambda uow, part=part: correct(part.wrong, uow))  # type: ignore[misc]  # mypy infers no lambda with defaults
 
     assert await wrong(filled) == {}
 
