@@ -1,6 +1,7 @@
 """Bearer tokens: JSON Web Tokens become principals, by keys that are configured and by nothing that the token says.
 
-An algorithm is accepted only with the key configured for it: HS256 with the shared secret, EdDSA with the public key.
+An algorithm is accepted only with the keys configured for it: HS256 with a shared secret, EdDSA with a public key. There
+may be several of each, so that a key is changed while tokens of the old one are still good.
 Whatever is wrong with a token is answered in the same words, so that an attacker does not learn how far a forgery came.
 """
 
@@ -30,14 +31,15 @@ _MOST_OWNER_CHARACTERS: Final = 200
 _SCOPES: Final[Mapping[str, Scope]] = {str(scope): scope for scope in Scope}
 
 _PublicKey: TypeAlias = Ed25519PublicKey | Ed448PublicKey
+_Key: TypeAlias = bytes | _PublicKey
 
 
 @dataclass(frozen=True, slots=True)
 class TokenKeys:
-    """What tokens are checked with. At least one of the keys; ``issuer`` and ``audience`` are demanded where given."""
+    """What tokens are checked with. At least one key; ``issuer`` and ``audience`` are demanded where given."""
 
-    jwt_secret: str | None = None
-    jwt_public_key: str | None = None
+    jwt_secrets: tuple[str, ...] = ()
+    jwt_public_keys: tuple[str, ...] = ()
     issuer: str | None = None
     audience: str | None = None
     leeway_s: float = 0
@@ -95,13 +97,19 @@ class TokenAuthenticator:
     def _prove(self, token: bytes) -> _Proven | None:
         try:
             algorithm = jwt.get_unverified_header(token).get("alg")
-            key = self._keys.get(algorithm) if isinstance(algorithm, str) else None
-            if key is None:
-                return None
-            claims = jwt.decode(
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            return None
+        # Never the token's own word: it names some of our keys, and only their algorithm is tried.
+        keys = self._keys.get(algorithm, ()) if isinstance(algorithm, str) else ()
+        claims = (self._claims(token, key) for key in keys)
+        return next((_proven(found) for found in claims if found is not None), None)
+
+    def _claims(self, token: bytes, key: _Key) -> Mapping[str, object] | None:
+        """What the token says, where this key has signed it and issuer and audience are right."""
+        try:
+            return jwt.decode(
                 token,
                 key,
-                # Never the token's own word: it names one of our keys, and only that key's algorithm is tried.
                 algorithms=[_HS256 if isinstance(key, bytes) else _EDDSA],
                 issuer=self._issuer,
                 audience=self._audience,
@@ -111,7 +119,6 @@ class TokenAuthenticator:
             )
         except (jwt.PyJWTError, ValueError, RecursionError):
             return None
-        return _proven(claims)
 
     def _in_force(self, proven: _Proven, now_s: float) -> bool:
         return proven.not_before - self._leeway_s <= now_s < proven.expires_at + self._leeway_s
@@ -122,18 +129,13 @@ class TokenAuthenticator:
             self._remembered.popitem(last=False)
 
 
-def _keys_by_algorithm(keys: TokenKeys) -> dict[str, bytes | _PublicKey]:
-    found: dict[str, bytes | _PublicKey] = {}
-    if keys.jwt_secret is not None:
-        secret = keys.jwt_secret.encode()
-        if len(secret) < LEAST_SECRET_BYTES:
-            raise UnusableKey(f"a token secret should have at least {LEAST_SECRET_BYTES} bytes")
-        found[_HS256] = secret
-    if keys.jwt_public_key is not None:
-        found[_EDDSA] = _public_key(keys.jwt_public_key)
-    if not found:
+def _keys_by_algorithm(keys: TokenKeys) -> dict[str, tuple[_Key, ...]]:
+    secrets = tuple(secret.encode() for secret in keys.jwt_secrets)
+    if any(len(secret) < LEAST_SECRET_BYTES for secret in secrets):
+        raise UnusableKey(f"a token secret should have at least {LEAST_SECRET_BYTES} bytes")
+    if not secrets and not keys.jwt_public_keys:
         raise UnusableKey("a token secret or a public key is needed")
-    return found
+    return {_HS256: secrets, _EDDSA: tuple(map(_public_key, keys.jwt_public_keys))}
 
 
 def _public_key(pem: str) -> _PublicKey:

@@ -1,5 +1,6 @@
-"""A webhook as the Standard Webhooks specification has it: signed where there is a secret, known by its id."""
+"""A webhook as the Standard Webhooks specification has it: signed with every secret there is, known by its id."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import orjson
@@ -12,9 +13,9 @@ from adapters.notifiers.poster import Poster
 class WebhookNotifier:
     """Posts the whole message as JSON."""
 
-    def __init__(self, url: str, secret: str = "") -> None:
+    def __init__(self, url: str, secrets: Sequence[str] = ()) -> None:
         self._poster = Poster(url)
-        self._signer = Webhook(secret) if secret else None
+        self._signers = [Webhook(secret) for secret in secrets]
 
     async def send(self, message: AlertMessage) -> SendOutcome:
         body = orjson.dumps(
@@ -38,8 +39,9 @@ class WebhookNotifier:
         """The id is the same at every try, the time and so the signature are those of this one."""
         now = datetime.now(UTC)
         headers = {"webhook-id": message_id, "webhook-timestamp": str(int(now.timestamp()))}
-        if self._signer is not None:
-            headers["webhook-signature"] = self._signer.sign(message_id, now, body.decode())
+        if self._signers:
+            signatures = (signer.sign(message_id, now, body.decode()) for signer in self._signers)
+            headers["webhook-signature"] = " ".join(signatures)
         return headers
 
     async def close(self) -> None:

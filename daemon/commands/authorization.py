@@ -68,8 +68,10 @@ def token_authenticator(settings: Settings) -> Authenticator:
 
     auth = settings.auth
     keys = TokenKeys(
-        jwt_secret=auth.jwt_secret.get_secret_value() or None,
-        jwt_public_key=auth.jwt_public_key or None,
+        jwt_secrets=tuple(
+            secret for key in (auth.jwt_secret, *auth.old_jwt_secrets) if (secret := key.get_secret_value())
+        ),
+        jwt_public_keys=tuple(pem for pem in (auth.jwt_public_key, *auth.old_jwt_public_keys) if pem),
         issuer=auth.issuer or None,
         audience=auth.audience or None,
         leeway_s=auth.leeway_s,

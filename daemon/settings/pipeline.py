@@ -37,6 +37,10 @@ class AuthSettings(Section):
     """HS256: 32 bytes or more."""
     jwt_public_key: str = ""
     """EdDSA: a public key in PEM."""
+    old_jwt_secrets: Annotated[tuple[SecretStr, ...], Field(strict=False)] = ()
+    """Tokens that these signed are accepted too: while the secret is changed, until they have expired."""
+    old_jwt_public_keys: Texts = ()
+    """Likewise of public keys."""
     issuer: str = ""
     audience: str = ""
     leeway_s: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 30.0
@@ -165,6 +169,8 @@ class NotifierSettings(Section):
     type: Literal["webhook", "slack", "pagerduty"]
     url: SecretHttpUrl = _NO_SECRET
     key: SecretStr = _NO_SECRET
+    old_keys: Annotated[tuple[SigningSecret, ...], Field(strict=False)] = ()
+    """A webhook is signed with these too, so that the other side may change its secret at any moment."""
     min_severity: Literal["warning", "critical"] = "warning"
 
 

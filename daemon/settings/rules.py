@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from daemon.settings.faults import Fault
 from daemon.settings.model import Settings
+from daemon.settings.pipeline import AuthSettings
 from daemon.settings.values import signing_secret_fault
 
 
@@ -44,11 +45,21 @@ def _auth(settings: Settings) -> Iterator[Fault]:
         yield Fault(("auth", "jwt_secret"), "must be 32 bytes or more")
     if auth.jwt_public_key and not _is_ed25519(auth.jwt_public_key):
         yield Fault(("auth", "jwt_public_key"), "must be an Ed25519 public key in PEM")
+    yield from _old_keys(auth)
     if auth.mode == "none" and not settings.nats.on_loopback:
         yield Fault(("auth", "mode"), "must be jwt, for nats.url is not a loopback address")
     for key in ("mode", "ingest"):
         if getattr(auth, key) == "jwt" and not (secret or auth.jwt_public_key):
             yield Fault(("auth", key), "must not be jwt without auth.jwt_secret or auth.jwt_public_key")
+
+
+def _old_keys(auth: AuthSettings) -> Iterator[Fault]:
+    for index, secret in enumerate(auth.old_jwt_secrets):
+        if len(secret.get_secret_value().encode()) < 32:
+            yield Fault(("auth", "old_jwt_secrets", index), "must be 32 bytes or more")
+    for index, pem in enumerate(auth.old_jwt_public_keys):
+        if not _is_ed25519(pem):
+            yield Fault(("auth", "old_jwt_public_keys", index), "must be an Ed25519 public key in PEM")
 
 
 def _is_ed25519(pem: str) -> bool:
@@ -88,6 +99,8 @@ def _notifiers(settings: Settings) -> Iterator[Fault]:
         needed = "key" if notifier.type == "pagerduty" else "url"
         if not getattr(notifier, needed).get_secret_value():
             yield Fault(("notifiers", name, needed), f"must be set for the type {notifier.type}")
+        if notifier.old_keys and not (notifier.type == "webhook" and notifier.key.get_secret_value()):
+            yield Fault(("notifiers", name, "old_keys"), "must stand beside the key of a webhook")
         if notifier.type == "webhook" and (fault := signing_secret_fault(notifier.key)):
             yield Fault(("notifiers", name, "key"), fault)
 

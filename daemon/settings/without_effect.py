@@ -17,7 +17,7 @@ class WithoutEffect(NamedTuple):
 _EXTERNAL: Final = ("url", "credentials")
 _EMBEDDED: Final = ("port", "store_dir", "sync")
 _EVERY: Final = "every_h"
-_TOKENS: Final = ("jwt_secret", "jwt_public_key", "issuer", "audience")
+_TOKENS: Final = ("jwt_secret", "jwt_public_key", "old_jwt_secrets", "old_jwt_public_keys", "issuer", "audience")
 
 
 def settings_without_effect(settings: Settings, *, pruned: Collection[str]) -> list[WithoutEffect]:

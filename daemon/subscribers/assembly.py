@@ -28,7 +28,8 @@ def _notifier(settings: NotifierSettings) -> Notifier:
     url, key = settings.url.get_secret_value(), settings.key.get_secret_value()
     match settings.type:
         case "webhook":
-            return WebhookNotifier(url, key)
+            older = (old.get_secret_value() for old in settings.old_keys)
+            return WebhookNotifier(url, [secret for secret in (key, *older) if secret])
         case "slack":
             return SlackNotifier(url)
         case "pagerduty":

@@ -53,7 +53,7 @@ def bearer(text: str) -> dict[str, str]:
 
 
 def hs256(*, issuer: str | None = None, audience: str | None = None, leeway_s: float = 0) -> TokenAuthenticator:
-    return TokenAuthenticator(TokenKeys(SECRET, None, issuer, audience, leeway_s))
+    return TokenAuthenticator(TokenKeys((SECRET,), (), issuer, audience, leeway_s))
 
 
 def test_a_token_speaks_for_its_subject_with_the_scopes_it_has() -> None:
@@ -67,27 +67,45 @@ def test_scopes_are_words_between_spaces_and_nothing_else(scope: str | None) -> 
 
 
 def test_an_eddsa_token_is_checked_with_the_public_key() -> None:
-    checking = TokenAuthenticator(TokenKeys(jwt_public_key=PUBLIC_PEM))
+    checking = TokenAuthenticator(TokenKeys(jwt_public_keys=(PUBLIC_PEM,)))
     assert isinstance(checking.authenticate(bearer(eddsa_token()), NOW), Principal)
     stranger = ed25519.Ed25519PrivateKey.generate()
     assert checking.authenticate(bearer(eddsa_token(stranger)), NOW) is UNAUTHENTICATED
 
 
+def test_while_a_key_is_changed_tokens_of_the_old_one_are_good_too() -> None:
+    older, another = "an older secret of thirty-two bytes, or more", ed25519.Ed25519PrivateKey.generate()
+    both = TokenAuthenticator(TokenKeys((SECRET, older), (PUBLIC_PEM, pem(another))))
+    of_old = jwt.encode(claims(), older, algorithm="HS256")
+    for good in (token(), of_old, eddsa_token(), eddsa_token(another)):
+        assert isinstance(both.authenticate(bearer(good), NOW), Principal)
+    afterwards = TokenAuthenticator(TokenKeys((SECRET,), (PUBLIC_PEM,)))
+    for gone in (of_old, eddsa_token(another)):
+        assert afterwards.authenticate(bearer(gone), NOW) is UNAUTHENTICATED
+
+
+def test_the_claims_are_judged_whichever_key_has_signed() -> None:
+    checking = TokenAuthenticator(TokenKeys((SECRET * 2, SECRET), audience="headgate"))
+    assert isinstance(checking.authenticate(bearer(token(aud="headgate")), NOW), Principal)
+    assert checking.authenticate(bearer(token(aud="another")), NOW) is UNAUTHENTICATED
+    assert checking.authenticate(bearer(token(exp=NOW_S)), NOW) is UNAUTHENTICATED
+
+
 def test_an_ed448_key_serves_as_well() -> None:
     private = ed448.Ed448PrivateKey.generate()
-    checking = TokenAuthenticator(TokenKeys(jwt_public_key=pem(private)))
+    checking = TokenAuthenticator(TokenKeys(jwt_public_keys=(pem(private),)))
     assert isinstance(checking.authenticate(bearer(eddsa_token(private)), NOW), Principal)
 
 
 def test_both_keys_may_be_in_force_each_with_its_own_algorithm() -> None:
-    checking = TokenAuthenticator(TokenKeys(jwt_secret=SECRET, jwt_public_key=PUBLIC_PEM))
+    checking = TokenAuthenticator(TokenKeys(jwt_secrets=(SECRET,), jwt_public_keys=(PUBLIC_PEM,)))
     assert isinstance(checking.authenticate(bearer(token()), NOW), Principal)
     assert isinstance(checking.authenticate(bearer(eddsa_token()), NOW), Principal)
 
 
 def test_a_key_is_never_used_with_another_algorithm() -> None:
-    only_secret = TokenAuthenticator(TokenKeys(jwt_secret=SECRET * 2))
-    only_public = TokenAuthenticator(TokenKeys(jwt_public_key=PUBLIC_PEM))
+    only_secret = TokenAuthenticator(TokenKeys(jwt_secrets=(SECRET * 2,)))
+    only_public = TokenAuthenticator(TokenKeys(jwt_public_keys=(PUBLIC_PEM,)))
     assert only_secret.authenticate(bearer(jwt.encode(claims(), SECRET * 2, algorithm="HS512")), NOW) is UNAUTHENTICATED
     assert only_secret.authenticate(bearer(eddsa_token()), NOW) is UNAUTHENTICATED
     assert only_public.authenticate(bearer(token()), NOW) is UNAUTHENTICATED
@@ -212,7 +230,7 @@ def test_a_remembered_token_is_answered_without_checking_it_again(monkeypatch: p
 
 
 def test_only_so_many_tokens_are_remembered_and_none_that_was_refused() -> None:
-    checking = TokenAuthenticator(TokenKeys(jwt_secret=SECRET), most_remembered=3)
+    checking = TokenAuthenticator(TokenKeys(jwt_secrets=(SECRET,)), most_remembered=3)
     for number in range(10):
         assert isinstance(checking.authenticate(bearer(token(sub=f"caller-{number}")), NOW), Principal)
         assert checking.authenticate(bearer(f"a.b.{number}"), NOW) is UNAUTHENTICATED
@@ -223,10 +241,10 @@ def test_only_so_many_tokens_are_remembered_and_none_that_was_refused() -> None:
     "keys",
     [
         TokenKeys(),
-        TokenKeys(jwt_secret="x" * 31),
-        TokenKeys(jwt_public_key="no key at all"),
-        TokenKeys(jwt_public_key=private_pem(PRIVATE)),
-        TokenKeys(jwt_public_key=pem(ec.generate_private_key(ec.SECP256R1()))),
+        TokenKeys(jwt_secrets=("x" * 31,)),
+        TokenKeys(jwt_public_keys=("no key at all",)),
+        TokenKeys(jwt_public_keys=(private_pem(PRIVATE),)),
+        TokenKeys(jwt_public_keys=(pem(ec.generate_private_key(ec.SECP256R1())),)),
     ],
 )
 def test_keys_that_cannot_check_tokens_stop_the_start(keys: TokenKeys) -> None:
@@ -236,9 +254,9 @@ def test_keys_that_cannot_check_tokens_stop_the_start(keys: TokenKeys) -> None:
 
 
 def test_a_secret_is_counted_in_bytes() -> None:
-    assert isinstance(TokenAuthenticator(TokenKeys(jwt_secret="é" * 16)), TokenAuthenticator)
+    assert isinstance(TokenAuthenticator(TokenKeys(jwt_secrets=("é" * 16,))), TokenAuthenticator)
 
 
 def test_keys_do_not_show_in_text() -> None:
-    assert SECRET not in repr(TokenKeys(jwt_secret=SECRET))
-    assert SECRET not in str(TokenKeys(jwt_secret=SECRET))
+    assert SECRET not in repr(TokenKeys(jwt_secrets=(SECRET,)))
+    assert SECRET not in str(TokenKeys(jwt_secrets=(SECRET,)))

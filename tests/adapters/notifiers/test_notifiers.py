@@ -32,7 +32,7 @@ MESSAGE = AlertMessage(
 
 async def test_a_webhook_is_signed_as_the_specification_says_and_bears_the_same_id_at_every_try() -> None:
     async with fake_server(answers(500), answers(204)) as server:
-        notifier = WebhookNotifier(server.url, SECRET)
+        notifier = WebhookNotifier(server.url, [SECRET])
         assert isinstance(await notifier.send(MESSAGE), TryAgain)
         assert await notifier.send(MESSAGE) == Sent()
         await notifier.close()
@@ -42,6 +42,17 @@ async def test_a_webhook_is_signed_as_the_specification_says_and_bears_the_same_
     assert (sent["type"], sent["data"]["value"], sent["data"]["link"]) == ("alert.trigger", 23.5, MESSAGE.link)
     with pytest.raises(WebhookVerificationError):
         Webhook(SECRET).verify(second.body + b" ", second.headers)
+
+
+async def test_while_its_secret_is_changed_a_webhook_is_signed_with_both() -> None:
+    older = "whsec_" + base64.b64encode(b"o" * 32).decode()
+    async with fake_server(answers(204)) as server:
+        notifier = WebhookNotifier(server.url, [SECRET, older])
+        assert await notifier.send(MESSAGE) == Sent()
+        await notifier.close()
+    (request,) = server.requests
+    for known_to_the_other_side in (SECRET, older):
+        assert Webhook(known_to_the_other_side).verify(request.body, request.headers)
 
 
 async def test_pagerduty_is_told_of_one_incident_by_three_actions() -> None:

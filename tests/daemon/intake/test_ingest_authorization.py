@@ -16,7 +16,7 @@ from tests.contracts.samples import STORED_AT, envelope, usage
 SECRET = "a secret of at least thirty-two bytes"
 STORED_S = STORED_AT // 1_000_000
 VERSION_1 = ("schema_version", "trace_id", "created_at", "payload")
-GUARD = IngestAuthorization(Gate(REGISTRY, GateRules()), TokenAuthenticator(TokenKeys(jwt_secret=SECRET)))
+GUARD = IngestAuthorization(Gate(REGISTRY, GateRules()), TokenAuthenticator(TokenKeys((SECRET,))))
 
 
 def token(**claims: object) -> dict[str, str]:
