@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,13 +29,21 @@ def passwords() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where it listens, and what it logs."""
+    """Where it listens, what it logs, and the accounts that it has."""
 
     address: str
     log: Path
+    accounts: Path
+    pid: int
 
     def url(self, role: str) -> str:
         return f"nats://{role}:{password(role)}@{self.address}"
+
+    def reload(self) -> None:
+        """Read the accounts again, as ``nats-server --signal reload`` has it do."""
+        before = self.log.read_text().count("Reloaded server configuration")
+        os.kill(self.pid, signal.SIGHUP)
+        eventually(lambda: self.log.read_text().count("Reloaded server configuration") > before, within_s=10)
 
     @property
     def violations(self) -> list[str]:
@@ -70,7 +79,7 @@ def accounts_server(tmp_path: Path, *, console_by_tcp: bool) -> Iterator[Server]
         ports = eventually(lambda: next(folder.glob("*.ports"), None), within_s=10)
         assert ports is not None
         listening = json.loads(eventually(ports.read_text, within_s=5))
-        yield Server(listening["nats"][0].removeprefix("nats://"), output)
+        yield Server(listening["nats"][0].removeprefix("nats://"), output, folder / "accounts.conf", process.pid)
     finally:
         process.terminate()
         process.wait(10)
