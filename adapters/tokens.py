@@ -1,8 +1,8 @@
 """Bearer tokens: JSON Web Tokens become principals, by keys that are configured and by nothing that the token says.
 
-An algorithm is accepted only with the keys configured for it: HS256 with a shared secret, EdDSA with a public key. There
-may be several of each, so that a key is changed while tokens of the old one are still good.
-Whatever is wrong with a token is answered in the same words, so that an attacker does not learn how far a forgery came.
+An algorithm is accepted only with the keys configured for it: HS256 with a shared secret, EdDSA with a public key.
+There may be several of each, so that a key is changed while tokens of the old one are still good. Whatever is wrong
+with a token is answered in the same words, so that an attacker does not learn how far a forgery came.
 """
 
 import hashlib

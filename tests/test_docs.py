@@ -229,6 +229,12 @@ def _cli_commands() -> Iterator[str]:
         yield from [f"{name} {child}" for child in below] if below else [name]
 
 
+def test_what_each_step_down_loses_stands_in_the_page_of_copies() -> None:
+    steps = {path.name[:4] for path in (ROOT / "storage" / "migrations" / "versions").glob("0*.py")}
+    table = text("backup.md").partition("## What a step down loses")[2]
+    assert set(re.findall(r"\b\d{4}\b", table)) >= steps
+
+
 def test_every_command_of_the_command_line_stands_in_a_page() -> None:
     written = "\n".join(page.read_text(encoding="utf-8") for page in pages())
     assert [name for name in _cli_commands() if f"headgate {name}" not in re.sub(r"\s+", " ", written)] == []
