@@ -19,6 +19,8 @@ Json: TypeAlias = dict[str, JsonValue]
 
 NOT_FOUND = 404
 TIMEOUT_S = 5.0
+_SAID_BY_THE_SERVER = "io.nats.jetstream.api."
+"""How the ``type`` of every answer of the API begins, refusals included."""
 
 
 async def api_request(nc: Client, call: str, body: Json | None = None, *, timeout_s: float = TIMEOUT_S) -> Json:
@@ -35,7 +37,8 @@ async def api_request(nc: Client, call: str, body: Json | None = None, *, timeou
         # The connection may break while a request is written: that is the operating system's error, not the library's.
         raise JetStreamError(call, 503, 0, f"no answer: {error}") from error
     response = answered(answer.data)
-    if response is None:
+    if response is None or not str(response.get("type")).startswith(_SAID_BY_THE_SERVER):
+        # An object without any content would read as a consumer that has no configuration and nothing left to do.
         raise JetStreamError(call, 503, 0, "the answer is none of the server's")
     error_of = response.get("error")
     if isinstance(error_of, dict):

@@ -27,7 +27,7 @@ from tests.chaos.system.schedule import plan
 from tests.chaos.system.supervisor import Say
 from tests.support.commands import ask
 
-VARIANTS: Final[dict[str, Callable[[Path, Say], Installation]]] = {
+VARIANTS: Final[dict[str, Callable[[Path, Say, float], Installation]]] = {
     "shared": Shared,
     "alone": Alone,
     "cluster": Clustered,
@@ -64,7 +64,7 @@ class Run:
     async def run(self) -> Outcome:
         """Run it to its end, whatever comes; nothing of it is left running."""
         folder = Path(tempfile.mkdtemp(prefix=f"headgate-chaos-{self.variant}-"))
-        installation = VARIANTS[self.variant](folder, self._say)
+        installation = VARIANTS[self.variant](folder, self._say, self.seconds)
         self._say(f"seed {self.seed}, {self.variant}, {self.seconds:.0f} s")
         for skipped in installation.skipped:
             self._say(skipped)
@@ -126,6 +126,7 @@ class Run:
         checker = Checker(seen, self.findings, self.figures)
         checker.check()
         self._account_for_lives(installation)
+        self._account_for_disks(installation)
         self._count(journal)
         if self.findings:
             for name, rows in tables.items():
@@ -142,6 +143,12 @@ class Run:
                 self.findings.add("a daemon ended with a traceback", printed)
             if lives.never_ended:
                 self.findings.add("SIGTERM did not end a daemon", (supervisor.name, lives.never_ended))
+
+    def _account_for_disks(self, installation: Installation) -> None:
+        for name, disk in installation.disks.items():
+            used = self.figures[f"MiB used of the {name}"] = disk.used_mib
+            if used >= disk.mib - 1:
+                self.findings.add("a disk of the run is too small for it", name)
 
     def _count(self, journal: Journal) -> None:
         for message in journal.stored.values():

@@ -1,6 +1,7 @@
 """Small disks of one's own, to be filled: tmpfs mounts, where the machine lets us mount."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,14 @@ _CHUNK: Final = bytes(256 * 1024)
 class SmallDisk:
     """A file system of *mib* MiB at *folder*."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mib: int) -> None:
         self.folder = folder
+        self.mib = mib
         self._filler = folder / "filler"
+
+    @property
+    def used_mib(self) -> int:
+        return shutil.disk_usage(self.folder).used >> 20
 
     def fill(self) -> None:
         """Leave no byte free."""
@@ -40,7 +46,7 @@ def small_disk(folder: Path, mib: int) -> Iterator[SmallDisk | None]:
         yield None
         return
     try:
-        yield SmallDisk(folder)
+        yield SmallDisk(folder, mib)
     finally:
         _run("umount", "--lazy", str(folder))
 

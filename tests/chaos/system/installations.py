@@ -27,6 +27,9 @@ DISK_OF_STREAMS: Final = "disk of the streams"
 DISK_OF_DATABASE: Final = "disk of the database"
 
 _DISK_MIB: Final = 160
+_DISK_MIB_PER_S: Final = 1.0
+"""What is told of dead letters stays, and what daemons that die all the time have not read yet waits: some 0.5 MiB a
+second were seen. Only a fault may fill a disk, for nobody would give a disk that is too small its room back."""
 _SERVER_DOWN_S: Final = 1.0
 _HURRY: Final = f"""
 [intake]
@@ -50,9 +53,10 @@ deadline_s = 60
 class Installation(ABC):
     """Daemons, the server and the database that they stand on. What can fail of it is named by :meth:`targets`."""
 
-    def __init__(self, folder: Path, say: Say) -> None:
+    def __init__(self, folder: Path, say: Say, seconds: float) -> None:
         self.folder = folder
         self._say = say
+        self._disk_mib = round(_DISK_MIB + _DISK_MIB_PER_S * seconds)
         self.daemons: list[Supervisor] = []
         self.disks: dict[str, SmallDisk] = {}
         self.skipped: list[str] = []
@@ -109,7 +113,7 @@ class Installation(ABC):
         self._stack.close()
 
     def _disk(self, name: str, folder: Path) -> Path:
-        disk = self._stack.enter_context(small_disk(folder, _DISK_MIB))
+        disk = self._stack.enter_context(small_disk(folder, self._disk_mib))
         if disk is None:
             self.skipped.append(f"{name} is not filled: mounting is not permitted here")
         else:
@@ -123,8 +127,8 @@ class Installation(ABC):
 class OnPostgres(Installation):
     """Several daemons on one PostgreSQL."""
 
-    def __init__(self, folder: Path, say: Say) -> None:
-        super().__init__(folder, say)
+    def __init__(self, folder: Path, say: Say, seconds: float) -> None:
+        super().__init__(folder, say, seconds)
         self._postgres: PostgresServer | None = None
 
     @property
@@ -159,8 +163,8 @@ class OnPostgres(Installation):
 class Shared(OnPostgres):
     """Two daemons on one nats-server and one PostgreSQL, sharing the consumers."""
 
-    def __init__(self, folder: Path, say: Say) -> None:
-        super().__init__(folder, say)
+    def __init__(self, folder: Path, say: Say, seconds: float) -> None:
+        super().__init__(folder, say, seconds)
         self._server = EmbeddedServer(self._disk(DISK_OF_STREAMS, folder / "streams"), folder / "nats-server")
         self._watch: asyncio.Task[None] | None = None
 
@@ -193,8 +197,8 @@ class Shared(OnPostgres):
 class Clustered(OnPostgres):
     """Three daemons on a cluster of three nats-servers, three copies of each stream, and one PostgreSQL."""
 
-    def __init__(self, folder: Path, say: Say) -> None:
-        super().__init__(folder, say)
+    def __init__(self, folder: Path, say: Say, seconds: float) -> None:
+        super().__init__(folder, say, seconds)
         self._cluster = Cluster(folder / "cluster")
         self._watch: asyncio.Task[None] | None = None
         self._struck = 0
@@ -240,8 +244,8 @@ class Clustered(OnPostgres):
 class Alone(Installation):
     """One daemon with its embedded server and SQLite, each on a disk of its own."""
 
-    def __init__(self, folder: Path, say: Say) -> None:
-        super().__init__(folder, say)
+    def __init__(self, folder: Path, say: Say, seconds: float) -> None:
+        super().__init__(folder, say, seconds)
         self._port = _free_port()
         self._database = self._disk(DISK_OF_DATABASE, folder / "database") / "headgate.db"
         streams = self._disk(DISK_OF_STREAMS, folder / "streams")

@@ -1,0 +1,36 @@
+"""What is no answer of the server's is taken for none."""
+
+import orjson
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from adapters.errors import JetStreamError
+from adapters.nats.jetstream_api import NOT_FOUND, api_request
+
+UNKNOWN_TO_THE_SERVER = "STREAM.OF.A.STRANGER"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [b"", b"{", b"[]", b"{}", b'{"error":7}', b'{"seq":"7"}', b'{"status":201}', b'{"type":7}', b'{"type":"x"}'],
+)
+async def test_an_answer_of_a_stranger_is_as_good_as_none(nc: Client, forged: bytes) -> None:
+    async def answer(message: Msg) -> None:
+        await nc.publish(message.reply, forged)
+
+    subscription = await nc.subscribe(f"$JS.API.{UNKNOWN_TO_THE_SERVER}", cb=answer)
+    with pytest.raises(JetStreamError) as raised:
+        await api_request(nc, UNKNOWN_TO_THE_SERVER)
+    await subscription.unsubscribe()
+
+    assert raised.value.code == 503
+
+
+async def test_what_the_server_says_is_told_with_its_codes(nc: Client, prefix: str) -> None:
+    with pytest.raises(JetStreamError) as raised:
+        await api_request(nc, f"STREAM.INFO.{prefix}")
+    assert raised.value.code == NOT_FOUND
+
+    created = await api_request(nc, f"STREAM.CREATE.{prefix}", {"name": prefix, "subjects": [prefix]})
+    assert orjson.dumps(created["config"]).startswith(b'{"name":')
