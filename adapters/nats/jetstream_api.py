@@ -21,14 +21,25 @@ NOT_FOUND = 404
 TIMEOUT_S = 5.0
 _SAID_BY_THE_SERVER = "io.nats.jetstream.api."
 """How the ``type`` of every answer of the API begins, refusals included."""
+_TRIES = 3
 
 
 async def api_request(nc: Client, call: str, body: Json | None = None, *, timeout_s: float = TIMEOUT_S) -> Json:
-    """Call ``$JS.API.<call>`` and answer its response.
+    """Call ``$JS.API.<call>`` and answer its response. Every call may be made twice: what answered first may be no
+    server, and then it is.
 
     Raises :class:`JetStreamError`: with the server's codes where it refused, with code 503 where it did not answer.
     """
     payload = orjson.dumps(body) if body is not None else b""
+    for _ in range(_TRIES):
+        response = await _request(nc, call, payload, timeout_s)
+        if response is not None:
+            return response
+    raise JetStreamError(call, 503, 0, "the answer is none of the server's")
+
+
+async def _request(nc: Client, call: str, payload: bytes, timeout_s: float) -> Json | None:
+    """One call; None where what came is no answer of the server's."""
     try:
         answer = await nc.request(f"$JS.API.{call}", payload, timeout=timeout_s)
     except NoRespondersError as error:
@@ -39,7 +50,7 @@ async def api_request(nc: Client, call: str, body: Json | None = None, *, timeou
     response = answered(answer.data)
     if response is None or not str(response.get("type")).startswith(_SAID_BY_THE_SERVER):
         # An object without any content would read as a consumer that has no configuration and nothing left to do.
-        raise JetStreamError(call, 503, 0, "the answer is none of the server's")
+        return None
     error_of = response.get("error")
     if isinstance(error_of, dict):
         raise JetStreamError(

@@ -15,6 +15,8 @@ from typing import Any, Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from daemon.http.crowd import Crowd, asking_only
+
 _SHARE_OF_DESCRIPTORS: Final = 4
 """A quarter of the descriptors of the process at most: the others are for what it stands on."""
 
@@ -45,26 +47,36 @@ class ConnectionLimits:
 
 
 class BoundedProtocol(H11Protocol):
-    """A connection that is closed where it is one too many, or silent for too long."""
+    """A connection that gives way where there are too many, and is closed where it is silent for too long."""
 
-    def __init__(self, limits: ConnectionLimits, **given: Any) -> None:
+    def __init__(self, limits: ConnectionLimits, crowd: "Crowd[BoundedProtocol]", **given: Any) -> None:
         super().__init__(**given)
         self._limits = limits
+        self._crowd = crowd
         self._timer: asyncio.TimerHandle | None = None
         self._awaits: Closed | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the library has it
         super().connection_made(transport)
-        if len(self.connections) > self._limits.within_descriptors:
-            self._close(Closed.LIMIT)
-        else:
-            self._await(Closed.HEADERS)
+        if len(self.connections) > self._limits.within_descriptors and not self._crowd.makes_room():
+            if not self._crowd.lets_ask(self):
+                self.close_for(Closed.LIMIT)
+                return
+            self.app = asking_only(self.app)
+        self._crowd.fell_silent(self)
+        self._await(Closed.HEADERS)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self._await_what_is_next()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.IDLE:
+            self._crowd.fell_silent(self)
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._crowd.left(self)
         self._await(None)
         super().connection_lost(exc)
 
@@ -83,6 +95,7 @@ class BoundedProtocol(H11Protocol):
             if self._awaits is not Closed.HEADERS:
                 self._await(Closed.HEADERS)
         else:
+            self._crowd.spoke(self)
             self._await(Closed.IDLE if state is h11.SEND_BODY else None)
 
     def _await(self, what: Closed | None) -> None:
@@ -93,9 +106,10 @@ class BoundedProtocol(H11Protocol):
         self._awaits = what
         if what is not None:
             wait_s = self._limits.headers_s if what is Closed.HEADERS else self._limits.idle_s
-            self._timer = self.loop.call_later(wait_s, self._close, what)
+            self._timer = self.loop.call_later(wait_s, self.close_for, what)
 
-    def _close(self, why: Closed) -> None:
+    def close_for(self, why: Closed) -> None:
+        """Close it without another word."""
         if why is Closed.IDLE and self.flow.read_paused:
             self._await(why)  # it is the daemon that takes its time
             return
@@ -105,4 +119,5 @@ class BoundedProtocol(H11Protocol):
 
 def bounded(limits: ConnectionLimits) -> Callable[..., asyncio.Protocol]:
     """What uvicorn makes connections with."""
-    return partial(BoundedProtocol, limits)
+    crowd = Crowd[BoundedProtocol](lambda connection: connection.close_for(Closed.LIMIT))
+    return partial(BoundedProtocol, limits, crowd)

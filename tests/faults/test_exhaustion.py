@@ -49,8 +49,13 @@ async def test_more_idle_connections_than_descriptors_do_not_end_the_daemon(daem
     allow_descriptors(daemon, 1_024)
     nats_server, parts = server_pid(daemon), urlsplit(daemon.http_url)
     address = (str(parts.hostname), int(parts.port or 0))
-    opened = [socket.create_connection(address, timeout=5) for _ in range(1_050)]
+    opened = []
     try:
+        for number in range(1_050):
+            opened.append(socket.create_connection(address, timeout=5))
+            if not number % 50:
+                status, _ = await asyncio.to_thread(get, f"{daemon.http_url}/livez")
+                assert status == 200, "a probe of the supervisor is answered all the while"
         async with operating(daemon) as operator:
             health = await operator.result("health-check")
             await operator.publish(envelope(usage(session_id="idle"), message_id="m-idle"))

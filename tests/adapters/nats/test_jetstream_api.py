@@ -27,6 +27,17 @@ async def test_an_answer_of_a_stranger_is_as_good_as_none(nc: Client, forged: by
     assert raised.value.code == 503
 
 
+async def test_it_is_asked_again_where_a_stranger_was_first(nc: Client) -> None:
+    answers = iter([b"{}", b'{"error":7}', b'{"type":"io.nats.jetstream.api.v1.stream_info_response","total":1}'])
+
+    async def answer(message: Msg) -> None:
+        await nc.publish(message.reply, next(answers))
+
+    subscription = await nc.subscribe(f"$JS.API.{UNKNOWN_TO_THE_SERVER}", cb=answer)
+    assert (await api_request(nc, UNKNOWN_TO_THE_SERVER))["total"] == 1
+    await subscription.unsubscribe()
+
+
 async def test_what_the_server_says_is_told_with_its_codes(nc: Client, prefix: str) -> None:
     with pytest.raises(JetStreamError) as raised:
         await api_request(nc, f"STREAM.INFO.{prefix}")

@@ -10,9 +10,11 @@ import pytest
 
 from daemon.http.app import serving
 from daemon.http.connections import Closed
+from daemon.http.crowd import ASKING
 from daemon.settings.process import HttpSettings
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 async def app(_scope: Any, receive: Any, send: Any) -> None:
@@ -63,16 +65,55 @@ async def test_a_body_that_stands_still_is_not_waited_for() -> None:
     assert closed == [Closed.IDLE]
 
 
-async def test_one_connection_too_many_is_closed_and_the_others_are_served() -> None:
+async def test_one_connection_too_many_takes_the_place_of_the_one_that_was_silent_for_longest() -> None:
     closed: list[Closed] = []
     async with served(closed, max_connections=2) as (host, port):
-        first, second = await asyncio.open_connection(host, port), await asyncio.open_connection(host, port)
-        third, writer = await asyncio.open_connection(host, port)
-        assert await until_closed(third) == b""
-        writer.close()
-        for reader, writer in (first, second):
-            for _ in range(2):
-                writer.write(GET)
-                assert (await reader.readuntil(b"\r\n\r\nx")).startswith(b"HTTP/1.1 200")
+        opened = [await asyncio.open_connection(host, port) for _ in range(2)]
+        reader, writer = opened[0]
+        for _ in range(2):  # it speaks, and is silent anew
+            writer.write(GET)
+            assert (await reader.readuntil(b"\r\n\r\nx")).startswith(b"HTTP/1.1 200")
+        opened.append(await asyncio.open_connection(host, port))
+        assert await until_closed(opened[1][0]) == b""
+        for reader, writer in (opened[0], opened[2]):
+            writer.write(GET)
+            assert (await reader.readuntil(b"\r\n\r\nx")).startswith(b"HTTP/1.1 200")
+        for _, writer in opened:
             writer.close()
     assert closed == [Closed.LIMIT]
+
+
+async def test_a_flood_of_silent_connections_keeps_nobody_from_an_answer() -> None:
+    closed: list[Closed] = []
+    async with served(closed, max_connections=4) as (host, port):
+        flood = [await asyncio.open_connection(host, port) for _ in range(40)]
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(GET)
+        assert (await reader.readuntil(b"\r\n\r\nx")).startswith(b"HTTP/1.1 200")
+        for _, each in (*flood, (reader, writer)):
+            each.close()
+    assert closed == [Closed.LIMIT] * 37
+
+
+async def test_where_all_connections_are_at_work_only_health_may_be_asked_for() -> None:
+    closed: list[Closed] = []
+    upload = b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n123"
+    async with served(closed, max_connections=1) as (host, port):
+        working, upload_to = await asyncio.open_connection(host, port)
+        upload_to.write(upload)
+        await asyncio.sleep(0.1)
+        for _ in range(2 * ASKING):
+            others = [await asyncio.open_connection(host, port) for _ in range(2)]
+            for (reader, writer), request, status in zip(others, (LIVEZ, GET), (b"200", b"503"), strict=True):
+                writer.write(request)
+                assert (await until_closed(reader)).startswith(b"HTTP/1.1 " + status), "answered, and closed"
+                writer.close()
+        silent = [await asyncio.open_connection(host, port) for _ in range(2 * ASKING)]
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(LIVEZ)
+        assert (await until_closed(reader)).startswith(b"HTTP/1.1 200"), "those that say nothing give way to it"
+        upload_to.write(b"4567890")
+        assert (await working.readuntil(b"\r\n\r\nx")).startswith(b"HTTP/1.1 200")
+        for _, each in (*silent, (reader, writer), (working, upload_to)):
+            each.close()
+    assert closed == [Closed.LIMIT] * (ASKING + 1)
