@@ -4,6 +4,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+# Compiled modules are kept: without them each start of the daemon compiles five hundred anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 CONFIG ?= config.toml
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,8 +42,11 @@ TRACE ?= ../shared/data/azure_llm_2023_conv.csv.gz
 demo: install ## start a daemon with something going on: make demo SPEED=5 TRACE=trace.csv.gz
 	exec $(BIN)/python examples/demo.py --speed $(SPEED) $(if $(wildcard $(TRACE)),--trace $(TRACE))
 
-test: install-dev ## run the tests; a part of them: make test TESTS=tests/domain
-	$(BIN)/python -m pytest $(TESTS)
+# How many processes share the tests, and how: whole files, the longest first (tests/conftest.py).
+WORKERS ?= auto
+
+test: install-dev ## run the tests; a part of them: make test TESTS=tests/domain; in one process: make test WORKERS=0
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: install-dev ## ruff, formatting, layers, types
 	$(BIN)/ruff check .

@@ -1,20 +1,95 @@
-"""What holds for all tests."""
+"""What holds for all tests: how a run is spread over processes, and what these share."""
 
+import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
+
+from tests.support.sharing import folder_of_run, shared
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
+
+    from tests.support.databases import PostgresServer
+
+WORKERS_PER_CORE: Final = 2.5
+"""The long tests wait for processes and clocks: so many at once keep a core busy."""
+
+MOST_WORKERS: Final = 10
+"""Each has the memory of a whole collection, 300 MB."""
 
 
 def pytest_configure() -> None:
     """Hear SIGINT also where the shell that began the run in the background has it ignored: what is ignored is
-    inherited, and the daemons that tests start must get the signals that a terminal would give them."""
+    inherited, and the daemons that tests start must get the signals that a terminal would give them.
+
+    And let compiled modules be kept: where the environment forbids it (as in many images), each process that a test
+    starts would compile five hundred modules anew, a third of the time until a daemon is ready."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """How many workers ``-n auto`` means."""
+    return max(2, min(MOST_WORKERS, round((os.cpu_count() or 1) * WORKERS_PER_CORE)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadFileScheduling | None":
+    """Files go to workers whole, so that what a module shares is made once; but of the longest files, whose tests share
+    nothing, each test goes by itself."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from tests.support.scheduling import LongFilesInParts
+
+    return LongFilesInParts(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A test that kills processes can meet a machine that is busy with something else: it is tried once more, and shown
-    as RERUN, which is a finding to look into. All others have one try."""
+    as RERUN, which is a finding to look into. All others have one try.
+
+    In one process pure tests come first and what takes long comes last; workers begin with what takes long, so that
+    none of them is left with it while the others have ended."""
+    from tests.support.scheduling import weight
+
     for item in items:
         if item.get_closest_marker("kills") is not None:
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=1))
+    distributed = hasattr(config, "workerinput")
+    items.sort(key=lambda item: weight(item.nodeid), reverse=distributed)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> "Iterator[PostgresServer]":
+    """The server of this run of tests, whatever number of processes it has. Tests that stop it start one of their
+    own."""
+    from tests.support.databases import PostgresServer, end_postgres, make_postgres
+
+    folder = folder_of_run(tmp_path_factory, worker_id)
+    with shared(
+        folder,
+        "postgres",
+        worker_id,
+        make=lambda: str(make_postgres()),
+        end=lambda made: end_postgres(Path(made)),
+    ) as made:
+        yield PostgresServer(Path(made), worker_id)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Path]:
+    """A migrated file to copy from."""
+    from tests.support import databases
+
+    folder = folder_of_run(tmp_path_factory, worker_id)
+    with shared(
+        folder, "sqlite", worker_id, make=lambda: str(databases.sqlite_template(folder)), end=os.unlink
+    ) as made:
+        yield Path(made)

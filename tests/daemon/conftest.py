@@ -29,11 +29,6 @@ def prefix() -> str:
     return f"d{next(_numbers)}"
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return databases.sqlite_template(tmp_path_factory.mktemp("sqlite"))
-
-
 @pytest.fixture
 def database_file(sqlite_template: Path, tmp_path: Path) -> Path:
     """A migrated database of the test's own."""

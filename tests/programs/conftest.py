@@ -8,6 +8,8 @@ from typing import Final
 
 import pytest
 
+from tests.support.sharing import alone
+
 DOCS: Final = Path(__file__).parents[2] / "docs"
 _HERE: Final = Path(__file__).parent
 
@@ -27,6 +29,12 @@ def compiled(pytestconfig: pytest.Config) -> Path:
         pytest.skip("Node is not installed")
     assert pytestconfig.cache is not None
     folder = pytestconfig.cache.mkdir("node_programs")
+    with alone(folder / ".lock"):
+        _compile(npm, folder)
+    return folder
+
+
+def _compile(npm: str, folder: Path) -> None:
     for name in ("package.json", "tsconfig.json", "read-contracts.mjs"):
         shutil.copy(_HERE / name, folder / name)
     for page, name in (("workers.md", "worker.ts"), ("producers.md", "producer.ts")):
@@ -37,4 +45,3 @@ def compiled(pytestconfig: pytest.Config) -> Path:
         pytest.skip(f"npm install: {installed.stderr[-300:]}")
     tsc = subprocess.run(["node_modules/.bin/tsc", "-p", "."], cwd=folder, capture_output=True, text=True, check=False)
     assert tsc.returncode == 0, tsc.stdout
-    return folder

@@ -12,18 +12,6 @@ from tests.support import databases
 ON_BOTH = [pytest.param("sqlite"), pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[databases.PostgresServer]:
-    """The session's server. Tests that stop it start one of their own."""
-    with databases.postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return databases.sqlite_template(tmp_path_factory.mktemp("sqlite"))
-
-
 @pytest.fixture(params=ON_BOTH)
 def dialect(request: pytest.FixtureRequest) -> str:
     return str(request.param)

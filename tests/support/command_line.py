@@ -40,7 +40,7 @@ def headgate(
         [str(HEADGATE), *map(str, arguments)],
         input=stdin.encode() if isinstance(stdin, str) else stdin,
         cwd=cwd,
-        env=environment(**{"COLUMNS": "300", **(variables or {})}),
+        env=environment(**{"COLUMNS": "1000", **(variables or {})}),
         capture_output=True,
         timeout=timeout_s,
         check=False,
@@ -53,7 +53,7 @@ def started(*arguments: str | Path, variables: Mapping[str, str] | None = None) 
     """``headgate`` left running for the block, with pipes to and from it; gone after the block."""
     with subprocess.Popen(
         [str(HEADGATE), *map(str, arguments)],
-        env=environment(**{"COLUMNS": "300", **(variables or {})}),
+        env=environment(**{"COLUMNS": "1000", **(variables or {})}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,7 +1,7 @@
 """Real databases for tests: quick to make, gone afterwards.
 
-One PostgreSQL server serves a whole session of tests; each test gets a database of its own, copied from one that was
-migrated once. A test on SQLite gets a copy of a migrated file.
+One PostgreSQL server serves all processes of a run of tests; each test gets a database of its own, copied from one that
+was migrated once. A test on SQLite gets a copy of a migrated file.
 """
 
 import asyncio
@@ -43,17 +43,23 @@ def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class PostgresServer:
-    """A server on a Unix socket with data that need not survive a crash."""
+    """A server on a Unix socket with data that need not survive a crash: the one whose data lie in *folder*, started
+    where it does not run. Processes that share it give their databases names of their own by *user*."""
 
     _TEMPLATE: Final = "headgate_template"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, user: str = "test") -> None:
         self._server = get_server(folder / "data", cleanup_mode=None)
+        self._user = user
         self._numbers = itertools.count(1)
-        self._has_template = False
+
+    def prepare(self) -> None:
+        """Once in its life: durability off, and a migrated database to copy from."""
         self.execute("ALTER SYSTEM SET fsync = off")
         self.execute("ALTER SYSTEM SET full_page_writes = off")
         self.execute("SELECT pg_reload_conf()")
+        self.execute(f"CREATE DATABASE {self._TEMPLATE}")
+        run_apart(migration.upgrade(self.url(self._TEMPLATE)))
 
     def url(self, database: str = "postgres") -> str:
         return str(self._server.get_uri(database=database))
@@ -86,7 +92,7 @@ class PostgresServer:
     @contextmanager
     def empty_database(self) -> Iterator[str]:
         """The URL of a database without a table."""
-        name = f"empty_{next(self._numbers)}"
+        name = f"{self._user}_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name}")
         try:
             yield self.url(name)
@@ -96,11 +102,7 @@ class PostgresServer:
     @contextmanager
     def migrated_database(self) -> Iterator[str]:
         """The URL of a database at the newest revision."""
-        if not self._has_template:
-            self.execute(f"CREATE DATABASE {self._TEMPLATE}")
-            run_apart(migration.upgrade(self.url(self._TEMPLATE)))
-            self._has_template = True
-        name = f"test_{next(self._numbers)}"
+        name = f"{self._user}_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {self._TEMPLATE} STRATEGY FILE_COPY")
         try:
             yield self.url(name)
@@ -115,17 +117,29 @@ def _roomy_memory() -> str | None:
     return str(memory) if roomy else None
 
 
+def make_postgres() -> Path:
+    """Start a server; the folder to end it by."""
+    # A short name, for a socket's path is at most 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="hg-pg-", dir=_roomy_memory()))
+    PostgresServer(folder).prepare()
+    return folder
+
+
+def end_postgres(folder: Path) -> None:
+    try:
+        PostgresServer(folder).stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server of one's own."""
-    # A short name, for a socket's path is at most 107 bytes.
-    folder = Path(tempfile.mkdtemp(prefix="hg-pg-", dir=_roomy_memory()))
+    folder = make_postgres()
     try:
-        server = PostgresServer(folder)
-        yield server
-        server.stop()
+        yield PostgresServer(folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        end_postgres(folder)
 
 
 def sqlite_url(path: Path) -> str:

@@ -1,0 +1,56 @@
+"""Which tests begin first where several processes share a run, and which of them stay together."""
+
+from typing import Final
+
+from xdist.scheduler import LoadFileScheduling
+
+APART: Final = (
+    "tests/chaos/test_chaos.py",
+    "tests/faults/",
+    "tests/programs/test_conformance.py",
+    "tests/end_to_end/test_alerts",
+    "tests/end_to_end/test_notifiers.py",
+    "tests/end_to_end/test_self_healing.py",
+    "tests/end_to_end/test_items_and_publications.py",
+    "tests/daemon/test_lifecycle.py",
+    "tests/deploy/test_deploy_files.py",
+)
+"""Files, or beginnings of their names: each test in them starts all that it needs, so they go to any process."""
+
+LONGEST: Final = (
+    "tests/programs/test_conformance.py::test_a_worker_that_breaks_rules_is_told_which",
+    "tests/faults/test_crash_storms.py",
+    "tests/faults/test_kills.py",
+    "tests/chaos/",
+    "tests/end_to_end/test_alerts_two_daemons.py",
+    "tests/deploy/test_deploy_files.py::test_alerts_fire_when_they_should_and_only_then",
+    "tests/end_to_end/test_notifiers.py",
+    "tests/console/",
+    "tests/faults/",
+    "tests/programs/",
+    "tests/end_to_end/",
+    "tests/daemon/cli/",
+    "tests/daemon/test_lifecycle.py",
+    "tests/handlers/jobs/test_jobs_stateful.py",
+    "tests/deploy/",
+    "tests/daemon/",
+    "tests/storage/",
+    "tests/handlers/",
+    "tests/adapters/",
+)
+"""What takes longest, by the durations that ``pytest --durations=0`` tells; what is not here takes moments."""
+
+
+def weight(nodeid: str) -> int:
+    """The more, the longer it takes."""
+    for place, beginning in enumerate(LONGEST):
+        if nodeid.startswith(beginning):
+            return len(LONGEST) - place
+    return 0
+
+
+class LongFilesInParts(LoadFileScheduling):
+    """Whole files to each process, but of some files each test by itself."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(APART) else super()._split_scope(nodeid)
