@@ -49,7 +49,7 @@ def weight(nodeid: str) -> int:
     return 0
 
 
-class LongFilesInParts(LoadFileScheduling):
+class LongFilesInParts(LoadFileScheduling):  # type: ignore[misc]  # it ships no types
     """Whole files to each process, but of some files each test by itself."""
 
     def _split_scope(self, nodeid: str) -> str:
