@@ -22,7 +22,7 @@ from tests.support.daemons import DaemonProcess, eventually, running_daemon
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.kills]
 
-KILLS = 20
+KILLS = 12
 
 
 async def settled(daemon: DaemonProcess) -> None:

@@ -29,7 +29,7 @@ REFERENCE: Final = "[" + ",".join(["[[]]"] * 20_000) + "]"
 TIMES_READING: Final = 20
 """How much dearer a byte may be to judge than to read by Python's own JSON: about 50 ms for each 100 KB where nothing
 else runs, and as much more as a busy machine takes for both. What grows with the square of a body is far beyond it."""
-TRIES: Final = 5
+TRIES: Final = 8
 SUBJECTS: Final = tuple(
     contract.address.replace("{", "").replace("}", "")
     for contract in REGISTRY.contracts(*DURABLE)
@@ -38,21 +38,19 @@ SUBJECTS: Final = tuple(
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Processor time, the best of three: the first may build validators."""
-    best = float("inf")
-    for _ in range(3):
-        began = time.process_time()
-        work()
-        best = min(best, time.process_time() - began)
-    return best
+    """Processor time."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
 
 
 def expect_cheap(work: Callable[[], object], body: bytes) -> None:
-    """*work* on *body* is within the bound, measured against the machine as it is at that moment."""
-    tries = 0
+    """*work* on *body* is within the bound, measured against the machine as it is at that moment. What is beyond it is
+    tried again: the first may build validators, and another program may have had the cache."""
+    tries = 1
     while (took := seconds(work)) > (most := bound(body)):
         tries += 1
-        assert tries < TRIES, f"{took:.3f} s of processor time, at most {most:.3f}, for {body[:200]!r}"
+        assert tries <= TRIES, f"{took:.3f} s of processor time, at most {most:.3f}, for {body[:200]!r}"
 
 
 def bound(body: bytes) -> float:
