@@ -14,6 +14,7 @@ from pathlib import Path
 import nats
 import orjson
 import pytest
+from nats.js.api import DiscardPolicy
 
 from adapters.nats.server.embedded_server import EmbeddedServer
 from tests.contracts.samples import envelope, usage
@@ -176,10 +177,20 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
 
 
 async def block_a_lane(url: str) -> None:
-    """A dead letter that no stream takes: a stop waits for it as long as it may."""
+    """A dead letter for which its stream has no room: a stop waits for it as long as it may."""
     client = await nats.connect(url)
-    await client.jetstream().delete_stream("HG_DEAD")
-    await client.jetstream().publish("hg.ingest.session.usage", b"{")
+    stream = client.jetstream()
+    dead = (await stream.stream_info("HG_DEAD")).config
+    await stream.update_stream(dead.evolve(max_bytes=1, discard=DiscardPolicy.NEW))
+    await stream.publish("hg.ingest.session.usage", b"{")
+    await client.close()
+
+
+async def make_room(url: str) -> None:
+    client = await nats.connect(url)
+    stream = client.jetstream()
+    dead = (await stream.stream_info("HG_DEAD")).config
+    await stream.update_stream(dead.evolve(max_bytes=2**20))
     await client.close()
 
 
@@ -189,6 +200,7 @@ def test_a_stop_waits_for_the_outbox_only_so_long(tmp_path: Path) -> None:
         eventually(lambda: daemon.events("outbox_lane_waits"))
         assert daemon.terminate() == 0
         daemon.start()
+        asyncio.run(make_room(daemon.nats_url))
         eventually(lambda: asyncio.run(count(daemon.nats_url, "HG_DEAD")) == 1)
 
 
