@@ -18,14 +18,13 @@ from adapters.nats.streams.large_turn import LargeTurn
 from adapters.nats.streams.topology import work_consumers
 from adapters.notifiers.base import Notifier
 from contracts.errors import JsonObject
-from contracts.registry import REGISTRY
-from contracts.schemas.asyncapi import asyncapi
 from contracts.subjects import DURABLE, Subjects
 from daemon.assets.assembly import asset_parts
 from daemon.clock import new_id, now_micros
 from daemon.commands.assembly import make_endpoint
 from daemon.commands.command_server import CommandServer
 from daemon.commands.routes import endpoints
+from daemon.contract_document import contract_document
 from daemon.errors import StartError
 from daemon.foundation import (
     Foundation,
@@ -181,7 +180,7 @@ async def _listen(
         readiness=readiness,
         measure=partial(_dependencies, health),
         registry=metrics.registry,
-        contract=partial(asyncapi, REGISTRY, Subjects(settings.nats.prefix), version=VERSION),
+        contract=partial(contract_document, Subjects(settings.nats.prefix)),
         console=console,
     )
     dispatch = Dispatch(http_app)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from functools import cache
 from typing import Final, TypeAlias
 
 import orjson
@@ -12,6 +11,7 @@ from faststream.asgi import AsgiFastStream, AsgiResponse, get
 from prometheus_client import CollectorRegistry, make_asgi_app
 
 from contracts.errors import JsonObject
+from daemon.contract_document import ContractDocument
 from daemon.errors import StartError
 from daemon.http.asyncapi_page import render
 from daemon.http.connections import Closed, ConnectionLimits, bounded
@@ -35,7 +35,7 @@ def build_app(
     readiness: Readiness,
     measure: Measure,
     registry: CollectorRegistry,
-    contract: Callable[[], JsonObject],
+    contract: Callable[[], Awaitable[ContractDocument]],
     console: Console | None = None,
 ) -> AsgiFastStream:
     """The ASGI app. The broker joins it later (``add_broker``), when its server is known."""
@@ -61,18 +61,16 @@ def build_app(
         }
         return _json(body, _OK if ready else _UNAVAILABLE)
 
-    # Making it takes a tenth of a second: it is made when it is first asked for.
-    described = cache(contract)
-
     @get(include_in_schema=False)
     async def asyncapi(_scope: object) -> AsgiResponse:
         """What may be said to this daemon, for people."""
-        return AsgiResponse(render(described()).encode(), _OK, {"content-type": "text/html; charset=utf-8"})
+        page = render((await contract()).document)
+        return AsgiResponse(page.encode(), _OK, {"content-type": "text/html; charset=utf-8"})
 
     @get(include_in_schema=False)
     async def asyncapi_json(_scope: object) -> AsgiResponse:
         """What may be said to this daemon, for programs."""
-        return AsgiResponse(orjson.dumps(described()), _OK, {"content-type": "application/json"})
+        return AsgiResponse((await contract()).json, _OK, {"content-type": "application/json"})
 
     return AsgiFastStream(
         asgi_routes=[

@@ -1,15 +1,8 @@
 """``about``: who the caller is and may do, and what the daemon is."""
 
-import hashlib
-from functools import cache
-
-import orjson
-
 from contracts.payloads.commands.jobs import MAX_LIMIT
-from contracts.registry import REGISTRY
-from contracts.schemas.asyncapi import asyncapi
-from contracts.subjects import Subjects
 from contracts.values.times import format_micros
+from daemon.contract_document import contract_document
 from daemon.maintenance.lease_heartbeat import LEASE_PREFIX
 from daemon.operations.context import OperationContext, ServedOperation
 from daemon.version import VERSION
@@ -45,16 +38,9 @@ class AboutOperation:
                     "max_payload": given.nc.max_payload,
                     "page": MAX_LIMIT,
                 },
-                "contracts_digest": _digest(given.subjects),
+                "contracts_digest": (await contract_document(given.subjects)).digest,
             }
         )
-
-
-@cache
-def _digest(subjects: Subjects) -> str:
-    """The SHA-256 of the AsyncAPI document: it changes with every contract, not with every release."""
-    document = orjson.dumps(asyncapi(REGISTRY, subjects, version=""), option=orjson.OPT_SORT_KEYS)
-    return "sha256:" + hashlib.sha256(document).hexdigest()
 
 
 def make(context: OperationContext) -> ServedOperation:

@@ -193,8 +193,7 @@ if (root) {
   root.replaceChildren();
   render(<Root />, root);
 }
-void begin().then(() => {
-  keepConnected();
-  followPrincipal();
-  followPulses();
-});
+keepConnected();
+followPrincipal();
+followPulses();
+void begin();

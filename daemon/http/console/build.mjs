@@ -37,10 +37,14 @@ async function buildPage() {
     define: { "process.env.NODE_ENV": '"production"' },
   });
   const names = new Map();
-  for (const [path, { entryPoint }] of Object.entries(metafile.outputs)) if (entryPoint) names.set(entryPoint, basename(path));
+  for (const [path, { entryPoint }] of Object.entries(metafile.outputs)) if (entryPoint) names.set(entryPoint, path);
+  // What the script imports is fetched beside it, not once it has been read.
+  const imported = metafile.outputs[names.get("app.tsx")].imports.filter(({ kind }) => kind === "import-statement");
+  const script = /.*src="app\.js".*\n/;
+  const preloads = imported.map(({ path }) => `    <link rel="modulepreload" href="${basename(path)}" />\n`).join("");
   const page = (await readFile(join(here, "index.html"), "utf8"))
-    .replace("app.css", names.get("app.css"))
-    .replace("app.js", names.get("app.tsx"));
+    .replace("app.css", basename(names.get("app.css")))
+    .replace(script, (line) => preloads + line.replace("app.js", basename(names.get("app.tsx"))));
   await writeFile(join(out, "index.html"), page);
   await writeFile(join(out, "icon.svg"), await readFile(join(here, "icon.svg")));
 }

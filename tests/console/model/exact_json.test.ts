@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatted, parseShown, sameTokens, scan } from "../../../daemon/http/console/model/exact_json.ts";
-import { dotted, faultsOf, lineOf, placeOf } from "../../../daemon/http/console/model/schema_paths.ts";
+import { placesOf, scan, scanInParts } from "../../../daemon/http/console/model/exact_json.ts";
+import { formatted, parseShown, sameTokens } from "../../../daemon/http/console/model/json_tokens.ts";
+import { dotted, faultsOf, lineOf, linesOf } from "../../../daemon/http/console/model/schema_paths.ts";
 import { NAUGHTY, pick, seeded } from "./support.ts";
 
 const NUMBERS = ["0", "-0", "1", "1.0", "1e5", "1E+05", "9007199254740993", "18446744073709551615", "-9223372036854775808", "0.1000", "1.7976931348623157e308"];
@@ -71,11 +72,37 @@ test("a double key in another spelling is the same key", () => {
 });
 
 test("places lead from a dotted path to the text, and from what is missing to what it is missing from", () => {
-  const text = '{\n  "payload": {\n    "items": [1, {"x": 2}]\n  }\n}';
-  const scanned = scan(text);
-  assert.equal(text.slice(placeOf("payload.items.1.x", scanned))[0], "2");
-  assert.equal(text.slice(placeOf("payload.status", scanned))[0], "{");
-  assert.equal(lineOf(text, placeOf("payload.items", scanned)), 3);
+  const text = '{\n  "payload": {\n    "items": [1, {"x": 2}]\n  },\n  "a.b": 3\n}';
+  const [two, payload, items, dot, root] = placesOf(text, ["payload.items.1.x", "payload.status", "payload.items", "a.b", "unknown.x"]);
+  assert.deepEqual([two, payload, items, dot, root].map((at) => text[at ?? -1]), ["2", "{", "[", "3", "{"]);
+  assert.equal(root, 0);
+  assert.equal(lineOf(text, items ?? 0), 3);
+  assert.deepEqual(linesOf(text, [dot ?? 0, items ?? 0, 0]), [5, 3, 1]);
+});
+
+test("a scan in parts says what a scan in one says, and can be stopped", async () => {
+  const chance = seeded(7);
+  for (let round = 0; round < 300; round++) {
+    const values = Array.from({ length: 1_500 }, () => anyJson(chance, 4));
+    const text = `[${values.join(",")}${pick(chance, ["]", ",]", "", "]]"])}`;
+    let parts = 0;
+    const found = await scanInParts(text, () => true, async () => (parts++, true));
+    assert.ok(parts > 0);
+    assert.deepEqual([found?.wellFormed, found?.faults], [scan(text).wellFormed, scan(text).faults]);
+    assert.equal(await scanInParts(text, () => true, async () => false), null);
+  }
+});
+
+test("texts that differ in more than blanks are not the same", () => {
+  const chance = seeded(8);
+  for (let round = 0; round < 3_000; round++) {
+    const text = anyJson(chance);
+    const at = Math.floor(chance() * text.length);
+    const other = text.slice(0, at) + pick(chance, ["1", "x", '"', "\\", "{"]) + text.slice(at);
+    assert.equal(sameTokens(text, other), false, `${text} ${other}`);
+  }
+  assert.equal(sameTokens("[12]", "[1 2]"), false);
+  assert.equal(sameTokens('["a b"]', '["ab"]'), false);
 });
 
 test("violations of a schema become faults at their line, the wrappers around them do not", () => {
@@ -85,7 +112,7 @@ test("violations of a schema become faults at their line, the wrappers around th
       { keyword: "properties", instanceLocation: "#", error: 'Property "payload" does not match schema.' },
       { keyword: "enum", instanceLocation: "#/payload/status", error: "Instance does not match any of [...]." },
     ],
-    scan(text),
+    text,
   );
   assert.deepEqual(faults, [{ offset: 21, path: "payload.status", message: "Instance does not match any of [...]" }]);
   assert.equal(dotted("#/payload/a~1b"), "payload.a/b");
@@ -93,6 +120,7 @@ test("violations of a schema become faults at their line, the wrappers around th
 
 test("what is shown keeps integers that a double cannot hold", () => {
   assert.deepEqual(parseShown('{"a":9007199254740993,"b":3}'), { a: "9007199254740993", b: 3 });
+  assert.deepEqual(parseShown('["\\"9007199254740993", -9007199254740993 ,1.9007199254740993,9007199254740991]'), ['"9007199254740993', "-9007199254740993", 1.9007199254740993, 9007199254740991]);
 });
 
 test("a large body is scanned in one go", () => {

@@ -4,7 +4,7 @@ import { changedLines, lineDifference } from "../../../daemon/http/console/model
 import { micros, share, usd } from "../../../daemon/http/console/model/money.ts";
 import { hasEnded, newer, pace, progressOf } from "../../../daemon/http/console/model/progress.ts";
 import { EVERYTHING, NOTHING, isSelected, ranged, selectedCount, toggled } from "../../../daemon/http/console/model/selection.ts";
-import { cut, httpsUrl, visible, visibleLines } from "../../../daemon/http/console/model/text.ts";
+import { count, cut, httpsUrl, visible, visibleLines } from "../../../daemon/http/console/model/text.ts";
 import { age, clock, duration, instantOf } from "../../../daemon/http/console/model/time.ts";
 import { pick, seeded } from "./support.ts";
 
@@ -92,5 +92,18 @@ test("a difference leads from one text to the other", () => {
     assert.equal(found.filter((line) => line.change !== "added").map((line) => line.text).join("\n"), was);
     assert.equal(found.filter((line) => line.change !== "removed").map((line) => line.text).join("\n"), now);
   }
-  assert.equal(changedLines(lineDifference("a\nb\nc", "a\nx\nc")), 1);
+  const long = Array.from({ length: 40_000 }, (_, at) => `line ${at}`);
+  const edited = long.map((line, at) => (at === 3 || at === 39_990 ? `${line}!` : line));
+  assert.equal(changedLines(long.join("\n"), edited.join("\n")), 2);
+  assert.equal(changedLines("", long.join("\n")), 40_000);
+  assert.equal(changedLines("a\nb\nc", "a\nx\nc"), 1);
+});
+
+test("numbers are grouped by thousands", () => {
+  const chance = seeded(9);
+  for (let round = 0; round < 2_000; round++) {
+    const number = Math.round((chance() - 0.5) * 10 ** Math.floor(chance() * 15)) / pick(chance, [1, 1, 10, 1_000]);
+    if (number !== 0) assert.equal(count(number), number.toLocaleString("en"));
+  }
+  assert.equal(count(0), "0");
 });

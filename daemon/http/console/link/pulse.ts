@@ -3,7 +3,7 @@
 import { computed, signal } from "@preact/signals";
 import { config } from "./session.ts";
 import { listen, watchKeys } from "./watch.ts";
-import { parseShown } from "../model/exact_json.ts";
+import { parseShown } from "../model/json_tokens.ts";
 import { hasEnded, newer, type RunStatus } from "../model/progress.ts";
 
 export interface Pulse {

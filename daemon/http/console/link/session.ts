@@ -28,6 +28,8 @@ const KEY = "headgate.session";
 
 export const config = signal<Config | null>(null);
 export const credentials = signal<Credentials | null>(null);
+/** Whether the person has signed out: what a view would keep when it closes is not kept then. */
+export let hasSignedOut = false;
 /** Why a sign-in is asked for, where it is not the first. */
 export const signInNotice = signal("");
 
@@ -39,14 +41,18 @@ function takeCode(): string | null {
   return found[1] ?? null;
 }
 
+/** Both answers are awaited side by side: a page that opens shows its first figures the sooner. */
 export async function begin(): Promise<void> {
   const code = takeCode();
-  config.value = (await (await fetch("config.json", { cache: "no-store" })).json()) as Config;
-  if (code !== null) await exchange(code);
-  else credentials.value = kept() ?? (config.value.sign_in.includes("cookie") ? {} : null);
+  const asked = fetch("config.json").then((answer) => answer.json() as Promise<Config>);
+  const [told, given] = await Promise.all([asked, code === null ? null : exchange(code)]);
+  config.value = told;
+  if (given !== null) signIn(given);
+  else if (code === null) credentials.value = kept() ?? (told.sign_in.includes("cookie") ? {} : null);
 }
 
-async function exchange(code: string): Promise<void> {
+/** The credentials for a one-time code; null, and the reason as notice, where it is good no more. */
+async function exchange(code: string): Promise<Credentials | null> {
   const answer = await fetch("session", {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -58,13 +64,14 @@ async function exchange(code: string): Promise<void> {
       answer.status === 429
         ? "Too many wrong codes: wait a minute, then ask for a new link."
         : "This link was used or is too old. Ask for a new one: headgate console";
-    return;
+    return null;
   }
   const given = (await answer.json()) as { user: string; password: string; ws_url: string };
-  signIn({ user: given.user, password: given.password, wsUrl: given.ws_url });
+  return { user: given.user, password: given.password, wsUrl: given.ws_url };
 }
 
 export function signIn(given: Credentials): void {
+  hasSignedOut = false;
   sessionStorage.setItem(KEY, JSON.stringify(given));
   signInNotice.value = "";
   credentials.value = given;
@@ -72,6 +79,7 @@ export function signIn(given: Credentials): void {
 
 /** By the person's own wish nothing stays. */
 export function signOut(): void {
+  hasSignedOut = true;
   sessionStorage.clear();
   signInNotice.value = "You have signed out.";
   credentials.value = null;

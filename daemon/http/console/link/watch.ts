@@ -5,7 +5,7 @@
 
 import { effect } from "@preact/signals";
 import type { Msg, Subscription } from "@nats-io/nats-core";
-import { parseShown } from "../model/exact_json.ts";
+import { parseShown } from "../model/json_tokens.ts";
 import { connection, generation, hidden, linkState, paused } from "./connection.ts";
 import { config } from "./session.ts";
 

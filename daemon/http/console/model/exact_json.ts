@@ -3,8 +3,11 @@
  * `stringify`: a number beyond 2^53 and the spelling of a string would not survive it.
  *
  * The rules are the gate's: duplicate keys, lone surrogates, integers beyond 64 bits, numbers that are not finite,
- * nesting over 200 and a byte order mark are faults.
+ * nesting over 200 and a byte order mark are faults. The scanner stops where it is asked to and goes on from there, so
+ * that a large body is judged between two keys of the person who writes it; nothing is kept of what is well.
  */
+
+import { remembered } from "./remembered.ts";
 
 export interface Fault {
   readonly offset: number;
@@ -12,16 +15,8 @@ export interface Fault {
   readonly message: string;
 }
 
-export interface Token {
-  readonly offset: number;
-  readonly text: string;
-}
-
 export interface Scanned {
-  readonly tokens: readonly Token[];
   readonly faults: readonly Fault[];
-  /** Where the value of a dotted path begins. */
-  readonly places: ReadonlyMap<string, number>;
   /** Whether the text is JSON at all; rules beyond syntax do not matter here. */
   readonly wellFormed: boolean;
 }
@@ -31,8 +26,13 @@ const LARGEST = 2n ** 64n - 1n;
 const SMALLEST = -(2n ** 63n);
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const WORD = /true|false|null/y;
+const INTEGER = /^-?\d+$/;
+/** What an integer within 64 bits surely is: most are short, and need no arithmetic. */
+const SAFE_DIGITS = 18;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 const BLANKS = /[ \t\r\n]*/y;
+const PLAIN = /[^"\\\u0000-\u001f]*/y;
+const STEPS_A_LOOK = 512;
 
 class SyntaxFault extends Error {
   constructor(
@@ -43,196 +43,237 @@ class SyntaxFault extends Error {
   }
 }
 
-class Scanner {
-  readonly tokens: Token[] = [];
+/** An object or array that is not closed yet. */
+interface Level {
+  /** Its own path, where somewhere below it is wanted; null elsewhere. */
+  readonly wanted: string | null;
+  /** The keys so far; null in an array. */
+  readonly keys: Set<string> | null;
+  key: string;
+  index: number;
+}
+
+type Expected = "value" | "first item" | "first key" | "key" | "after" | "nothing";
+
+export class Scanner {
   readonly faults: Fault[] = [];
+  /** Where the values of the wanted paths begin, as far as they are there. */
   readonly places = new Map<string, number>();
+  wellFormed = true;
   private at = 0;
+  private expected: Expected = "value";
+  private readonly levels: Level[] = [];
+  private readonly mayBeLone: boolean;
 
-  constructor(private readonly text: string) {}
+  /** `wanted` are paths and `above` all that lies above one of them. */
+  constructor(
+    private readonly text: string,
+    private readonly wanted: ReadonlySet<string> = new Set(),
+    private readonly above: ReadonlySet<string> = new Set(),
+  ) {
+    this.mayBeLone = LONE_SURROGATE.test(text);
+  }
 
-  scan(): boolean {
+  /** Goes on until the end or until `enough` says so; true at the end. */
+  run(enough: () => boolean = () => false): boolean {
     try {
-      if (this.text.startsWith("\ufeff")) throw new SyntaxFault(0, "A byte order mark is refused");
-      this.blanks();
-      this.value("", 1);
-      this.blanks();
+      if (this.at === 0 && this.text.startsWith("\ufeff")) throw new SyntaxFault(0, "A byte order mark is refused");
+      for (let steps = 1; this.step(); steps++) if (steps % STEPS_A_LOOK === 0 && enough()) return false;
       if (this.at < this.text.length) throw new SyntaxFault(this.at, "Nothing may follow the value");
-      return true;
     } catch (error) {
       if (!(error instanceof SyntaxFault)) throw error;
       this.faults.push({ offset: error.offset, path: "", message: error.message });
-      return false;
+      this.wellFormed = false;
+    }
+    return true;
+  }
+
+  private step(): boolean {
+    this.blanks();
+    switch (this.expected) {
+      case "nothing":
+        return false;
+      case "after":
+        this.after();
+        return true;
+      case "first key":
+        if (this.text[this.at] === "}") this.close();
+        else this.key();
+        return true;
+      case "key":
+        this.key();
+        return true;
+      case "first item":
+        if (this.text[this.at] === "]") this.close();
+        else this.value();
+        return true;
+      case "value":
+        this.value();
+        return true;
     }
   }
 
   private blanks(): void {
     BLANKS.lastIndex = this.at;
-    BLANKS.exec(this.text);
+    BLANKS.test(this.text);
     this.at = BLANKS.lastIndex;
   }
 
-  private push(end: number): string {
-    const text = this.text.slice(this.at, end);
-    this.tokens.push({ offset: this.at, text });
-    this.at = end;
-    return text;
-  }
-
-  private expect(mark: string, message: string): void {
-    if (this.text[this.at] !== mark) throw new SyntaxFault(this.at, message);
-    this.push(this.at + 1);
+  private path(): string {
+    return this.levels.map((level) => (level.keys === null ? level.index : level.key)).join(".");
   }
 
   private fault(offset: number, path: string, message: string): void {
     this.faults.push({ offset, path, message });
   }
 
-  private value(path: string, depth: number): void {
-    this.places.set(path, this.at);
-    if (depth > DEEPEST) throw new SyntaxFault(this.at, `Nested over ${DEEPEST} deep`);
+  /** The path of the value that begins, where it or something in it is wanted. */
+  private wantedHere(): string | null {
+    const level = this.levels.at(-1);
+    if (level === undefined) return "";
+    if (level.wanted === null) return null;
+    const name = level.keys === null ? String(level.index) : level.key;
+    return level.wanted === "" ? name : `${level.wanted}.${name}`;
+  }
+
+  private value(): void {
+    const path = this.wantedHere();
+    if (path !== null && this.wanted.has(path)) this.places.set(path, this.at);
+    if (this.levels.length >= DEEPEST) throw new SyntaxFault(this.at, `Nested over ${DEEPEST} deep`);
     const first = this.text[this.at];
-    if (first === "{") this.object(path, depth);
-    else if (first === "[") this.array(path, depth);
-    else if (first === '"') this.string(path);
-    else this.scalar(path);
-  }
-
-  private object(path: string, depth: number): void {
-    this.expect("{", "An object begins with {");
-    this.blanks();
-    const keys = new Set<string>();
-    while (this.text[this.at] !== "}") {
-      if (keys.size > 0 || this.tokens.at(-1)?.text === ",") this.separated("}");
-      const offset = this.at;
-      const key = this.string(path, "A key in quotes, or }, is missing");
-      const inside = path ? `${path}.${key}` : key;
-      if (keys.has(key)) this.fault(offset, inside, "The key stands here twice");
-      keys.add(key);
-      this.blanks();
-      this.expect(":", "A : is missing after the key");
-      this.blanks();
-      this.value(inside, depth + 1);
-      this.blanks();
+    if (first === "{" || first === "[") {
+      const wanted = path !== null && this.above.has(path) ? path : null;
+      this.levels.push({ wanted, keys: first === "{" ? new Set() : null, key: "", index: 0 });
+      this.expected = first === "{" ? "first key" : "first item";
+      this.at++;
+      return;
     }
-    this.push(this.at + 1);
+    if (first === '"') this.string(() => this.path());
+    else this.scalar();
+    this.valueEnds();
   }
 
-  private array(path: string, depth: number): void {
-    this.expect("[", "An array begins with [");
-    this.blanks();
-    let index = 0;
-    while (this.text[this.at] !== "]") {
-      if (index > 0) this.separated("]");
-      this.value(path ? `${path}.${index}` : String(index), depth + 1);
-      index++;
-      this.blanks();
-    }
-    this.push(this.at + 1);
+  private valueEnds(): void {
+    this.expected = this.levels.length ? "after" : "nothing";
   }
 
-  private separated(end: string): void {
-    this.expect(",", `A , or ${end} is missing`);
+  private close(): void {
+    this.at++;
+    this.levels.pop();
+    this.valueEnds();
+  }
+
+  private after(): void {
+    const level = this.levels.at(-1) as Level;
+    const end = level.keys === null ? "]" : "}";
+    const mark = this.text[this.at];
+    if (mark === end) return this.close();
+    if (mark !== ",") throw new SyntaxFault(this.at, `A , or ${end} is missing`);
+    this.at++;
     this.blanks();
     if (this.text[this.at] === end) throw new SyntaxFault(this.at, `No comma before ${end}`);
+    level.index++;
+    this.expected = level.keys === null ? "value" : "key";
   }
 
-  private string(path: string, missing = "A value is missing"): string {
+  private key(): void {
+    const level = this.levels.at(-1) as Level;
+    const offset = this.at;
+    const above = (): string => this.levels.slice(0, -1).map((each) => (each.keys === null ? each.index : each.key)).join(".");
+    level.key = this.string(above, "A key in quotes, or }, is missing");
+    if (level.keys?.has(level.key)) this.fault(offset, this.path(), "The key stands here twice");
+    level.keys?.add(level.key);
+    this.blanks();
+    if (this.text[this.at] !== ":") throw new SyntaxFault(this.at, "A : is missing after the key");
+    this.at++;
+    this.expected = "value";
+  }
+
+  private string(path: () => string, missing = "A value is missing"): string {
+    const { text } = this;
     const start = this.at;
-    if (this.text[start] !== '"') throw new SyntaxFault(start, missing);
+    if (text[start] !== '"') throw new SyntaxFault(start, missing);
+    let escaped = false;
     let end = start + 1;
-    while (end < this.text.length && this.text[end] !== '"') {
-      if (this.text.charCodeAt(end) < 0x20) throw new SyntaxFault(end, "A control character in a string is written \\u00…");
-      end += this.text[end] === "\\" ? 2 : 1;
+    for (;;) {
+      PLAIN.lastIndex = end;
+      PLAIN.test(text);
+      end = PLAIN.lastIndex;
+      if (end >= text.length) throw new SyntaxFault(start, "The string has no end");
+      if (text[end] === '"') break;
+      if (text[end] !== "\\") throw new SyntaxFault(end, "A control character in a string is written \\u00…");
+      escaped = true;
+      end += 2;
     }
-    if (end >= this.text.length) throw new SyntaxFault(start, "The string has no end");
-    const text = this.push(end + 1);
-    let value: string;
-    try {
-      value = JSON.parse(text) as string;
-    } catch {
-      throw new SyntaxFault(start, "The string has a wrong escape");
-    }
-    if (LONE_SURROGATE.test(value)) this.fault(start, path, "A lone surrogate is refused");
+    this.at = end + 1;
+    const value = escaped ? decoded(text.slice(start, end + 1), start) : text.slice(start + 1, end);
+    if ((escaped || this.mayBeLone) && LONE_SURROGATE.test(value)) this.fault(start, path(), "A lone surrogate is refused");
     return value;
   }
 
-  private scalar(path: string): void {
+  private scalar(): void {
     for (const pattern of [WORD, NUMBER]) {
       pattern.lastIndex = this.at;
-      const found = pattern.exec(this.text);
-      if (!found) continue;
+      if (!pattern.test(this.text)) continue;
       const offset = this.at;
-      const text = this.push(this.at + found[0].length);
+      this.at = pattern.lastIndex;
       if (/[\w.+-]/.test(this.text[this.at] ?? "")) throw new SyntaxFault(offset, "This is no value");
-      if (pattern === NUMBER) this.number(offset, path, text);
+      if (pattern === NUMBER) this.number(offset);
       return;
     }
     throw new SyntaxFault(this.at, this.at < this.text.length ? "This is no value" : "A value is missing");
   }
 
-  private number(offset: number, path: string, text: string): void {
-    if (/^-?\d+$/.test(text)) {
+  private number(offset: number): void {
+    const text = this.text.slice(offset, this.at);
+    if (INTEGER.test(text)) {
+      if (text.length <= SAFE_DIGITS) return;
       const value = BigInt(text);
-      if (value > LARGEST || value < SMALLEST) this.fault(offset, path, "An integer beyond 64 bits is refused");
-    } else if (!Number.isFinite(Number(text))) this.fault(offset, path, "The number is not finite");
+      if (value > LARGEST || value < SMALLEST) this.fault(offset, this.path(), "An integer beyond 64 bits is refused");
+    } else if (!Number.isFinite(Number(text))) this.fault(offset, this.path(), "The number is not finite");
   }
 }
 
-/** The last answers of a function of a text: a view asks for the same large body several times. */
-function remembered<T>(answer: (text: string) => T, most: number): (text: string) => T {
-  const known = new Map<string, T>();
-  return (text) => {
-    const found = known.get(text);
-    if (found !== undefined) return found;
-    const made = answer(text);
-    known.set(text, made);
-    if (known.size > most) known.delete(known.keys().next().value ?? "");
-    return made;
-  };
+function decoded(literal: string, offset: number): string {
+  try {
+    return JSON.parse(literal) as string;
+  } catch {
+    throw new SyntaxFault(offset, "The string has a wrong escape");
+  }
 }
 
 export const scan = remembered((text: string): Scanned => {
   const scanner = new Scanner(text);
-  const wellFormed = scanner.scan();
-  return { tokens: scanner.tokens, faults: scanner.faults, places: scanner.places, wellFormed };
+  scanner.run();
+  return scanner;
 }, 3);
 
-/** `text` with two blanks a level; the tokens stay as they are written. Null where it is no JSON. */
-export const formatted = remembered((text: string): string | null => {
-  const { tokens, wellFormed } = scan(text);
-  if (!wellFormed) return null;
-  let level = 0;
-  let out = "";
-  const line = (): string => `\n${"  ".repeat(level)}`;
-  tokens.forEach(({ text: token }, index) => {
-    const before = tokens[index - 1]?.text;
-    const opened = before === "{" || before === "[";
-    if (token === "}" || token === "]") {
-      level--;
-      out += opened ? token : line() + token;
-      return;
-    }
-    if (opened) out += line();
-    else if (before === ",") out += line();
-    else if (before === ":") out += " ";
-    out += token;
-    if (token === "{" || token === "[") level++;
-  });
-  return sameTokens(text, out) ? out : null;
-}, 4);
-
-/** Whether two texts are the same JSON, token text by token text. */
-export function sameTokens(one: string, other: string): boolean {
-  const [a, b] = [scan(one).tokens, scan(other).tokens];
-  return a.length === b.length && a.every((token, index) => token.text === b[index]?.text);
+/** The same in small parts: `pause` is awaited between them, and stops the whole where it says false. */
+export async function scanInParts(text: string, enough: () => boolean, pause: () => Promise<boolean>): Promise<Scanned | null> {
+  const scanner = new Scanner(text);
+  while (!scanner.run(enough)) if (!(await pause())) return null;
+  return scanner;
 }
 
-/** Parses what is only shown: an integer that a double cannot hold becomes its text. */
-export function parseShown(text: string): unknown {
-  if (!/\d{16}/.test(text)) return JSON.parse(text);
-  const { tokens, wellFormed } = scan(text);
-  if (!wellFormed) return JSON.parse(text);
-  const exact = tokens.map(({ text: token }) => (/^-?\d{16,}$/.test(token) && !Number.isSafeInteger(Number(token)) ? `"${token}"` : token));
-  return JSON.parse(exact.join(""));
+/** Where dotted paths stand in the text; what is missing is marked at what it is missing from. */
+export function placesOf(text: string, paths: readonly string[]): number[] {
+  const wanted = new Set<string>([""]);
+  const above = new Set<string>();
+  for (const path of paths) {
+    wanted.add(path);
+    if (path !== "") above.add("");
+    for (let dot = path.indexOf("."); dot >= 0; dot = path.indexOf(".", dot + 1)) {
+      wanted.add(path.slice(0, dot));
+      above.add(path.slice(0, dot));
+    }
+  }
+  const scanner = new Scanner(text, wanted, above);
+  scanner.run();
+  return paths.map((path) => {
+    for (let at = path; ; at = at.includes(".") ? at.slice(0, at.lastIndexOf(".")) : "") {
+      const place = scanner.places.get(at);
+      if (place !== undefined) return place;
+      if (at === "") return 0;
+    }
+  });
 }

@@ -1,6 +1,6 @@
 /** From what a schema validator finds to marks in the text. */
 
-import type { Fault, Scanned } from "./exact_json.ts";
+import { placesOf, type Fault } from "./exact_json.ts";
 
 export interface Violation {
   readonly keyword: string;
@@ -23,7 +23,7 @@ export function dotted(pointer: string): string {
 }
 
 /** The faults that matter: the deepest ones; of a choice, the choice itself where nothing deeper failed. */
-export function faultsOf(violations: readonly Violation[], scanned: Scanned): Fault[] {
+export function faultsOf(violations: readonly Violation[], text: string): Fault[] {
   const real = violations.filter(({ keyword }) => !WRAPPERS.has(keyword));
   const kept = real.filter(
     (each) =>
@@ -38,13 +38,14 @@ export function faultsOf(violations: readonly Violation[], scanned: Scanned): Fa
       ),
   );
   const seen = new Set<string>();
-  return kept.flatMap((violation) => {
+  const told = kept.flatMap((violation) => {
     const path = dotted(violation.instanceLocation);
     const message = sentence(violation);
     if (seen.has(`${path} ${message}`)) return [];
     seen.add(`${path} ${message}`);
-    return [{ offset: placeOf(path, scanned), path, message }];
+    return [{ path, message }];
   });
+  return placed(told, text);
 }
 
 function sentence({ keyword, error }: Violation): string {
@@ -52,17 +53,31 @@ function sentence({ keyword, error }: Violation): string {
   return keyword === "false" ? "This field is not known" : error.replace(/\.$/, "");
 }
 
-/** Where a path stands in the text; what is missing is marked at what it is missing from. */
-export function placeOf(path: string, scanned: Scanned): number {
-  for (let at = path; ; at = at.includes(".") ? at.slice(0, at.lastIndexOf(".")) : "") {
-    const place = scanned.places.get(at);
-    if (place !== undefined) return place;
-    if (at === "") return 0;
-  }
+/** Faults with the places in the text at which their paths stand. */
+export function placed(faults: readonly { readonly path: string; readonly message: string }[], text: string): Fault[] {
+  if (faults.length === 0) return [];
+  const places = placesOf(text, faults.map(({ path }) => path));
+  return faults.map(({ path, message }, at) => ({ path, message, offset: places[at] ?? 0 }));
 }
 
+/** The line of an offset, the first one being 1. */
 export function lineOf(text: string, offset: number): number {
   let line = 1;
   for (let at = text.indexOf("\n"); at >= 0 && at < offset; at = text.indexOf("\n", at + 1)) line++;
   return line;
+}
+
+/** The lines of many places in one walk. */
+export function linesOf(text: string, offsets: readonly number[]): number[] {
+  const lines = new Map<number, number>();
+  let line = 1;
+  let at = text.indexOf("\n");
+  for (const offset of [...offsets].sort((a, b) => a - b)) {
+    while (at >= 0 && at < offset) {
+      line++;
+      at = text.indexOf("\n", at + 1);
+    }
+    lines.set(offset, line);
+  }
+  return offsets.map((offset) => lines.get(offset) ?? 1);
 }

@@ -3,9 +3,10 @@
 import type { VNode } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Letter as LetterView } from "../link/views.ts";
-import { formatted, scan, type Fault } from "../model/exact_json.ts";
+import type { Fault } from "../model/exact_json.ts";
+import { formatted } from "../model/json_tokens.ts";
 import { href } from "../model/route.ts";
-import { lineOf, placeOf } from "../model/schema_paths.ts";
+import { linesOf, placed } from "../model/schema_paths.ts";
 import { bytes, count, visible } from "../model/text.ts";
 import { hasEnded } from "../model/progress.ts";
 import { Act } from "../parts/act.tsx";
@@ -13,6 +14,7 @@ import { useAnswer } from "../parts/lists/answers.ts";
 import { BulkDialog } from "../parts/letters/bulk_dialog.tsx";
 import { useKeys } from "../parts/shell/keys.ts";
 import { BodyView, download, useBody, type Body } from "../parts/letters/letter_body.tsx";
+import { loadEditor } from "../parts/letters/editor.tsx";
 import { Replays } from "../parts/letters/replays.tsx";
 import { say } from "../parts/shell/outcome.tsx";
 import { ProblemView } from "../parts/problem.tsx";
@@ -33,6 +35,10 @@ function OneLetter({ id, editing }: { id: string; editing: boolean }): VNode {
   const letter = asked.result;
   const body = useBody(letter);
   useOutcome(letter, asked.refresh);
+  useEffect(() => {
+    // Fetched beside the letter, not after it.
+    if (editing) void loadEditor();
+  }, [editing]);
   return (
     <>
       <h1>Dead letter {letter ? visible(`${letter.kind} ${letter.message_id ?? ""}`) : ""}</h1>
@@ -153,14 +159,16 @@ function Bar({ letter, body, editing, onChanged }: BarProps): VNode {
 
 /** Where the error's paths stand in the shown text. */
 function faultsIn(letter: LetterView, text: string | null): readonly Fault[] {
-  if (text === null) return [];
-  const scanned = scan(text);
-  return (letter.error.details ?? []).map(({ path, message }) => ({ path, message, offset: placeOf(path, scanned) }));
+  return text === null ? [] : placed(letter.error.details ?? [], text);
 }
 
 function Why({ letter, body }: { letter: LetterView; body: Body | null }): VNode {
   const text = body?.text === null || body === null ? null : (formatted(body.text) ?? body.text);
-  const faults = useMemo(() => faultsIn(letter, text), [letter, text]);
+  const faults = useMemo(() => {
+    const found = text === null ? (letter.error.details ?? []).map((detail) => ({ ...detail, offset: 0 })) : faultsIn(letter, text);
+    const lines = linesOf(text ?? "", found.map(({ offset }) => offset));
+    return found.map((fault, at) => ({ ...fault, line: lines[at] }));
+  }, [letter, text]);
   return (
     <>
       <ProblemView problem={{ ...letter.error, details: [] }} live={false} />
@@ -168,7 +176,7 @@ function Why({ letter, body }: { letter: LetterView; body: Body | null }): VNode
         {faults.map((fault) => (
           <li>
             <code>{visible(fault.path)}</code> {visible(fault.message)}
-            {text !== null && fault.path !== "" && <span class="soft"> line {lineOf(text, fault.offset)}</span>}
+            {text !== null && fault.path !== "" && <span class="soft"> line {fault.line}</span>}
           </li>
         ))}
       </ul>

@@ -6,26 +6,32 @@ import type { Fault } from "../../model/exact_json.ts";
 import type { Handle } from "./codemirror.ts";
 
 export interface EditorProps {
-  /** The text to begin with; another one replaces what is there. */
+  /** The text to begin with. */
   readonly text: string;
   readonly faults: readonly Fault[];
-  readonly onText: (text: string) => void;
+  /** Hears of each key; the text is fetched from the handle when it is wanted, for a copy of a large one takes a while. */
+  readonly onEdit: () => void;
   readonly onSubmit: () => void;
+  /** Hears the text when the editor goes. */
+  readonly onLeave: (text: string) => void;
   readonly handle: { current: Handle | null };
 }
 
-export function Editor({ text, faults, onText, onSubmit, handle }: EditorProps): VNode {
+/** Loads the editor's script, once: called where one is likely to be wanted soon. */
+export const loadEditor = (): Promise<typeof import("./codemirror.ts")> => import("./codemirror.ts");
+
+export function Editor({ text, faults, onEdit, onSubmit, onLeave, handle }: EditorProps): VNode {
   const place = useRef<HTMLDivElement>(null);
-  const latest = useRef({ onText, onSubmit, text, faults });
-  latest.current = { onText, onSubmit, text, faults };
+  const latest = useRef({ onEdit, onSubmit, onLeave, faults });
+  latest.current = { onEdit, onSubmit, onLeave, faults };
   useEffect(() => {
     let gone = false;
-    void import("./codemirror.ts").then(({ openEditor }) => {
+    void loadEditor().then(({ openEditor }) => {
       if (gone || !place.current) return;
       const made = openEditor(
         place.current,
-        latest.current.text,
-        () => latest.current.onText(made.text()),
+        text,
+        () => latest.current.onEdit(),
         () => latest.current.onSubmit(),
       );
       made.mark(latest.current.faults);
@@ -33,13 +39,11 @@ export function Editor({ text, faults, onText, onSubmit, handle }: EditorProps):
     });
     return () => {
       gone = true;
+      if (handle.current) latest.current.onLeave(handle.current.text());
       handle.current?.destroy();
       handle.current = null;
     };
   }, []);
-  useEffect(() => {
-    if (handle.current && handle.current.text() !== text) handle.current.replace(text);
-  }, [text]);
   useEffect(() => handle.current?.mark(faults), [faults]);
   return <div class="editor" ref={place} />;
 }

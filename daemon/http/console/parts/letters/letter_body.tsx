@@ -4,9 +4,10 @@ import type { VNode } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { ask } from "../../link/ask.ts";
 import type { Letter } from "../../link/views.ts";
-import { formatted, type Fault } from "../../model/exact_json.ts";
+import type { Fault } from "../../model/exact_json.ts";
+import { formatted } from "../../model/json_tokens.ts";
+import { linesOf } from "../../model/schema_paths.ts";
 import { bytes, fromBase64, hex, visibleLines } from "../../model/text.ts";
-import { lineOf } from "../../model/schema_paths.ts";
 
 const MOST_SHOWN = 64 * 1024;
 const MOST_EDITED = 1024 * 1024;
@@ -78,7 +79,8 @@ export function BodyView({ letter, body, raw, faults }: { letter: Letter; body: 
     return text.slice(0, MOST_SHOWN);
   }, [body, raw]);
   const lines = new Map<number, string>();
-  for (const fault of faults) lines.set(lineOf(shown, fault.offset), fault.message);
+  const numbers = linesOf(shown, faults.map((fault) => fault.offset));
+  faults.forEach((fault, at) => lines.set(numbers[at] ?? 0, fault.message));
   return (
     <>
       <pre class="body" tabIndex={0} aria-label="Body as it came">

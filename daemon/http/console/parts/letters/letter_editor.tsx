@@ -6,39 +6,28 @@
 import type { VNode } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ask, newMessageId } from "../../link/ask.ts";
-import { judge, type Judgement } from "../../link/schemas.ts";
 import type { Letter } from "../../link/views.ts";
-import { changedLines, lineDifference } from "../../model/difference.ts";
+import { changedLines, lineDifference, nearest } from "../../model/difference.ts";
 import type { Problem } from "../../model/errors.ts";
-import { formatted, scan, type Fault } from "../../model/exact_json.ts";
-import { lineOf, placeOf } from "../../model/schema_paths.ts";
+import type { Fault } from "../../model/exact_json.ts";
+import { formatted } from "../../model/json_tokens.ts";
+import { linesOf, placed } from "../../model/schema_paths.ts";
 import { count, plural, visible } from "../../model/text.ts";
 import { Act } from "../act.tsx";
 import type { Handle } from "./codemirror.ts";
 import { DifferenceView } from "../difference.tsx";
+import { draftOf, keepDraft } from "./drafts.ts";
 import { Editor } from "./editor.tsx";
+import { breathe, painted, useJudgement, useRest } from "./resting.ts";
 import { say, sayProblem } from "../shell/outcome.tsx";
 import { ProblemView } from "../problem.tsx";
 import { State } from "../words.tsx";
-
-const PAUSE_MS = 300;
 
 interface Verdict {
   readonly outcome: string;
   readonly error?: Problem;
   /** The text that was judged. */
   readonly of: string;
-}
-
-const draftKey = (id: string): string => `headgate.draft.${id}`;
-
-function keepDraft(id: string, text: string | null): void {
-  try {
-    if (text === null) sessionStorage.removeItem(draftKey(id));
-    else sessionStorage.setItem(draftKey(id), text);
-  } catch {
-    // No room for a draft: the text stays in the editor.
-  }
 }
 
 interface LetterEditorProps {
@@ -50,28 +39,31 @@ interface LetterEditorProps {
 export function LetterEditor({ letter, original, onSent }: LetterEditorProps): VNode {
   const id = letter.dead_letter_id;
   const opened = useMemo(() => formatted(original) ?? original, [original]);
-  const [given, setGiven] = useState(() => sessionStorage.getItem(draftKey(id)) ?? opened);
+  const given = useMemo(() => draftOf(id) ?? opened, []);
+  // As it was at the last pause: while a key is pressed, nothing but the editor works on the text.
   const [text, setText] = useState(given);
   const [reason, setReason] = useState("");
   const [verdict, setVerdict] = useState<Verdict | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
   const handle = useRef<Handle | null>(null);
-  const rested = useRested(text);
-  const judged = useJudgement(rested, letter.kind);
-  const gate = verdict?.of === text ? verdict : null;
-  const faults = gate?.error ? gateFaults(gate.error, text) : (judged?.faults ?? []);
+  const judged = useJudgement(text, letter.kind);
+  const faults = useMemo(() => (verdict?.error ? placed(verdict.error.details ?? [], verdict.of) : (judged?.faults ?? [])), [verdict, judged]);
 
-  const changed = (next: string): void => {
-    setText(next);
-    keepDraft(id, next === opened ? null : next);
+  const current = (): string => handle.current?.text() ?? text;
+  const keep = (next: string): void => keepDraft(id, next === opened ? null : next);
+  const { stir, settle } = useRest(() => {
+    keep(current());
+    setText(current());
+  });
+  const edited = (): void => {
+    if (verdict !== null) setVerdict(null);
+    stir();
   };
   const put = (next: string): void => {
-    setGiven(next);
-    changed(next);
     handle.current?.replace(next);
+    settle();
   };
-  const current = (): string => handle.current?.text() ?? text;
 
   const check = async (): Promise<Verdict | null> => {
     const body = current();
@@ -84,7 +76,7 @@ export function LetterEditor({ letter, original, onSent }: LetterEditorProps): V
     }
     setProblem(null);
     const found = { ...answer.result, of: body };
-    setVerdict(found);
+    if (current() === body) setVerdict(found);
     say(`The gate says: ${found.outcome}`);
     return found;
   };
@@ -117,13 +109,13 @@ export function LetterEditor({ letter, original, onSent }: LetterEditorProps): V
 
   return (
     <div class="editing">
-      <Editor text={given} faults={faults} onText={changed} onSubmit={() => void checkAndReplay()} handle={handle} />
+      <Editor text={given} faults={faults} onEdit={edited} onSubmit={() => void checkAndReplay()} onLeave={keep} handle={handle} />
       <FaultList faults={faults} text={text} onGo={(offset) => handle.current?.goTo(offset)} />
       <p class="verdicts">
         <span>schema: {judged === null ? "…" : judged.faults.length ? plural(judged.faults.length, "fault") : judged.schema ? "no fault" : "none applies"}</span>{" "}
-        <span>gate: {gate ? <State of={gate.outcome} /> : "not asked yet"}</span> <ChangedLines original={original} text={rested} />
+        <span>gate: {verdict ? <State of={verdict.outcome} /> : "not asked yet"}</span> <ChangedLines original={original} text={text} />
       </p>
-      {gate?.error && <ProblemView problem={gate.error} />}
+      {verdict?.error && <ProblemView problem={verdict.error} />}
       {problem && <ProblemView problem={problem} />}
       {problem?.code === "VERSION_CONFLICT" && <button onClick={onSent}>Load what was done meanwhile, keep my text</button>}
       <label>
@@ -144,63 +136,50 @@ export function LetterEditor({ letter, original, onSent }: LetterEditorProps): V
   );
 }
 
-/** The text as it was at the last pause: what takes a while with a large body waits for it. */
-function useRested(text: string): string {
-  const [rested, setRested] = useState(text);
-  useEffect(() => {
-    const timer = setTimeout(() => setRested(text), PAUSE_MS);
-    return () => clearTimeout(timer);
-  }, [text]);
-  return rested;
-}
-
-/** What strict JSON and the schema say. */
-function useJudgement(text: string, kind: string): Judgement | null {
-  const [judged, setJudged] = useState<Judgement | null>(null);
-  useEffect(() => {
-    let gone = false;
-    judge(text, kind).then(
-      (found) => !gone && setJudged(found),
-      () => undefined,
-    );
-    return () => {
-      gone = true;
-    };
-  }, [text, kind]);
-  return judged;
-}
-
-function gateFaults(error: Problem, text: string): readonly Fault[] {
-  const scanned = scan(text);
-  return (error.details ?? []).map(({ path, message }) => ({ path, message, offset: placeOf(path, scanned) }));
-}
+const MOST_FAULTS = 50;
 
 function FaultList({ faults, text, onGo }: { faults: readonly Fault[]; text: string; onGo: (offset: number) => void }): VNode | null {
+  const shown = faults.slice(0, MOST_FAULTS);
+  const lines = useMemo(() => linesOf(text, shown.map(({ offset }) => offset)), [faults]);
   if (faults.length === 0) return null;
   return (
     <ul class="faults" aria-label="Faults">
-      {faults.slice(0, 50).map((fault) => (
+      {shown.map((fault, at) => (
         <li>
           <button class="quiet" onClick={() => onGo(fault.offset)}>
-            line {count(lineOf(text, fault.offset))} <code>{visible(fault.path)}</code> {visible(fault.message)}
+            line {count(lines[at] ?? 1)} <code>{visible(fault.path)}</code> {visible(fault.message)}
           </button>
         </li>
       ))}
+      {faults.length > MOST_FAULTS && <li>and {count(faults.length - MOST_FAULTS)} more</li>}
     </ul>
   );
 }
 
+/** What is compared: both set in lines where both are JSON, so that blanks alone are no difference. */
+function comparable(original: string, text: string): [string, string] {
+  const [was, now] = [formatted(original), formatted(text)];
+  if (was !== null && now !== null) return [was, now];
+  return [nearest(was === null ? [original] : [was, original], text), text];
+}
+
 function ChangedLines({ original, text }: { original: string; text: string }): VNode {
   const [shown, setShown] = useState(false);
-  const lines = useMemo(() => {
-    const [was, now] = [formatted(original), formatted(text)];
-    return was !== null && now !== null ? lineDifference(was, now) : lineDifference(original, text);
+  const [changed, setChanged] = useState<number | null>(null);
+  useEffect(() => {
+    let gone = false;
+    void painted()
+      .then(breathe)
+      .then(() => !gone && setChanged(changedLines(...comparable(original, text))));
+    return () => {
+      gone = true;
+    };
   }, [original, text]);
-  const changed = changedLines(lines);
+  const lines = useMemo(() => (shown ? lineDifference(...comparable(original, text)) : []), [shown, original, text]);
   return (
     <>
       <button class="quiet" aria-expanded={shown} onClick={() => setShown(!shown)}>
-        Difference: {plural(changed, "line")}
+        Difference: {changed === null ? "…" : plural(changed, "line")}
       </button>
       {shown && <DifferenceView lines={lines} />}
     </>
