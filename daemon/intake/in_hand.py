@@ -5,7 +5,7 @@ machine. A line that was not finished when the process died is passed over.
 
 ``suspects``  what the former deaths left: stream, sequence, deaths, deaths alone
 ``working``   sequences by stream, before they are judged
-``waiting``   no longer worked on, and not done: kept for a while or given back
+``waiting``   not worked on at the moment, and not done: judged, kept for a while or given back
 ``done``      committed and acknowledged
 ``ended``     the process came to an orderly end: what was left was given back
 
@@ -14,8 +14,9 @@ Suspects are worked on while nothing else is in hand, in the whole process: only
 
 import asyncio
 import os
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -25,7 +26,7 @@ import structlog
 
 from adapters.nats.acks import stream_position
 from contracts.gate.delivery import Delivery
-from domain.intake.suspects import Suspicion, after_death, by_deliveries
+from domain.intake.suspects import Suspicion, after_death, by_deliveries, most_at_once
 
 log = structlog.get_logger(__name__)
 
@@ -37,12 +38,24 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 class InHand:
-    """The messages in hand, of all intakes of one process."""
+    """The messages in hand, of all intakes of one process. ``after_death``: its predecessor died. ``clock`` is
+    monotonic, in seconds."""
 
-    def __init__(self, path: Path | None, suspects: Mapping[Position, Suspicion], *, counts: bool) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        suspects: Mapping[Position, Suspicion],
+        *,
+        counts: bool,
+        after_death: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = path
         self._suspects = dict(suspects)
         self._counts_deliveries = counts
+        self._careful = after_death
+        self._clock = clock
+        self._began: float | None = None
         self._working: set[Position] = set()
         self._file: int | None = None
         self._written = 0
@@ -72,6 +85,14 @@ class InHand:
             del self._suspects[key]
         self._begin_file()
 
+    def most_at_once(self, most: int) -> int:
+        """How many of the *most* messages of a batch are to be worked on at once by now."""
+        if not self._careful:
+            return most
+        now = most_at_once(most, 0.0 if self._began is None else self._clock() - self._began)
+        self._careful = now < most
+        return now
+
     # -- what is in hand
 
     async def work_on(self, deliveries: Iterable[Delivery]) -> None:
@@ -88,6 +109,8 @@ class InHand:
 
     def note(self, deliveries: Iterable[Delivery]) -> None:
         """As :meth:`work_on`, for the caller that has the turn of :meth:`nothing_else`."""
+        if self._began is None:
+            self._began = self._clock()
         positions = [position(delivery) for delivery in deliveries]
         self._working.update(positions)
         self._none_in_hand.clear()
@@ -185,12 +208,12 @@ def in_hand_of(state_dir: Path) -> tuple[InHand, bool]:
         return InHand(path, {}, counts=True), False
     except OSError as error:
         log.warning("in_hand_not_read", reason=str(error))
-        return InHand(path, {}, counts=True), True
+        return InHand(path, {}, counts=True, after_death=True), True
     working, suspects, ended = _read(lines)
     suspects = after_death(working, suspects)
     if not ended:
         log.warning("predecessor_died", in_hand=len(working), suspects=len(suspects))
-    return InHand(path, suspects, counts=False), not ended
+    return InHand(path, suspects, counts=False, after_death=not ended), not ended
 
 
 def nothing_noted() -> InHand:

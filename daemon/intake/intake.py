@@ -98,6 +98,7 @@ class Intake:
 
     async def _commit_what_is_there(self) -> None:
         if batch := self._judging.next_batch():
+            await self._in_hand.resume([judged.delivery for judged in batch])
             await self._work_on(batch)
         elif self._judging.suspects:
             await self._work_on_suspects()

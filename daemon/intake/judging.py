@@ -66,9 +66,10 @@ class Judging:
     def next_batch(self) -> list[Judged]:
         """What is judged by now, in the limits of one transaction."""
         judged, limits = self._judged, self._limits
+        most = self._in_hand.most_at_once(limits.max_batch)
         batch: list[Judged] = []
         total = 0
-        while judged and len(batch) < limits.max_batch:
+        while judged and len(batch) < most:
             size = weight(judged[0].delivery)
             if batch and total + size > limits.max_bytes:
                 break
@@ -119,21 +120,29 @@ class Judging:
         await self._wait_for_room(part)
         await self._in_hand.work_on(part)
         del self._not_judged[: len(part)]
+        judged: list[Judged] = []
         began = clock()
         for delivery in part:
-            self._bytes += weight(delivery)
-            self._judged.append(self.judge(delivery))
+            judged.append(self.judge(delivery))
             if clock() - began > _SLICE_S:
-                self.arrived.set()
-                await asyncio.sleep(0)
+                await self._hand_over(judged)
+                judged = []
                 began = clock()
+        await self._hand_over(judged)
+
+    async def _hand_over(self, judged: Sequence[Judged]) -> None:
+        """To the committing half, which notes them again once it works on them: waiting for it, they end no process."""
+        deliveries = [each.delivery for each in judged]
+        self._in_hand.waits(deliveries)
+        self._bytes += sum(map(weight, deliveries))
+        self._judged.extend(judged)
         self.arrived.set()
         await asyncio.sleep(0)
 
     def _next_slice(self) -> list[Delivery]:
         part: list[Delivery] = []
         total = 0
-        for delivery in self._not_judged[:_SLICE]:
+        for delivery in self._not_judged[: self._in_hand.most_at_once(_SLICE)]:
             total += weight(delivery)
             if part and total > _SLICE_BYTES:
                 break

@@ -6,6 +6,9 @@ most :data:`GROUP` after their first death, alone after the second. Only a messa
 (one in a full batch, one in a group, three alone), and its neighbours are taken.
 
 Where no note of the predecessor survives, the number of deliveries stands in for the deaths.
+
+After a death less is worked on at once for some seconds: what a process dies with costs the next one a commit for each
+group, so that a row of deaths with full batches would leave time for nothing else.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +18,9 @@ GROUP: Final = 32
 DEATHS_ALONE: Final = 3
 _ALONE_FROM_DEATHS: Final = 2
 _GROUPED_FROM_DELIVERY: Final = 5
+_FIRST_BATCH: Final = 4 * GROUP
+_DOUBLES_AFTER_S: Final = 2.0
+_DOUBLINGS: Final = 10
 _ALONE_FROM_DELIVERY: Final = 8
 
 K = TypeVar("K")
@@ -54,6 +60,11 @@ def after_death(in_hand: Iterable[K], known: Mapping[K, Suspicion]) -> dict[K, S
 def by_deliveries(delivered: int) -> Suspicion | None:
     """What the number of deliveries says of a message of which no note tells anything."""
     return None if delivered < _GROUPED_FROM_DELIVERY else _BY_COUNT[delivered >= _ALONE_FROM_DELIVERY]
+
+
+def most_at_once(most: int, seconds: float) -> int:
+    """How much of the *most* that may be worked on at once is, *seconds* after work began on what a death left."""
+    return min(most, _FIRST_BATCH << min(int(seconds / _DOUBLES_AFTER_S), _DOUBLINGS))
 
 
 def groups(suspects: Sequence[tuple[T, Suspicion]]) -> Iterator[list[T]]:

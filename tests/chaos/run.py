@@ -56,7 +56,7 @@ class Run:
     variant: str
     seed: str
     seconds: float
-    quiet_s: float = 120.0
+    still_s: float = 60.0
     findings: Findings = field(default_factory=Findings)
     figures: Counter[str] = field(default_factory=Counter)
     _started: float = field(default_factory=time.monotonic)
@@ -112,8 +112,9 @@ class Run:
         evidence = Evidence(installation.database_url)
         nc = await connected(installation.url)
         try:
-            seconds = await wait_for_quiet(installation.daemons, nc, evidence, self._say, within_s=self.quiet_s)
+            seconds = await wait_for_quiet(installation.daemons, nc, evidence, self._say, still_s=self.still_s)
             self._say(f"at rest after {seconds:.1f} s")
+            self.figures["seconds until rest"] = round(seconds)
         except NotQuietError as error:
             self.findings.add("it did not come to rest", error)
         tables = {name: await evidence.table(name) for name in TABLES}

@@ -19,7 +19,7 @@ SECONDS = {"shared": 6.0, "alone": 5.0, "cluster": 6.0}
 
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
 async def test_nothing_acknowledged_is_lost_or_taken_twice_while_everything_fails(variant: str) -> None:
-    outcome = await Run(variant, str(secrets.randbelow(10**9)), SECONDS[variant], quiet_s=120.0).run()
+    outcome = await Run(variant, str(secrets.randbelow(10**9)), SECONDS[variant]).run()
 
     wrong = "\n".join(outcome.findings.lines())
     assert not outcome.findings, f"seed {outcome.seed}: {wrong}\nlogs and tables: {outcome.kept}"

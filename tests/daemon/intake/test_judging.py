@@ -3,12 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.gate.delivery import Delivery, Judged, weight
-from daemon.intake.in_hand import nothing_noted
+from daemon.intake.in_hand import InHand, in_hand_of, nothing_noted
 from daemon.intake.judging import Judging, unjudged
 from daemon.intake.ports import IntakeLimits
 from handlers.batch import INTERNAL
@@ -82,3 +84,28 @@ async def work_off(sizes: list[int]) -> None:
     await running
 
     assert order == list(range(1, len(sizes) + 1))
+
+
+async def test_what_is_judged_and_waits_for_its_commit_is_not_to_blame_for_a_death(tmp_path: Path) -> None:
+    in_hand, _ = in_hand_of(tmp_path)
+    judging = Judging(Stream([100] * 80), CountingGate(), in_hand, LIMITS)
+    await judging.run()
+    batch = judging.next_batch()
+    await in_hand.resume([judged.delivery for judged in batch])
+
+    next_life, died = in_hand_of(tmp_path)
+
+    assert died
+    assert {sequence for _, sequence in next_life.suspects} == set(range(1, LIMITS.max_batch + 1))
+
+
+@pytest.mark.parametrize(("after_death", "first"), [(False, 500), (True, 128)])
+async def test_after_a_death_a_batch_is_small_until_work_has_gone_on_for_seconds(after_death: bool, first: int) -> None:
+    now = [0.0]
+    in_hand = InHand(None, {}, counts=False, after_death=after_death, clock=lambda: now[0])
+    judging = Judging(Stream([10] * 2_000), CountingGate(), in_hand, IntakeLimits(max_batch=500))
+    await judging.run()
+
+    assert len(judging.next_batch()) == first
+    now[0] = 10.0
+    assert len(judging.next_batch()) == 500

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.intake.suspects import GROUP, Suspicion, after_death, by_deliveries, groups
+from domain.intake.suspects import GROUP, Suspicion, after_death, by_deliveries, groups, most_at_once
 
 
 def deaths_until_found(killers: set[int], batch: int) -> tuple[int, set[int], set[int]]:
@@ -64,3 +64,8 @@ def test_without_a_note_the_deliveries_stand_in() -> None:
     assert {each for each, suspicion in found.items() if suspicion is not None} == {5, 7, 8, 50}
     assert {each for each, suspicion in found.items() if suspicion is not None and suspicion.works_alone} == {8, 50}
     assert not any(suspicion.is_proven for suspicion in found.values() if suspicion is not None)
+
+
+def test_after_a_death_batches_begin_small_and_are_whole_again_within_seconds() -> None:
+    assert [most_at_once(1_000, seconds) for seconds in (0, 1.9, 2, 4, 6, 1e9)] == [128, 128, 256, 512, 1_000, 1_000]
+    assert most_at_once(50, 0) == 50
