@@ -77,7 +77,7 @@ from daemon.runs.runs import Runs
 from daemon.settings.model import Settings
 from daemon.subscribers.assembly import low_rate_subscribers, make_notifiers
 from daemon.version import VERSION
-from storage.engine.failures import StorageError
+from storage.engine.failures import StorageAway, StorageError
 from storage.ledger.pricing_versions import PricingVersion
 
 log = structlog.get_logger(__name__)
@@ -102,11 +102,16 @@ async def _serve(settings: Settings, log_output: LineOutput) -> int:
             freeze_heap()
             await daemon.run_until(stop)
     except* (AdapterError, StorageError) as failures:
-        raise StartError(*(str(failure) for failure in _leaves(failures))) from None
+        raise StartError(*(_line(failure) for failure in _leaves(failures))) from None
     except* OSError as failures:
         lines = [f"a connection or a file failed: {type(each).__name__}: {each}" for each in _leaves(failures)]
         raise StartError(*lines) from None
     return 0
+
+
+def _line(failure: BaseException) -> str:
+    """What a driver says of a connection that broke does not say of which one."""
+    return f"the database is away: {failure}" if isinstance(failure, StorageAway) else str(failure)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -140,6 +140,8 @@ class Run:
             self.figures["starts that were refused"] += len(lives.refused_starts)
             for told in lives.ended_by_itself:
                 self.findings.add("a daemon that was ready ended by itself", told)
+            for told in lives.disorderly:
+                self.findings.add("a daemon that was told to end says that it failed", told)
             for printed in lives.tracebacks:
                 self.findings.add("a daemon ended with a traceback", printed)
             if lives.never_ended:

@@ -31,6 +31,8 @@ class Lives:
     """Ends of a daemon that was ready and that nobody told to end."""
     tracebacks: list[str] = field(default_factory=list)
     """What was printed instead of one clear line."""
+    disorderly: list[str] = field(default_factory=list)
+    """Ends of a daemon that was ready and was told once to end, and that says that it failed."""
     never_ended: int = 0
     """Times that it had to be killed because SIGTERM did not end it."""
 
@@ -44,6 +46,7 @@ class Supervisor:
         self.daemon = daemon
         self.lives = Lives()
         self._down_s: float | None = None
+        self._told: list[signal.Signals] = []
         self._told_at = 0.0
         self._lines_before = 0
         self._is_ready = False
@@ -94,10 +97,12 @@ class Supervisor:
         self.lives.starts += 1
         self._is_ready = False
         self._down_s = None
+        self._told = []
 
     def _end(self, number: signal.Signals, down_s: float) -> None:
         if self._exit_code() is None:
             self._down_s = down_s
+            self._told.append(number)
             self._told_at = time.monotonic()
             self.daemon.signal(number)
 
@@ -119,6 +124,7 @@ class Supervisor:
         if self._down_s is not None and time.monotonic() - self._told_at > _STOP_S:
             self.lives.never_ended += 1
             self._told_at = time.monotonic()
+            self._told.append(signal.SIGKILL)
             self.daemon.signal(signal.SIGKILL)
 
     def _account_for_end(self, code: int) -> float:
@@ -126,9 +132,12 @@ class Supervisor:
         printed = [str(line["text"]) for line in self.daemon.logs[self._lines_before :] if "text" in line]
         if any("Traceback" in line for line in printed):
             self.lives.tracebacks.append(f"{self.name}: {' / '.join(printed[-12:])}")
-        if self._down_s is not None:
-            return self._down_s
         told = f"{self.name} ended with {code} after {str(self.daemon.logs[-1:])[:300]}"
+        if self._down_s is not None:
+            if code and self._is_ready and self._told == [signal.SIGTERM]:
+                self.lives.disorderly.append(told)
+                self._say(told)
+            return self._down_s
         self._say(told)
         (self.lives.ended_by_itself if self._is_ready else self.lives.refused_starts).append(told)
         return _RESTART_S
