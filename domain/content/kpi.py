@@ -137,9 +137,7 @@ def make_report(period: Period, days: ReportDays, rows: Iterable[PostDay]) -> Kp
         days.since,
         days.until,
         _posts(by_post, starts, days),
-        tuple(
-            PeriodSums(start, _sum(posts[start] for posts in by_post.values() if start in posts)) for start in starts
-        ),
+        tuple(PeriodSums(start, _sum(by_period[start])) for start in starts),
         totals,
         before,
         {name: _change(totals.metric(name), before.metric(name)) for name in METRICS},
