@@ -112,7 +112,7 @@ class LowRateSubscribers:
             try:
                 await self._broker.start()
                 break
-            except (NatsError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - the library raises anything for what is no answer of the server's
                 log.warning("subscribers_not_started", reason=str(error) or type(error).__name__)
                 await anyio.sleep(_START_AGAIN_S)
         try:

@@ -117,6 +117,10 @@ class Run:
             self.figures["seconds until rest"] = round(seconds)
         except NotQuietError as error:
             self.findings.add("it did not come to rest", error)
+            self._account_for_lives(installation)
+            self._account_for_disks(installation)
+            await nc.close()
+            return  # what goes on while it is looked at says nothing
         tables = {name: await evidence.table(name) for name in TABLES}
         told = await read_stream(nc, "HG_DEAD")
         seen = Seen(journal, tables, told, await _metrics(installation))

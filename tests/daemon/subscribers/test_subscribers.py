@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 from faststream import AckPolicy
 from faststream.nats import NatsBroker
@@ -80,6 +81,38 @@ async def test_whatever_a_handler_raises_the_message_is_kept(broker: NatsBroker,
     await asyncio.gather(running, return_exceptions=True)
     info = await nc.jetstream().consumer_info(consumer.stream, consumer.name)
     assert info.num_ack_pending == 2
+
+
+async def test_what_the_library_makes_of_a_strangers_answer_is_no_end(
+    broker: NatsBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads ``[]``, published to where the server's answer is awaited, as a dictionary."""
+    subjects = Subjects(prefix)
+    nc = broker.connection
+    await provision(nc, topology(subjects, Limits()))
+    consumer = agents_consumer(subjects)
+    seen: list[bytes] = []
+
+    async def handle(received: Received) -> float | None:
+        seen.append(received.body)
+        return None
+
+    start = broker.start
+    failures = iter([AttributeError("'list' object has no attribute 'get'"), KeyError("config")])
+
+    async def fails_first() -> None:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        await start()
+
+    monkeypatch.setattr(broker, "start", fails_first)
+    monkeypatch.setattr("daemon.subscribers.subscriber._START_AGAIN_S", 0.01)
+    running = asyncio.create_task(LowRateSubscribers(broker, [Subscriber(consumer, handle, "a test")], Metrics()).run())
+    await nc.jetstream().publish(subjects.full("event.agent.a.answered"), b"heard")
+    await until(lambda: acknowledged(nc, consumer))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert seen == [b"heard"]
 
 
 async def test_what_no_consumer_brought_is_counted_and_has_no_effect(broker: NatsBroker, prefix: str) -> None:
