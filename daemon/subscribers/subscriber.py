@@ -14,6 +14,7 @@ import structlog
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker
 from faststream.nats.annotations import NatsMessage
+from nats.errors import ConnectionClosedError, ConnectionDrainingError, NoRespondersError
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy as AckPolicyOfServer
 from nats.js.api import ConsumerConfig
@@ -40,6 +41,8 @@ _AWAY_S: Final = 5.0
 _BROKEN_S: Final = 60.0
 _START_AGAIN_S: Final = 2.0
 _LAST_WORDS_S: Final = 5.0
+_ACK_TRIES: Final = 10
+_ACK_ANSWERED_S: Final = 2.0
 _NANO: Final = 1_000_000_000
 
 
@@ -79,7 +82,7 @@ class LowRateSubscribers:
                 return
             again_s = await self._handled(consumer.name, handle, received)
             if again_s is None:
-                await message.ack()
+                await _acknowledge(message)
             else:
                 await message.nack(delay=again_s)
 
@@ -129,6 +132,22 @@ class LowRateSubscribers:
             await stop()
         except (NatsError, OSError) as error:
             log.warning("subscriber_not_stopped", reason=str(error) or type(error).__name__)
+
+
+async def _acknowledge(message: NatsMessage) -> None:
+    """Until the server says that it knows: an acknowledgement that is lost with a connection would hold back those
+    after it, where they go one by one, until the message comes again."""
+    for _ in range(_ACK_TRIES):
+        try:
+            await message.raw_message.ack_sync(timeout=_ACK_ANSWERED_S)
+        except (ConnectionClosedError, ConnectionDrainingError):
+            return
+        except NoRespondersError:  # a server that has just started does not serve its consumers yet
+            await anyio.sleep(_ACK_ANSWERED_S)
+        except (NatsError, OSError):
+            continue
+        else:
+            return
 
 
 def _config(consumer: Consumer) -> ConsumerConfig:

@@ -1,7 +1,10 @@
 """Low-rate subscribers on a real server: an explicit acknowledgement for everything, whatever a handler does."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -17,6 +20,7 @@ from contracts.subjects import Subjects
 from daemon.observability.metrics import Metrics
 from daemon.subscribers.subscriber import LowRateSubscribers, Received, Subscriber
 from storage.engine.failures import StorageAway
+from tests.adapters.nats.waiting import eventually
 from tests.daemon.operations.operating import until
 
 
@@ -113,6 +117,46 @@ async def test_what_the_library_makes_of_a_strangers_answer_is_no_end(
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert seen == [b"heard"]
+
+
+async def test_an_acknowledgement_that_is_lost_with_the_server_holds_nothing_back(tmp_path: Path, prefix: str) -> None:
+    server = EmbeddedServer(tmp_path / "store", tmp_path / "state")
+    await server.start()
+    watching = asyncio.create_task(server.watch(_as_expected))
+    watch = ConnectionWatch()
+    broker = make_broker(server.url, watch=watch)
+    nc = await connect(broker, server.url, watch, 5.0)
+    subjects = Subjects(prefix)
+    await provision(nc, topology(subjects, Limits(notifiers=("chat",))))
+    consumer = notify_consumer(subjects, "chat")
+    seen: list[bytes] = []
+
+    def stop(number: signal.Signals) -> None:
+        assert server.pid is not None
+        os.kill(server.pid, number)
+
+    async def handle(received: Received) -> float | None:
+        seen.append(received.body)
+        if received.body == b"first":  # what is published now lies in a socket that nobody reads any more
+            stop(signal.SIGSTOP)
+            asyncio.get_running_loop().call_later(0.3, stop, signal.SIGKILL)
+        return None
+
+    for body in (b"first", b"second"):
+        await nc.jetstream().publish(subjects.full("notify.chat"), body)
+    running = asyncio.create_task(LowRateSubscribers(broker, [Subscriber(consumer, handle, "a test")], Metrics()).run())
+    await eventually(lambda: b"second" in seen)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await broker.stop()
+    await server.stop()
+    await watching
+
+    assert seen == [b"first", b"second"], "the first is not told again"
+
+
+async def _as_expected() -> None:
+    """A restarted server needs nothing from us."""
 
 
 async def test_what_no_consumer_brought_is_counted_and_has_no_effect(broker: NatsBroker, prefix: str) -> None:
