@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,8 +24,8 @@ authorization {{ users: [
   {{ user: deaf, password: pw, permissions {{ publish: {{ allow: [">"] }}, subscribe: {{ allow: ["other.>"] }} }} }}
 ] }}
 """
-_WITHIN_S = 8.0
-"""Five seconds from the refusal, and what it takes to start the program."""
+_PATIENCE = ("--timeout", "600")
+"""Longer than a test waits for the program: what is told is told because of the refusal."""
 
 
 @pytest.fixture
@@ -46,24 +45,19 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 
 def test_publishing_without_the_right_to_is_told_and_not_counted(address: str, tmp_path: Path) -> None:
-    started = time.monotonic()
-    done = headgate(
-        "publish", "--nats-url", f"nats://mute:pw@{address}", "--json", stdin=json.dumps(envelope("a:1")), cwd=tmp_path
-    )
-    assert time.monotonic() - started < _WITHIN_S
+    command = ("publish", "--nats-url", f"nats://mute:pw@{address}", "--json", *_PATIENCE)
+    done = headgate(*command, stdin=json.dumps(envelope("a:1")), cwd=tmp_path)
     assert done.code == 1
     assert "refuses permission to publish to hg.ingest.session.usage" in done.out
     assert done.json["published"] == 0
 
 
 def test_a_command_without_the_right_to_ask_is_told(address: str, tmp_path: Path) -> None:
-    started = time.monotonic()
-    done = headgate("ops", "health-check", "--nats-url", f"nats://mute:pw@{address}", cwd=tmp_path)
-    assert time.monotonic() - started < _WITHIN_S
+    done = headgate("ops", "health-check", "--nats-url", f"nats://mute:pw@{address}", *_PATIENCE, cwd=tmp_path)
     assert (done.code, done.err) == (3, "NATS refuses permission to publish to hg.ops.health-check\n")
 
 
 def test_a_command_without_the_right_to_hear_the_answer_is_told(address: str, tmp_path: Path) -> None:
-    done = headgate("ask", "hg.cmd.job.get", "--nats-url", f"nats://deaf:pw@{address}", cwd=tmp_path)
+    done = headgate("ask", "hg.cmd.job.get", "--nats-url", f"nats://deaf:pw@{address}", *_PATIENCE, cwd=tmp_path)
     assert done.code == 3
     assert done.err.startswith("NATS refuses permission to listen to _inbox.")

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from typing import TypeAlias
 
 import pytest
@@ -155,10 +154,8 @@ def test_a_pipe_that_nobody_reads_costs_lines_and_no_time() -> None:
     """More than the pipe holds is dropped and counted; what was begun is finished once somebody reads."""
     reader, writer = os.pipe()
     output = LineOutput(writer)
-    started = time.monotonic()
-    for number in range(3_000):
+    for number in range(3_000):  # a writer that waits would never come to an end
         output.write_line(f"{number} ".encode().ljust(100, b"x"))
-    assert time.monotonic() - started < 5
     assert 0 < output.lost < 3_000
 
     held = os.read(reader, 2**20)
