@@ -5,20 +5,26 @@ import json
 import shutil
 import subprocess
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import nats
 import pytest
+from nats.aio.client import Client
 
 from daemon.http.console import STATIC
+from daemon.http.console_build import is_current
+from tests.support import commands
 from tests.support.daemons import HEADGATE, DaemonProcess, environment
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
+
+T = TypeVar("T")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -29,6 +35,8 @@ def why_not() -> str:
         return "there is no chromium on the PATH (Debian: apt-get install chromium)"
     if not (STATIC / "index.html").is_file():
         return "the console's page is not built: make console"
+    if not is_current():
+        return "the console's page was built from other sources than these: make console"
     return ""
 
 
@@ -63,15 +71,28 @@ def headgate(daemon: DaemonProcess, *arguments: str, stdin: str | None = None) -
     return done.stdout.strip()
 
 
+def connected(daemon: DaemonProcess, talk: Callable[[Client], Awaitable[T]]) -> T:
+    """What *talk* comes to on a connection to the daemon's server. The browser's driver runs a loop in the tests'
+    thread, so it is done in another."""
+
+    async def run() -> T:
+        nc = await nats.connect(daemon.nats_url)
+        try:
+            return await talk(nc)
+        finally:
+            await nc.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, run()).result()
+
+
 def ops(daemon: DaemonProcess, command: str, payload: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
-        headgate(daemon, "ops", command, "--json", "--no-wait", "--json-payload", json.dumps(payload))
-    )
-    return found
+    return ask(daemon, f"hg.ops.{command}", payload)
 
 
 def ask(daemon: DaemonProcess, subject: str, payload: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(headgate(daemon, "ask", subject, json.dumps(payload), "--json"))
+    answer = connected(daemon, lambda nc: commands.ask(nc, subject, payload, timeout_s=PATIENCE_S))
+    found: dict[str, Any] = answer.result
     return found
 
 
@@ -93,7 +114,17 @@ def usage(producer: str = "planner-7", **payload: object) -> str:
 
 
 def publish(daemon: DaemonProcess, lines: Sequence[str]) -> None:
-    headgate(daemon, "publish", "-", stdin="\n".join(lines) + "\n")
+    """Publish lines of session.usage, and wait until the daemon has decided each."""
+
+    async def send(nc: Client) -> None:
+        inbox = nc.new_inbox()
+        receipts = await nc.subscribe(inbox, max_msgs=len(lines))
+        for line in lines:
+            await nc.jetstream().publish("hg.ingest.session.usage", line.encode(), headers={"Headgate-Receipt": inbox})
+        for _ in lines:
+            await receipts.next_msg(timeout=PATIENCE_S)
+
+    connected(daemon, send)
 
 
 def letters(daemon: DaemonProcess, **filters: object) -> list[dict[str, Any]]:
@@ -121,15 +152,6 @@ def envelope(kind: str, payload: dict[str, Any]) -> bytes:
 
 
 def publish_to(daemon: DaemonProcess, subject: str, body: bytes) -> None:
-    """Publish bytes as they are. The browser's driver runs a loop in the tests' thread, so it is done in another."""
-
-    async def send() -> None:
-        nc = await nats.connect(daemon.nats_url)
-        await nc.jetstream().publish(
-            subject, body, headers={"webhook-id": "unsigned"} if ".callback." in subject else None
-        )
-        await nc.close()
-
-    thread = Thread(target=lambda: asyncio.run(send()))
-    thread.start()
-    thread.join()
+    """Publish bytes as they are."""
+    headers = {"webhook-id": "unsigned"} if ".callback." in subject else None
+    connected(daemon, lambda nc: nc.jetstream().publish(subject, body, headers=headers))

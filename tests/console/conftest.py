@@ -35,7 +35,7 @@ def browser() -> "Iterator[Browser]":
 @pytest.fixture
 def context(browser: "Browser") -> "Iterator[BrowserContext]":
     made = browser.new_context(viewport={"width": 1280, "height": 800}, timezone_id="Asia/Kolkata")
-    made.set_default_timeout(20_000)
+    made.set_default_timeout(60_000)
     yield made
     made.close()
 

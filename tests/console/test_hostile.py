@@ -18,7 +18,7 @@ from tests.console.browsing import (
     publish_to,
     usage,
 )
-from tests.support.daemons import DaemonProcess
+from tests.support.daemons import DaemonProcess, eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -117,7 +117,7 @@ def test_a_double_key_and_a_lone_surrogate_are_marked_before_the_gate_is_asked(
 def test_bytes_that_are_no_text_are_shown_as_hex_and_cannot_be_edited(page: "Page", daemon: DaemonProcess) -> None:
     raw = b"\xff\xfe\x00not text"
     publish_to(daemon, "hg.ingest.session.usage", raw)
-    (letter,) = [each for each in letters(daemon) if each["bytes"] == len(raw)]
+    (letter,) = eventually(lambda: [each for each in letters(daemon) if each["bytes"] == len(raw)])
     go(page, f"dead/{letter['dead_letter_id']}")
     body = page.get_by_label("Body as it came")
     body.wait_for()
@@ -128,7 +128,7 @@ def test_bytes_that_are_no_text_are_shown_as_hex_and_cannot_be_edited(page: "Pag
 def test_a_large_body_is_shown_in_part_and_downloaded_whole(page: "Page", daemon: DaemonProcess) -> None:
     raw = json.dumps({"padding": "x" * 5_000_000}).encode()
     publish_to(daemon, "hg.ingest.session.usage", raw)
-    (letter,) = [each for each in letters(daemon) if each["bytes"] == len(raw)]
+    (letter,) = eventually(lambda: [each for each in letters(daemon) if each["bytes"] == len(raw)])
     go(page, f"dead/{letter['dead_letter_id']}")
     page.get_by_text("The first 64.0 KiB of 4.8 MiB are shown").wait_for()
     with page.expect_download() as started:

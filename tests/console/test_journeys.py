@@ -229,6 +229,8 @@ def test_a_dead_server_is_a_bar_that_goes_again_and_the_text_in_the_editor_stays
     offline = [each["acts"] for each in page.evaluate("() => window.noted") if each["word"] == "offline"]
     assert set(offline) == {False}, "it was said, and acts were disabled meanwhile"
     assert body.inner_text().rstrip("\n").endswith("}   ")
+    # The page and the daemon find the server each by itself: whoever asks too early is told so.
+    eventually(lambda: httpx.get(f"{daemon.http_url}/readyz", trust_env=False).status_code == 200)
     page.get_by_role("button", name="Check").click()
     outcome(page).get_by_text("refused").wait_for()
 

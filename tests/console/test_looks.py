@@ -11,6 +11,7 @@ from tests.console.browsing import Report, data_rows, go, letters, needs_browser
 from tests.support.daemons import DaemonProcess
 
 if TYPE_CHECKING:
+    from axe_playwright_python.base import AxeResults
     from playwright.sync_api import Page
 
 VIEWS = {
@@ -68,14 +69,23 @@ def test_no_view_has_a_serious_finding_of_axe(page: "Page", daemon: DaemonProces
     for route in [*routes, "alert/dead_letters_open"]:
         go(page, route)
         page.get_by_role("main").get_by_role("heading", level=1).wait_for()
-        page.wait_for_timeout(700)
-        answer = Axe().run(page)
-        found += [
-            (route, each["id"], [node["target"] for node in each["nodes"]][:2])
-            for each in answer.response["violations"]
-            if each["impact"] in {"serious", "critical"}
-        ]
+        # What is still coming in may be found fault with; a fault that stays is one.
+        faults: list[tuple[str, list[object]]] = []
+        for _ in range(10):
+            page.wait_for_timeout(300)
+            if not (faults := serious(Axe().run(page))):
+                break
+        found += [(route, *fault) for fault in faults]
     assert found == []
+
+
+def serious(answer: "AxeResults") -> list[tuple[str, list[object]]]:
+    """The serious findings: rule, and where."""
+    return [
+        (each["id"], [node["target"] for node in each["nodes"]][:2])
+        for each in answer.response["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]
 
 
 @pytest.mark.process
@@ -101,8 +111,8 @@ def test_theme_and_time_zone_are_kept_and_nothing_else_is(page: "Page", daemon: 
     page.get_by_role("button", name="Theme").click()
     page.reload()
 
-    assert page.get_by_role("button", name="Time zone UTC").count() == 1
-    assert page.get_by_role("button", name="Theme light").count() == 1
+    page.get_by_role("button", name="Time zone UTC").wait_for()
+    page.get_by_role("button", name="Theme light").wait_for()
     data_rows(page, "Dead letters").first.wait_for()
     assert data_rows(page, "Dead letters").first.locator("time").first.inner_text() != local
     assert page.evaluate("Object.keys(localStorage).sort()") == ["headgate.theme", "headgate.zone"]

@@ -43,7 +43,7 @@ class Server:
         """Read the accounts again, as ``nats-server --signal reload`` has it do."""
         before = self.log.read_text().count("Reloaded server configuration")
         os.kill(self.pid, signal.SIGHUP)
-        eventually(lambda: self.log.read_text().count("Reloaded server configuration") > before, within_s=10)
+        eventually(lambda: self.log.read_text().count("Reloaded server configuration") > before)
 
     @property
     def violations(self) -> list[str]:
@@ -76,9 +76,9 @@ def accounts_server(tmp_path: Path, *, console_by_tcp: bool) -> Iterator[Server]
         command = [str(server_binary()), "-c", str(config)]
         process = subprocess.Popen(command, env=os.environ | passwords(), stdout=log, stderr=log)
     try:
-        ports = eventually(lambda: next(folder.glob("*.ports"), None), within_s=10)
+        ports = eventually(lambda: next(folder.glob("*.ports"), None))
         assert ports is not None
-        listening = json.loads(eventually(ports.read_text, within_s=5))
+        listening = json.loads(eventually(ports.read_text))
         yield Server(listening["nats"][0].removeprefix("nats://"), output, folder / "accounts.conf", process.pid)
     finally:
         process.terminate()

@@ -177,7 +177,7 @@ def test_every_expression_is_answered_by_what_a_daemon_with_traffic_shows(tmp_pa
             for times in (1, 2):  # a rate needs two figures that differ
                 traffic(daemon)
                 done = f'sum(headgate_job_transitions_total{{to="READY"}}) == {times}'
-                eventually(partial(query, url, done), within_s=10)
+                eventually(partial(query, url, done))
             eventually(lambda: query(url, "headgate_backup_last_success_timestamp_seconds > 0"), within_s=30)
             unanswered = [
                 f"{dashboard.stem}: {expression}"

@@ -22,6 +22,7 @@ from standardwebhooks.webhooks import Webhook
 
 from tests.support.daemons import DaemonProcess
 from tests.support.results import check_result
+from tests.support.waiting import PATIENCE_S, never_true, pauses
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -41,12 +42,14 @@ deadline_s = 3600
 """
 
 
-async def until(fact: Callable[[], Awaitable[T | None]], within_s: float = 20.0) -> T:
+async def until(fact: Callable[[], Awaitable[T | None]], within_s: float = PATIENCE_S) -> T:
     """The first true answer of *fact*."""
     with anyio.fail_after(within_s):
-        while not (value := await fact()):  # noqa: ASYNC110 - the fact is in another process
-            await anyio.sleep(0.02)
-        return value
+        for pause_s in pauses(within_s):
+            if value := await fact():
+                return value
+            await anyio.sleep(pause_s)
+    raise never_true(within_s)
 
 
 def soon(**after: float) -> str:
@@ -160,7 +163,7 @@ class Pipeline:
         rows = self.rows(statement, *parameters)
         return rows[0][0] if rows else None
 
-    async def becomes(self, wanted: object, statement: str, *parameters: object, within_s: float = 20.0) -> None:
+    async def becomes(self, wanted: object, statement: str, *parameters: object, within_s: float = PATIENCE_S) -> None:
         """Wait until the database says so."""
 
         async def said() -> bool:

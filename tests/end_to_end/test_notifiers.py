@@ -19,6 +19,7 @@ from tests.end_to_end.test_alerts import RULE, becomes, usage
 from tests.support.commands import metric
 from tests.support.daemons import DaemonProcess
 from tests.support.http_servers import FakeServer, answers, closes_early, fake_server
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -89,7 +90,7 @@ async def spend(around: Surroundings, cost: str) -> None:
     await around.pipeline.send("session.usage", usage(cost), schema_version="2.0")
 
 
-async def told(around: Surroundings, notifier: str, what: str, within_s: float = 20.0) -> Json:
+async def told(around: Surroundings, notifier: str, what: str, within_s: float = PATIENCE_S) -> Json:
     """What alert.get says of a notifier and a step, once that is over."""
 
     async def over() -> Json | None:

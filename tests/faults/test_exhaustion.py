@@ -67,7 +67,7 @@ async def test_more_idle_connections_than_descriptors_do_not_end_the_daemon(daem
     assert health["status"] == "healthy"
     assert descriptors < 1_024 / 2, "the others are for database and broker"
     assert server_pid(daemon) == nats_server
-    await eventually_awaited(lambda: is_ready(daemon), within_s=10)
+    await eventually_awaited(lambda: is_ready(daemon))
 
 
 async def test_a_process_without_a_free_descriptor_waits_and_comes_back(daemon: DaemonProcess) -> None:

@@ -71,7 +71,7 @@ async def slowest_answer_s(daemon: DaemonProcess) -> float:
 async def test_bodies_made_to_cost_do_not_keep_the_daemon_from_answering(tmp_path: Path) -> None:
     """Where the test itself got no processor for a while, it was not the loop that let it wait: of three times, one."""
     with running_daemon(tmp_path) as daemon:
-        waits = []
+        waits: list[float] = []
         while not waits or (waits[-1] >= 1 and len(waits) < 3):
             waits.append(await slowest_answer_s(daemon))
         assert min(waits) < 1, waits

@@ -26,7 +26,7 @@ async def test_a_stop_while_the_database_is_locked_gives_back_what_is_in_hand_an
                 assert await asyncio.to_thread(daemon.terminate) == 0
             assert not [line for line in daemon.logs if line.get("level") == "error"]
             await asyncio.to_thread(daemon.start)
-            await eventually_awaited(lambda: all_worked_on(url), within_s=10)
+            await eventually_awaited(lambda: all_worked_on(url))
             with reading(daemon.database) as ask:
                 assert ask("SELECT count(*) FROM session_usage") == [(50,)]
                 assert ask("SELECT count(*) FROM dead_letters") == [(0,)]

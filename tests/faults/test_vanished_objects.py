@@ -33,8 +33,8 @@ async def test_streams_buckets_and_the_probe_are_made_again_within_seconds(daemo
         async def all_there() -> bool:
             return {info.config.name for info in await jetstream.streams_info()}.issuperset(gone)
 
-        await eventually_awaited(all_there, within_s=10)
-        await eventually_awaited(lambda: is_ready(daemon), within_s=10)
+        await eventually_awaited(all_there)
+        await eventually_awaited(lambda: is_ready(daemon))
         await operator.publish(envelope(usage(session_id="x", input_tokens=-1), message_id="m-1"))
         await operator.letter_of("m-1")
 

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.process, pytest.mark.kills]
 
 SECRET = "whsec_" + b64encode(b"w" * 32).decode()
 SETTINGS = f'[callbacks]\nsecrets = ["{SECRET}"]\n'
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
+from tests.support.waiting import PATIENCE_S, never_true, pauses
+
 HEADGATE: Final = Path(sys.executable).with_name("headgate")
-_READY_S: Final = 30.0
-_STOP_S: Final = 20.0
 
 T = TypeVar("T")
 
@@ -28,13 +28,13 @@ def environment(**settings: str) -> dict[str, str]:
     return inherited | settings
 
 
-def eventually(fact: Callable[[], T], *, within_s: float = _READY_S) -> T:
+def eventually(fact: Callable[[], T], *, within_s: float = PATIENCE_S) -> T:
     """The first true value of ``fact``; fails when there is none within the deadline."""
-    deadline = time.monotonic() + within_s
-    while not (value := fact()):
-        assert time.monotonic() < deadline, f"not true within {within_s} s"
-        time.sleep(0.01)
-    return value
+    for pause_s in pauses(within_s):
+        if value := fact():
+            return value
+        time.sleep(pause_s)
+    raise never_true(within_s)
 
 
 class DaemonProcess:
@@ -117,7 +117,7 @@ class DaemonProcess:
         if wait:
             self.wait_ready()
 
-    def wait_ready(self, within_s: float = _READY_S) -> None:
+    def wait_ready(self, within_s: float = PATIENCE_S) -> None:
         """Until it has written its runtime file."""
 
         def ready() -> bool:
@@ -137,7 +137,7 @@ class DaemonProcess:
         """SIGKILL: it gets no chance to end anything."""
         process = self._running()
         process.kill()
-        process.wait(_STOP_S)
+        process.wait(PATIENCE_S)
 
     def kill_nats_server(self) -> None:
         """SIGKILL for its embedded server, which it starts again."""
@@ -150,9 +150,9 @@ class DaemonProcess:
         """SIGTERM, and its exit code once it has ended."""
         process = self._running()
         process.terminate()
-        return process.wait(_STOP_S)
+        return process.wait(PATIENCE_S)
 
-    def wait_end(self, within_s: float = _STOP_S) -> int:
+    def wait_end(self, within_s: float = PATIENCE_S) -> int:
         """The exit code of a daemon that ends by itself."""
         return self._running().wait(within_s)
 
@@ -164,10 +164,10 @@ class DaemonProcess:
         process.terminate()
         process.send_signal(signal.SIGCONT)  # a test may have stopped it
         try:
-            process.wait(_STOP_S)
+            process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(_STOP_S)
+            process.wait(PATIENCE_S)
 
     def _running(self) -> "subprocess.Popen[bytes]":
         assert self._process is not None, "it was never started"

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.waiting import PATIENCE_S
+
 Operation = Literal["create", "get", "cancel", "list"]
 Look = dict[str, Any]
 
@@ -118,7 +120,7 @@ class ReplicateServer:
         """The requests of one operation, in order."""
         return [request for request in self.requests if _operation(request) == operation]
 
-    async def until(self, fact: Callable[[], bool], within_s: float = 15.0) -> None:
+    async def until(self, fact: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
         """Return as soon as *fact* holds; it is looked at after each request."""
         async with asyncio.timeout(within_s), self._changed:
             await self._changed.wait_for(fact)

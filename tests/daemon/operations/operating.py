@@ -1,31 +1,23 @@
 """An operator and a producer beside a real daemon: asks, publishes, looks."""
 
-import asyncio
-import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import nats
 import orjson
 from nats.aio.client import Client
 
+from tests.adapters.nats.waiting import eventually_awaited
 from tests.contracts.samples import envelope, usage
 from tests.support.daemons import DaemonProcess
+from tests.support.waiting import PATIENCE_S
 
-T = TypeVar("T")
 Json = Any
 
-
-async def until(fact: Callable[[], Awaitable[T]], *, within_s: float = 20.0) -> T:
-    """The first true answer of ``fact``; fails when there is none within the deadline."""
-    deadline = time.monotonic() + within_s
-    while not (value := await fact()):
-        assert time.monotonic() < deadline, f"not true within {within_s} s"
-        await asyncio.sleep(0.02)
-    return value
+until = eventually_awaited
 
 
 @dataclass
@@ -89,7 +81,7 @@ class Operator:
         (found,) = (await self.result("runs", run_id=run_id))["items"]
         return found
 
-    async def ended(self, run_id: str, *, within_s: float = 30.0) -> Json:
+    async def ended(self, run_id: str, *, within_s: float = PATIENCE_S) -> Json:
         """The run, once it has ended."""
 
         async def over() -> Json:
