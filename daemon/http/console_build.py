@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent / "console"
 STATIC = HERE / "static"
-STAMP = HERE / "build" / "built-from"
+STAMP = STATIC / "built-from"
 OLDEST_NODE = 18
 SOURCES = ("*.ts", "*.tsx", "*.css", "*.html", "*.svg", "*.mjs", "package-lock.json")
 TIMEOUT_S = 600
@@ -46,10 +46,9 @@ def main(arguments: list[str]) -> int:
 
 
 def is_current() -> bool:
-    """Whether ``static/`` was built from the sources as they are, or brought along from where it was."""
-    if not (STATIC / "index.html").is_file():
-        return False
-    return not STAMP.is_file() or STAMP.read_text(encoding="ascii") == sources_digest()
+    """Whether ``static/`` was built from the sources as they are. Its stamp lies in it: it comes along where the page
+    is copied, and goes where it is built by hand."""
+    return STAMP.is_file() and STAMP.read_text(encoding="ascii") == sources_digest()
 
 
 def build() -> None:
@@ -57,7 +56,6 @@ def build() -> None:
     with node_environment() as environment:
         run(["npm", "ci", "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=20000"], environment)
         run(["node", "build.mjs"], environment)
-    STAMP.parent.mkdir(exist_ok=True)
     STAMP.write_text(sources_digest(), encoding="ascii")
 
 

@@ -96,8 +96,14 @@ def ask(daemon: DaemonProcess, subject: str, payload: dict[str, Any]) -> dict[st
     return found
 
 
-def sign_in_link(daemon: DaemonProcess) -> str:
+def printed_link(daemon: DaemonProcess) -> str:
+    """What the command line prints to sign in by."""
     return headgate(daemon, "console", "--no-open")
+
+
+def sign_in_link(daemon: DaemonProcess) -> str:
+    """The same, asked for as the command line does; a process of its own for each page would cost more than the page."""
+    return str(ops(daemon, "console-link", {})["url"])
 
 
 def usage(producer: str = "planner-7", **payload: object) -> str:
@@ -135,6 +141,20 @@ def letters(daemon: DaemonProcess, **filters: object) -> list[dict[str, Any]]:
 def go(page: "Page", route: str) -> None:
     """To a view by its address, as a link from elsewhere leads there."""
     page.goto(page.url.partition("#")[0] + "#/" + route)
+
+
+_SETTLED = """() => new Promise((resolve) => {
+    let timer = 0;
+    const again = () => { clearTimeout(timer); timer = setTimeout(resolve, 300); };
+    const all = { subtree: true, childList: true, attributes: true };
+    new MutationObserver(again).observe(document.querySelector('main'), all);
+    again();
+})"""
+
+
+def settled(page: "Page") -> None:
+    """Until the view has drawn what it asked for: nothing in it changes for a moment."""
+    page.evaluate(_SETTLED)
 
 
 def data_rows(page: "Page", grid: str) -> "Locator":

@@ -17,7 +17,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from daemon.http.console import STATIC
-from tests.console.browsing import headgate, sign_in_link
+from tests.console.browsing import headgate, printed_link, sign_in_link
 from tests.support.daemons import DaemonProcess, running_daemon
 
 pytestmark = pytest.mark.process
@@ -40,7 +40,7 @@ def code_of(url: str) -> str:
 
 
 def test_the_printed_link_leads_to_the_page_and_is_good_once(daemon: DaemonProcess, http: httpx.Client) -> None:
-    url = sign_in_link(daemon)
+    url = printed_link(daemon)
     assert re.fullmatch(rf"{re.escape(daemon.http_url)}/console/#in=[A-Za-z0-9_-]{{43}}", url)
 
     first = http.post("/console/session", json={"code": code_of(url)}, headers={"origin": daemon.http_url})
@@ -99,14 +99,20 @@ def test_every_answer_has_the_headers_that_keep_the_page_in(http: httpx.Client) 
 
 @pytest.mark.skipif(not (STATIC / "index.html").is_file(), reason="the page is not built: make console")
 def test_every_file_that_the_build_wrote_is_served_and_no_other(http: httpx.Client) -> None:
-    for file in STATIC.iterdir():
+    for file in STATIC.glob("*.*"):
         path = "/console/" if file.name == "index.html" else f"/console/{file.name}"
         answer = http.get(path)
         assert answer.content == file.read_bytes(), path
         assert http.get(path, headers={"if-none-match": answer.headers["etag"]}).status_code == 304
         hashed = file.suffix in {".js", ".css"}
         assert ("immutable" in answer.headers["cache-control"]) is hashed
-    for path in ("/console/app.tsx", "/console/..%2fconsole.py", "/console/../console.py", "/console/package.json"):
+    for path in (
+        "/console/app.tsx",
+        "/console/..%2fconsole.py",
+        "/console/../console.py",
+        "/console/package.json",
+        "/console/built-from",
+    ):
         assert http.get(path).status_code == 404, path
 
 

@@ -17,9 +17,9 @@ from tests.console.browsing import (
     needs_browser,
     ops,
     outcome,
+    printed_link,
     publish,
     publish_to,
-    sign_in_link,
     usage,
 )
 from tests.console.conftest import signed_in
@@ -251,7 +251,7 @@ def test_the_story_of_a_letter_is_told_from_any_of_its_ids(page: "Page", daemon:
 def test_signing_out_forgets_everything_and_a_used_link_says_so(
     context: "BrowserContext", daemon: DaemonProcess
 ) -> None:
-    link = sign_in_link(daemon)
+    link = printed_link(daemon)
     page = context.new_page()
     page.goto(link)
     page.get_by_role("status", name="Connection").get_by_text("live").wait_for()

@@ -1,8 +1,5 @@
 """Sign-in with an external server, the scopes of a token, and a daemon that is killed and comes again."""
 
-import json
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +8,8 @@ from typing import TYPE_CHECKING
 import jwt
 import pytest
 
-from adapters.nats.server.server_process import server_binary
 from tests.console.browsing import data_rows, go, letters, needs_browser, outcome, publish, sign_in_link, usage
+from tests.console.external import ExternalServer, daemon_on, free_port
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
 
 if TYPE_CHECKING:
@@ -23,63 +20,42 @@ pytestmark = [pytest.mark.process, needs_browser]
 SECRET = "a secret of thirty-two bytes or more"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def token(*scopes: str, lifetime_s: int = 600) -> str:
     claims = {"sub": "anna", "scope": " ".join(scopes), "exp": int(time.time()) + lifetime_s}
     return jwt.encode(claims, SECRET, algorithm="HS256")
 
 
+USERS = """authorization { users: [
+    { user: daemon, password: d }
+    { user: pages, password: p, allowed_connection_types: ["WEBSOCKET"] }
+] }"""
+
+
 @pytest.fixture
 def external(tmp_path: Path) -> Iterator[DaemonProcess]:
-    """A daemon on a server of somebody else's, which has a user for pages."""
-    nats_port, ws_port, http_port = free_port(), free_port(), free_port()
-    config = tmp_path / "nats.conf"
-    config.write_text(
-        f"""
-        host: 127.0.0.1
-        port: {nats_port}
-        jetstream {{ store_dir: {json.dumps(str(tmp_path / "store"))} }}
-        websocket {{
-          host: 127.0.0.1, port: {ws_port}, no_tls: true, allowed_origins: ["http://127.0.0.1:{http_port}"]
-        }}
-        authorization {{ users: [
-          {{ user: daemon, password: d }}
-          {{ user: pages, password: p, allowed_connection_types: ["WEBSOCKET"] }}
-        ] }}
-        """
-    )
-    settings = f"""
-[nats]
-mode = "external"
-url = "nats://daemon:d@127.0.0.1:{nats_port}"
+    """A daemon that asks for tokens, on a server of somebody else's."""
+    server = ExternalServer(tmp_path, USERS)
+    more = f"""
 [auth]
 mode = "jwt"
 jwt_secret = "{SECRET}"
 [callbacks]
 secrets = ["whsec_{"YWFh" * 10}"]
 [http]
-port = {http_port}
+port = {server.page_port}
 [console]
-ws_url = "ws://127.0.0.1:{ws_port}"
+ws_url = "ws://127.0.0.1:{server.ws_port}"
 """
-    server = subprocess.Popen([str(server_binary()), "-c", str(config)], stderr=subprocess.DEVNULL)
-    try:
-        with running_daemon(tmp_path / "daemon", settings) as process:
-            yield process
-    finally:
-        server.terminate()
-        server.wait(20)
+    with daemon_on(server, f'url = "nats://daemon:d@127.0.0.1:{server.nats_port}"', more) as process:
+        yield process
 
 
 def test_scopes_of_the_token_decide_and_what_they_do_not_allow_is_shown(
     external: DaemonProcess, context: "BrowserContext"
 ) -> None:
     page = context.new_page()
+    sent: list[str] = []
+    page.on("websocket", lambda opened: opened.on("framesent", lambda frame: sent.append(text_of(frame))))
     page.goto(f"{external.http_url}/console/")
     sign_in(page, "pages", "wrong", token("ops:read"))
     page.get_by_role("alert").get_by_text("refused this user").wait_for()
@@ -100,6 +76,16 @@ def test_scopes_of_the_token_decide_and_what_they_do_not_allow_is_shown(
     go(page, "care")
     page.get_by_role("button", name="Prune").click()
     outcome(page).get_by_text("Prune has begun").wait_for()
+
+    asked = [frame for frame in sent if "PUB hg." in frame]
+    assert asked
+    assert all(frame.count("PUB hg.") == frame.count("Authorization: Bearer ") for frame in asked), "in each message"
+    assert external.http_url in page.url
+    assert "eyJ" not in page.url
+
+
+def text_of(frame: str | bytes) -> str:
+    return frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
 
 
 def sign_in(page: "Page", user: str, password: str, bearer: str) -> None:

@@ -20,7 +20,13 @@ export interface AskOptions {
 
 const TIMEOUT_MS = 5_000;
 const MOST_TRIES = 6;
-const COMING_BACK_MS = 15_000;
+/** After an outage the page is back before the daemon is: that nobody answers then means nothing yet. */
+const COMING_BACK_MS = 60_000;
+/** How long a question whose connection broke waits for the next one. */
+const RECONNECT_MS = 30_000;
+
+/** The question may have been heard: it is asked again with the same id, and is one act. */
+const BROKEN = "BROKEN";
 
 export const newMessageId = (): string => `console:${crypto.randomUUID()}`;
 
@@ -34,12 +40,16 @@ export async function ask<T, C extends Command = Command>(
   const body = envelope(command, payload, messageId);
   for (let tries = 1; ; tries++) {
     const answer = await once<T>(command, body);
-    if (answer.ok || tries >= MOST_TRIES) return answer;
+    if (answer.ok) return answer;
+    if (tries >= MOST_TRIES) return answer.problem.code === BROKEN ? failed(OFFLINE, answer.problem.message) : answer;
     const { code, details } = answer.problem;
-    if (code === NOBODY_ANSWERS && isComingBack()) {
+    if ((code === NOBODY_ANSWERS || code === "UNAVAILABLE") && isComingBack()) {
       onSlow?.("the daemon is not back yet, asking again");
       tries--;
       await wait(1_000);
+    } else if (code === BROKEN) {
+      onSlow?.("the connection broke, asking again once it is back");
+      if (!(await isBack())) return failed(OFFLINE, answer.problem.message);
     } else if (code === NO_ANSWER) onSlow?.("no answer yet, asking again");
     else if (code === "RATE_LIMITED") {
       onSlow?.("asked too often, waiting");
@@ -48,8 +58,13 @@ export async function ask<T, C extends Command = Command>(
   }
 }
 
-/** After an outage the page is back before the daemon is: that nobody answers then means nothing yet. */
 const isComingBack = (): boolean => generation.peek() > 1 && Date.now() - connectedAt < COMING_BACK_MS;
+
+/** Whether there is a connection again, within reason. */
+async function isBack(): Promise<boolean> {
+  for (const until = Date.now() + RECONNECT_MS; Date.now() < until; await wait(250)) if (connection() !== null) return true;
+  return false;
+}
 
 function envelope(command: Command, payload: object, messageId: string): string {
   return JSON.stringify({
@@ -99,7 +114,7 @@ function reasonOf(error: unknown, subject: string): [string, string] {
   if (/no ?responders/i.test(text)) return [NOBODY_ANSWERS, `Nobody answers ${subject}`];
   if (/permission/i.test(text)) return [NOT_PERMITTED, `This session may not publish to ${subject}`];
   if (/timeout/i.test(text)) return [NO_ANSWER, `No answer on ${subject} yet`];
-  return [OFFLINE, "The connection broke before the answer came"];
+  return [BROKEN, "The connection broke before the answer came"];
 }
 
 const failed = (code: string, message: string): { ok: false; problem: Problem } => ({ ok: false, problem: { code, message } });

@@ -4,6 +4,9 @@ import type { VNode } from "preact";
 import { useState } from "preact/hooks";
 import { config, signIn, signInNotice, type SignIn as Way } from "../link/session.ts";
 
+/** What a `.creds` file of NATS holds, whatever else stands in it. */
+const CREDENTIALS = /BEGIN NATS USER JWT-+\s+\S+[^]*BEGIN USER NKEY SEED-+\s+SU\w+/;
+
 export function SignIn(): VNode {
   const { sign_in: ways = [], auth = "none" } = config.value ?? {};
   const [user, setUser] = useState("");
@@ -14,8 +17,11 @@ export function SignIn(): VNode {
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     const bearer = token.trim() ? { token: token.trim() } : {};
-    if (file !== null) signIn({ creds: await file.text(), ...bearer });
-    else if (user !== "") signIn({ user, password, ...bearer });
+    if (file !== null) {
+      const creds = await file.text();
+      if (CREDENTIALS.test(creds)) signIn({ creds, ...bearer });
+      else signInNotice.value = "This is no credentials file of NATS: it has a user's token and a seed.";
+    } else if (user !== "") signIn({ user, password, ...bearer });
     else if (has("cookie")) signIn(bearer);
     else signInNotice.value = "Give user and password, or a credentials file.";
   };
