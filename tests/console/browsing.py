@@ -102,7 +102,7 @@ def printed_link(daemon: DaemonProcess) -> str:
 
 
 def sign_in_link(daemon: DaemonProcess) -> str:
-    """The same, asked for as the command line does; a process of its own for each page would cost more than the page."""
+    """The same, asked for as the command line does: a process for each page would cost more than the page."""
     return str(ops(daemon, "console-link", {})["url"])
 
 
