@@ -2,20 +2,25 @@
 
     python examples/produce.py [NATS_URL]
 
-It needs nats-py alone. Without a URL it speaks to the daemon that `make run` has started in this folder.
+It needs nats-py alone. Without a URL, here or in NATS_URL, it speaks to the daemon that `make run` has started in this
+folder.
 """
 # ruff: noqa: T201 - an example prints
 
 import asyncio
 import json
+import os
 import sys
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import nats
-from nats.aio.msg import Msg
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
+PATIENCE_S = 2.0
 REPORTED = {"source": "provider_reported", "confidence": "high"}
 MISSING = {"source": "missing", "confidence": "unknown"}
 
@@ -58,25 +63,37 @@ def local_daemon() -> str:
     return str(json.loads(Path("var/runtime.json").read_text())["nats_url"])
 
 
+async def send(nc: Client, body: bytes) -> dict[str, Any]:
+    """The record's receipt. Where it does not come the same body is sent again, as often as it takes: the stream may be
+    full or away, its acknowledgement or the receipt lost. The message id makes all tries one record."""
+    pause_s = 0.1
+    while True:
+        inbox = nc.new_inbox()
+        receipts = await nc.subscribe(inbox, max_msgs=1)
+        try:
+            # Raises unless the stream has stored it; it is on disk when this returns.
+            await nc.jetstream().publish(
+                "hg.ingest.session.usage", body, timeout=PATIENCE_S, headers={"Headgate-Receipt": inbox}
+            )
+            receipt = await receipts.next_msg(timeout=PATIENCE_S)
+        except NatsError as error:
+            print("again:", repr(error), file=sys.stderr)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 30)
+        else:
+            payload: dict[str, Any] = json.loads(receipt.data)["payload"]
+            print(payload["message_id"], payload["outcome"], payload["status"], payload.get("error", ""))
+            return payload
+
+
 async def main() -> None:
-    nc = await nats.connect(sys.argv[1] if len(sys.argv) > 1 else local_daemon())
-    js = nc.jetstream()
-    told = asyncio.Event()
-
-    async def on_receipt(message: Msg) -> None:
-        receipt = json.loads(message.data)["payload"]
-        print(receipt["message_id"], receipt["outcome"], receipt["status"], receipt.get("error", ""))
-        told.set()
-
-    inbox = nc.new_inbox()
-    await nc.subscribe(inbox, cb=on_receipt)
-
+    nc = await nats.connect(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("NATS_URL") or local_daemon())
     for number, tokens_in in enumerate([1200, 800, -1]):  # the last one is refused
-        told.clear()
-        body = envelope(f"planner-7:{uuid.uuid4()}", usage("monday", tokens_in=tokens_in, tokens_out=100 * number))
-        # Raises unless the stream has stored it: then try again with the same body. It is on disk when this returns.
-        await js.publish("hg.ingest.session.usage", body, headers={"Headgate-Receipt": inbox})
-        await asyncio.wait_for(told.wait(), 5)
+        message_id = f"planner-7:{uuid.uuid4()}"
+        payload = usage("monday", tokens_in=tokens_in, tokens_out=100 * number)
+        receipt = await send(nc, envelope(message_id, payload))
+        if receipt["outcome"] == "refused":  # sent again as it is it would be refused again; corrected it keeps its id
+            await send(nc, envelope(message_id, payload | {"input_tokens": 0}))
     await nc.close()
 
 

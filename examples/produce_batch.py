@@ -2,12 +2,15 @@
 
     python examples/produce_batch.py FILE [NATS_URL]
 
+Whatever goes wrong ends it; started again with the same file it sends the same records, which are stored once.
+
 A batch is stored whole or not at all, and is on disk with one flush: many times faster than one by one.
 """
 # ruff: noqa: T201 - an example prints
 
 import asyncio
 import json
+import os
 import sys
 import uuid
 from collections.abc import Sequence
@@ -26,7 +29,7 @@ async def publish_batch(nc: Client, subject: str, bodies: Sequence[bytes]) -> No
     for number, body in enumerate(first, start=1):
         await nc.publish(subject, body, headers={"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)})
     commit = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(len(bodies)), "Nats-Batch-Commit": "1"}
-    answer = json.loads((await nc.request(subject, last, timeout=10, headers=commit)).data)
+    answer = json.loads((await nc.request(subject, last, timeout=5, headers=commit)).data)
     if "error" in answer:  # nothing of the batch is stored; a stream that is full says so here
         raise RuntimeError(answer["error"]["description"])
 
@@ -42,6 +45,7 @@ async def main(records: Sequence[bytes], url: str) -> None:
 
 
 if __name__ == "__main__":
-    local = json.loads(Path("var/runtime.json").read_text())["nats_url"] if len(sys.argv) < 3 else sys.argv[2]
+    url = sys.argv[2] if len(sys.argv) > 2 else os.environ.get("NATS_URL")
+    local = url or json.loads(Path("var/runtime.json").read_text())["nats_url"]
     lines = Path(sys.argv[1]).read_bytes().splitlines()
     asyncio.run(main([line for line in lines if line.strip()], local))

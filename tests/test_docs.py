@@ -301,9 +301,9 @@ def test_the_examples_do_what_they_say(tmp_path: Path) -> None:
             return done.stdout
 
         told = [line.split()[1:3] for line in run("produce.py").splitlines()]
-        assert told == [["accepted", "201"], ["accepted", "201"], ["refused", "400"]]
+        assert told == [["accepted", "201"], ["accepted", "201"], ["refused", "400"], ["accepted", "201"]]
         session = json.loads(run("ask.py", "hg.cmd.ledger.get", '{"session_id": "monday"}'))
-        assert (session["status"], session["result"]["requests"]) == (200, 2)
+        assert (session["status"], session["result"]["requests"]) == (200, 3)
         assert run("produce_batch.py", "records.jsonl") == "2500 records are stored\n"
         again = headgate("publish", "--json", "--config", daemon.config, tmp_path / "records.jsonl")
     assert (again.json["accepted"], again.json["duplicate"]) == (0, 2_500)

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 conformance = typer.Typer(help="Try programs of others against the rules.", no_args_is_help=True)
 
 
-@conformance.callback()
-def _group() -> None:
-    """Keeps ``worker`` a command of its own: a group with one command would become that command."""
+WorkS = Annotated[float, typer.Option("--work-s", help="How long one piece of its work may take.")]
+QuietS = Annotated[float, typer.Option("--quiet-s", help="How long to look for what must not come.")]
 
 
 @conformance.command()
@@ -27,7 +26,8 @@ def worker(
         typer.Option("--exec", metavar="COMMAND", help="Start it with this, NATS_URL and CALLBACK_SECRET given."),
     ] = None,
     wait_s: Annotated[float, typer.Option("--wait-s", help="How long to wait for it to come.")] = 60.0,
-    work_s: Annotated[float, typer.Option("--work-s", help="How long one piece of its work may take.")] = 120.0,
+    work_s: WorkS = 120.0,
+    quiet_s: QuietS = 5.0,
     as_json: Json = False,
 ) -> None:
     """Hand out, repeat, spoil and cancel work on an own server; say which rules the worker breaks (exit code 1)."""
@@ -39,17 +39,45 @@ def worker(
     known = {f"work.{work_type}": work_type for work_type in WorkType}
     if bare not in known:
         fail(f"{subject}: no subject of work, one of: {', '.join(known)}", as_json=as_json, code=USAGE)
+    from daemon.conformance.programs import Patience
     from daemon.conformance.run import try_worker
-    from daemon.conformance.trial import Patience
 
     def announce(url: str, secret: str) -> None:
         if program is None and not as_json:
             print(f"waiting for a worker:\n  NATS_URL={url}\n  CALLBACK_SECRET={secret}", flush=True)
 
-    patience = Patience(worker_s=wait_s, work_s=work_s)
+    patience = Patience(program_s=wait_s, work_s=work_s, quiet_s=quiet_s)
     command = shlex.split(program) if program else []
     try:
         verdicts = try_worker(known[bare], command, patience, announce)
+    except (AdapterError, OSError) as error:
+        fail(str(error), as_json=as_json)
+    _show(verdicts, as_json=as_json)
+
+
+@conformance.command()
+def producer(
+    program: Annotated[
+        str | None,
+        typer.Option("--exec", metavar="COMMAND", help="Start it with this, NATS_URL given, several times."),
+    ] = None,
+    wait_s: Annotated[float, typer.Option("--wait-s", help="How long to wait for its first record.")] = 60.0,
+    work_s: Annotated[float, typer.Option("--work-s", help="How long a record may take to come again.")] = 30.0,
+    quiet_s: QuietS = 5.0,
+    as_json: Json = False,
+) -> None:
+    """Stand in for the stream, lose an acknowledgement and a receipt; say which rules it breaks (exit code 1)."""
+    from adapters.errors import AdapterError
+    from daemon.conformance.programs import Patience
+    from daemon.conformance.run import try_producer
+
+    def announce(url: str) -> None:
+        if program is None and not as_json:
+            print(f"waiting for a producer:\n  NATS_URL={url}", flush=True)
+
+    patience = Patience(program_s=wait_s, work_s=work_s, quiet_s=quiet_s)
+    try:
+        verdicts = try_producer(shlex.split(program) if program else [], patience, announce)
     except (AdapterError, OSError) as error:
         fail(str(error), as_json=as_json)
     _show(verdicts, as_json=as_json)

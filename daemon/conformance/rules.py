@@ -64,8 +64,8 @@ def judge_reports(judged: Sequence[Judged], *, attempt: int, subject: str) -> It
     refused = [each for each in judged if isinstance(each, Refused)]
     unsigned = [each for each in refused if each.problem.status == 401]
     malformed = [each for each in refused if each.problem.status != 401]
-    yield kept("signature: every report is signed, and webhook-id is its event_id", _why(unsigned))
-    yield kept("contract: every report is as its schema says", _why(malformed))
+    yield kept("signature: every report is signed, and webhook-id is its event_id", why(unsigned))
+    yield kept("contract: every report is as its schema says", why(malformed))
     strayed = [each.delivery.subject for each in judged if each.delivery.subject != subject]
     yield kept("subject: reports go to callback_subject", strayed)
     yield kept(
@@ -97,7 +97,7 @@ def _pairs(judged: Sequence[Judged]) -> Iterator[tuple[Accepted, Callback]]:
             yield each, each.payload
 
 
-def _why(refused: Sequence[Refused]) -> list[str]:
+def why(refused: Sequence[Refused]) -> list[str]:
     return [
         f"{each.problem.code}: {each.problem.message}"
         + "".join(f" ({detail.path}: {detail.message})" for detail in each.problem.details[:2])

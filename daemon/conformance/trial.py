@@ -2,17 +2,15 @@
 repeated, spoiled and cancelled. Receipts are answered as a daemon would."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from adapters.nats.connection import ConnectionWatch, connect, make_broker
-from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.topology import Limits, topology
 from contracts import outgoing
@@ -31,22 +29,11 @@ from contracts.values.times import MICROS_PER_SECOND, format_micros
 from contracts.values.work import WorkType
 from daemon.clock import new_id, now_micros
 from daemon.conformance.orders import ORDERS
+from daemon.conformance.programs import Patience, own_server, until
 from daemon.conformance.rules import Outcome, Verdict, is_end, judge_repeats, judge_reports, kept, reports_of
 
-Fact: TypeAlias = Callable[[], Awaitable[bool]]
-
-_LOOK_S: Final = 0.05
 _HOUR: Final = 3_600 * MICROS_PER_SECOND
 _CANCELLED: Final = problem(ErrorCode.INVALID_TRANSITION, "the job was cancelled")
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long is waited: for a worker to come, for work to end, for what must not come."""
-
-    worker_s: float = 60.0
-    work_s: float = 120.0
-    quiet_s: float = 5.0
 
 
 @dataclass(slots=True)
@@ -87,8 +74,8 @@ class Trial:
     async def run(self) -> list[Verdict]:
         """Every verdict, in the order in which the rules are tried."""
         await self._nc.subscribe(self._subjects.full("callback.>"), cb=self._take)
-        if not await self._until(self._is_pulled, self._patience.worker_s):
-            detail = f"nobody pulled from {self._consumer} within {self._patience.worker_s:g} s"
+        if not await until(self._is_pulled, self._patience.program_s):
+            detail = f"nobody pulled from {self._consumer} within {self._patience.program_s:g} s"
             return [Verdict("binding: it pulls from the daemon's consumer", Outcome.BROKEN, detail)]
         verdicts = [Verdict("binding: it pulls from the daemon's consumer", Outcome.KEPT)]
         verdicts += await self._one_piece()
@@ -109,7 +96,8 @@ class Trial:
     async def _spoiled(self) -> Verdict:
         """What can never be worked on must not come back for ever, nor take the worker along."""
         await self._js.publish(self._subjects.full(subject_of.work(self._type)), b"{no json")
-        gone = await self._until(self._is_empty, self._patience.quiet_s * 2)
+        gone = await until(self._is_empty, self._patience.quiet_s * 2)
+        await self._js.purge_stream(self._stream)  # what it keeps is in nobody's way afterwards
         return kept("malformed work: terminated, not left for ever", [] if gone else ["it is still in its hands"])
 
     async def _again(self) -> list[Verdict]:
@@ -122,7 +110,7 @@ class Trial:
         second = list((await self._end_of(thing)).judged)
         self._collected[thing] = _open(second)
         await self._dispatch(thing, attempt=2)
-        await self._until(self._is_empty, self._patience.work_s)
+        await until(self._is_empty, self._patience.work_s)
         third = self._collected[thing].judged[len(second) :]
         of_second = [
             Verdict(f"again, {verdict.rule}", verdict.outcome, verdict.detail)
@@ -137,7 +125,7 @@ class Trial:
         thing = new_id()
         came = self._collected[thing] = Collected()
         await self._dispatch(thing, attempt=1)
-        if not await self._until(lambda: _true(bool(came.judged)), self._patience.work_s):
+        if not await until(lambda: bool(came.judged), self._patience.work_s):
             return Verdict(rule, Outcome.NOT_TRIED, "no report came")
         if came.ended:
             came.answered.set()
@@ -216,12 +204,12 @@ class Trial:
 
     async def _end_of(self, thing: str) -> Collected:
         came = self._collected[thing]
-        await self._until(lambda: _true(came.ended), self._patience.work_s)
-        await self._until(self._is_empty, self._patience.quiet_s)
+        await until(lambda: came.ended, self._patience.work_s)
+        await until(self._is_empty, self._patience.quiet_s)
         return came
 
     async def _acknowledged(self) -> Verdict:
-        gone = await self._until(self._is_empty, self._patience.quiet_s)
+        gone = await until(self._is_empty, self._patience.quiet_s)
         return kept("acknowledgement: after the last report the work leaves the queue", [] if gone else ["it did not"])
 
     async def _is_pulled(self) -> bool:
@@ -229,14 +217,6 @@ class Trial:
 
     async def _is_empty(self) -> bool:
         return (await self._js.stream_info(self._stream)).state.messages == 0
-
-    async def _until(self, fact: Fact, within_s: float) -> bool:
-        deadline = asyncio.get_running_loop().time() + within_s
-        while not await fact():
-            if asyncio.get_running_loop().time() > deadline:
-                return False
-            await asyncio.sleep(_LOOK_S)
-        return True
 
 
 def _open(known: Sequence[Judged] = ()) -> Collected:
@@ -246,23 +226,9 @@ def _open(known: Sequence[Judged] = ()) -> Collected:
     return collected
 
 
-async def _true(fact: bool) -> bool:
-    return fact
-
-
 @asynccontextmanager
 async def trial(folder: Path, work_type: WorkType, secret: str, patience: Patience) -> AsyncIterator[Trial]:
     """A trial on a server of its own, in *folder*. Raises :class:`adapters.errors.AdapterError`."""
-    server = EmbeddedServer(folder / "store", folder / "state", sync="interval")
-    await server.start()
-    try:
-        watch = ConnectionWatch()
-        broker = make_broker(server.url, watch=watch, name="headgate-conformance")
-        client = await connect(broker, server.url, watch, 10.0)
-        try:
-            await provision(client, topology(Subjects(), Limits(max_bytes=64 * 2**20)))
-            yield Trial(client, server.url, secret, work_type, patience)
-        finally:
-            await client.close()
-    finally:
-        await server.stop()
+    async with own_server(folder) as (client, url):
+        await provision(client, topology(Subjects(), Limits(max_bytes=64 * 2**20)))
+        yield Trial(client, url, secret, work_type, patience)
