@@ -26,12 +26,18 @@ def database_check(database: Database) -> Check:
 
 
 def migrations_check(database: Database, head: str) -> Check:
-    """The schema is the one this program was written for."""
+    """The schema is the one this program was written for.
+
+    Revisions are numbered in one straight order: a higher one was made by a newer daemon beside this one, which works on
+    for as long as every table and column is there that it knows.
+    """
 
     async def check() -> Finding:
         current = await database.read(lambda uow: uow.schema_revision())
         if current == head:
             return Finding(_HEALTHY, f"at {current}")
+        if current is not None and current > head:
+            return Finding(Status.DEGRADED, f"at {current}, which a newer headgate has made; this program is of {head}")
         return Finding(Status.UNHEALTHY, f"at {current or 'none'}, this program needs {head}")
 
     return check

@@ -11,6 +11,7 @@
 No message repeats a value that was to be stored: it may be a secret, and errors are logged.
 """
 
+import re
 import sqlite3
 from typing import Final
 
@@ -19,6 +20,10 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from storage.tables import metadata
+
+_NEWER: Final = "the schema is of a newer version of headgate"
 
 
 class StorageError(Exception):
@@ -60,7 +65,9 @@ _SQLITE_AWAY: Final = frozenset(
     }
 )
 # A schema that is not (or no longer) ours comes as the general code, and is no message's fault.
-_SQLITE_SCHEMA_GONE: Final = ("no such table", "no such column")
+_SQLITE_SCHEMA_GONE: Final = re.compile(r"no such table|no such column|table \S+ has no column named ")
+_SQLITE_NOT_NULL: Final = re.compile(r"NOT NULL constraint failed: (\w+)\.(\w+)")
+_POSTGRES_NOT_NULL: Final = "23502"
 
 # SQLSTATE, classes and codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRES_CONFLICT: Final = (
@@ -108,8 +115,10 @@ def _of_sqlite(error: sqlite3.Error) -> StorageError:
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and (code & 0xFF) in _SQLITE_AWAY:
         return StorageAway(f"{error.sqlite_errorname}: {error}")
-    if str(error).startswith(_SQLITE_SCHEMA_GONE):
+    if _SQLITE_SCHEMA_GONE.match(str(error)):
         return StorageAway(str(error))
+    if (wanting := _SQLITE_NOT_NULL.match(str(error))) and _is_unknown(wanting[1], wanting[2]):
+        return StorageAway(f"{wanting[1]}.{wanting[2]} is wanted, which this program does not know: {_NEWER}")
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return StorageAway(str(error))
     # Of constraints SQLite names columns only; other messages may quote the data.
@@ -124,8 +133,21 @@ def _of_postgres(error: asyncpg.PostgresError) -> StorageError:
         return StorageConflict(name)
     if state.startswith(_POSTGRES_AWAY):
         return StorageAway(f"{name}: {error.message}" if error.message else name)
+    if state == _POSTGRES_NOT_NULL and _is_unknown(error.table_name, error.column_name):
+        place = f"{error.table_name}.{error.column_name}"
+        return StorageAway(f"{place} is wanted, which this program does not know: {_NEWER}")
+    return DataRefused(_named(name, error))
+
+
+def _named(name: str, error: asyncpg.PostgresError) -> str:
     place = [word for word in (error.table_name, error.column_name, error.constraint_name) if word]
-    return DataRefused(f"{name}: {' '.join(place)}" if place else name)
+    return f"{name}: {' '.join(place)}" if place else name
+
+
+def _is_unknown(table: str | None, column: str | None) -> bool:
+    """Whether the column is none of ours: a newer program has added it, and no message is to blame for its absence."""
+    known = metadata.tables.get(table or "")
+    return known is not None and column is not None and column not in known.columns
 
 
 def of_driver(error: BaseException) -> StorageError | None:
