@@ -135,6 +135,27 @@ async def test_a_table_that_is_gone_is_no_messages_fault(database: Database) -> 
     assert await works(database)
 
 
+async def test_a_column_that_is_gone_is_no_messages_fault(database: Database) -> None:
+    await database.write(execute("ALTER TABLE inbox RENAME COLUMN payload_hash TO newer"))
+    with pytest.raises(StorageAway, match="payload_hash"):
+        await database.write(insert_inbox())
+
+
+async def test_a_column_that_a_newer_version_demands_is_no_messages_fault(database: Database) -> None:
+    if database.dialect == "sqlite":
+        for statement in (
+            "CREATE TABLE other AS SELECT * FROM inbox",
+            "ALTER TABLE other ADD COLUMN newer TEXT NOT NULL DEFAULT NULL",
+            "DROP TABLE inbox",
+            "ALTER TABLE other RENAME TO inbox",
+        ):
+            await database.write(execute(statement))
+    else:
+        await database.write(execute("ALTER TABLE inbox ADD COLUMN newer TEXT NOT NULL"))
+    with pytest.raises(StorageAway, match=r"inbox\.newer is wanted, which this program does not know"):
+        await database.write(insert_inbox())
+
+
 async def test_a_reader_that_writes_is_stopped(database: Database) -> None:
     with pytest.raises(StorageError):
         await database.read(lambda uow: uow.inbox.claim(ONE, now=1))
