@@ -73,7 +73,7 @@ def changed(url: str, statement: str) -> None:
 
     async def change() -> None:
         async with databases.opened(url) as database:
-            await database.write(lambda uow: uow.connection.exec_driver_sql(statement) and None)
+            await database.write(lambda uow: uow.connection.exec_driver_sql(statement).rowcount)
 
     databases.run_apart(change())
 
