@@ -28,7 +28,7 @@ def database_check(database: Database) -> Check:
 def migrations_check(database: Database, head: str) -> Check:
     """The schema is the one this program was written for.
 
-    Revisions are numbered in one straight order: a higher one was made by a newer daemon beside this one, which works on
+    Revisions are numbered in one straight order: a higher one was made by a newer daemon. This one works on beside it
     for as long as every table and column is there that it knows.
     """
 
