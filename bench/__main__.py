@@ -26,6 +26,8 @@ from bench.memory import measure_memory
 from bench.messages import Form
 from bench.peers import measure_peers
 from bench.report import Report
+from bench.scale import MESSAGES as SCALE_MESSAGES
+from bench.scale import add_scale, measure_scale
 from bench.stored import measure_stored
 from bench.streams import BATCH, BenchError
 
@@ -267,6 +269,22 @@ def memory(
 ) -> None:
     """The daemon's memory after a million messages (minutes)."""
     Run(work_dir, as_json, strict).carry_out(_memory(messages, work_dir))
+
+
+@app.command()
+def scale(
+    messages: Messages = SCALE_MESSAGES,
+    rounds: Rounds = ROUNDS,
+    as_json: Json = False,
+    strict: Strict = False,
+    work_dir: WorkDir = WORK_DIR,
+) -> None:
+    """One, two and three daemons on PostgreSQL: rate, and processor time a message."""
+
+    async def step(report: Report) -> None:
+        add_scale(report, await measure_scale(messages, rounds, work_dir, _say))
+
+    Run(work_dir, as_json, strict).carry_out(step)
 
 
 @app.command()
