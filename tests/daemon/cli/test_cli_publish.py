@@ -250,7 +250,7 @@ def test_an_interrupted_run_says_how_far_it_came(tmp_path: Path) -> None:
 
 
 def test_a_full_stream_is_waited_for(tmp_path: Path) -> None:
-    file = many(tmp_path / "usage.jsonl", 4_000, "full")
+    file = many(tmp_path / "usage.jsonl", 2_500, "full")
     with running_daemon(tmp_path / "home", "[nats]\nstream_max_bytes = 1048576\n") as daemon:
         daemon.signal(signal.SIGSTOP)
         with started("publish", file, "--json", "--config", daemon.config) as running:
@@ -259,13 +259,13 @@ def test_a_full_stream_is_waited_for(tmp_path: Path) -> None:
             daemon.signal(signal.SIGCONT)
             out, _ = running.communicate(timeout=90)
         assert said == "headgate: the stream HG_INGEST is full until the daemon has caught up; waiting\n"
-        assert counted(json.loads(out)) == {"accepted": 4_000}
+        assert counted(json.loads(out)) == {"accepted": 2_500}
         assert running.returncode == 0
-        assert stored(daemon, "full:") == 4_000
+        assert stored(daemon, "full:") == 2_500
 
 
 def test_a_daemon_killed_on_the_way_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    count = 15_000
+    count = 6_000
     file = many(tmp_path / "usage.jsonl", count, "killed")
     with (
         running_daemon(tmp_path / "home") as daemon,
@@ -283,7 +283,7 @@ def test_a_daemon_killed_on_the_way_loses_nothing_and_doubles_nothing(tmp_path: 
 
 
 def test_a_nats_server_killed_on_the_way_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    count = 15_000
+    count = 6_000
     file = many(tmp_path / "usage.jsonl", count, "server")
     with (
         running_daemon(tmp_path / "home") as daemon,
