@@ -1,7 +1,6 @@
 """A daemon on a server of somebody else's, which has users for pages."""
 
 import json
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +9,7 @@ from pathlib import Path
 
 from adapters.nats.server.server_process import server_binary
 from tests.support.daemons import DaemonProcess, running_daemon
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.support.ports import free_port
 
 
 @dataclass

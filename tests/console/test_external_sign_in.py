@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.console.browsing import Report, needs_browser
-from tests.console.external import ExternalServer, daemon_on, free_port
+from tests.console.external import ExternalServer, daemon_on
 from tests.console.nats_accounts import Operator
 from tests.console.signing_in_proxy import WEBSOCKET_PATH, SigningInProxy, running
 

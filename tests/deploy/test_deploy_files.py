@@ -87,7 +87,7 @@ def test_every_alert_rule_has_a_case() -> None:
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_alerts_fire_when_they_should_and_only_then() -> None:
-    command = ["promtool", "test", "rules", *CASES]
+    command: list[str | Path] = ["promtool", "test", "rules", *CASES]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr + done.stdout
 

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import socket
 import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -21,6 +20,7 @@ from nats.errors import Error as NatsError
 from standardwebhooks.webhooks import Webhook
 
 from tests.support.daemons import DaemonProcess
+from tests.support.ports import free_port
 from tests.support.results import check_result
 from tests.support.waiting import PATIENCE_S, never_true, pauses
 
@@ -181,10 +181,7 @@ def settings() -> str:
 @pytest.fixture
 def daemon(tmp_path: Path, settings: str) -> Iterator[DaemonProcess]:
     """On a port that stays the same when it is killed and started again."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = DaemonProcess(tmp_path / "home", f"{settings}\n[nats]\nport = {port}\n")
+    process = DaemonProcess(tmp_path / "home", f"{settings}\n[nats]\nport = {free_port()}\n")
     try:
         process.start()
         yield process

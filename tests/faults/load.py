@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import os
 import random
-import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
@@ -20,6 +19,7 @@ from nats.errors import Error as NatsError
 
 from tests.contracts.samples import Json, envelope, usage
 from tests.support.databases import PostgresServer
+from tests.support.ports import free_port
 
 INVALID_EVERY, DUPLICATE_EVERY = 9, 11
 _PRODUCERS = 4
@@ -31,12 +31,6 @@ def chance() -> random.Random:
     seed = int(os.environ.get(SEED_VARIABLE, random.SystemRandom().randrange(2**32)))
     print(f"{SEED_VARIABLE}={seed}")  # noqa: T201 - shown where the test fails
     return random.Random(seed)
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def fixed_server(more: str = "") -> str:

@@ -11,7 +11,6 @@ APART: Final = (
     "tests/end_to_end/test_alerts",
     "tests/end_to_end/test_notifiers.py",
     "tests/end_to_end/test_self_healing.py",
-    "tests/end_to_end/test_items_and_publications.py",
     "tests/daemon/test_lifecycle.py",
     "tests/deploy/test_deploy_files.py",
 )
