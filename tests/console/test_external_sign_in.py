@@ -13,6 +13,7 @@ from tests.console.browsing import Report, needs_browser
 from tests.console.external import ExternalServer, daemon_on
 from tests.console.nats_accounts import Operator
 from tests.console.signing_in_proxy import WEBSOCKET_PATH, SigningInProxy, running
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
