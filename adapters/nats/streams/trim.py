@@ -2,6 +2,10 @@
 
 A stream kept by limits does not forget what was acknowledged; one purge up to the acknowledgement floor of its
 consumers costs a single synced write, where work-queue retention would cost one for each acknowledgement.
+
+With a purge the server drops what its consumers have in line to be delivered again (of that line it keeps what lies
+behind the newest delivered message, which is nothing): what was given back then waits out the acknowledgement time. So
+it is better not to purge while there is such a line (:func:`has_redeliveries`).
 """
 
 from collections.abc import Sequence
@@ -38,6 +42,12 @@ async def fullness(nc: Client, stream: str) -> Fullness:
 async def ack_floor(nc: Client, stream: str, consumer: str) -> int:
     """The sequence up to which the consumer has acknowledged (or given up on) every message."""
     return integer(section(await api_request(nc, f"CONSUMER.INFO.{stream}.{consumer}"), "ack_floor"), "stream_seq")
+
+
+async def has_redeliveries(nc: Client, stream: str, consumer: str) -> bool:
+    """Whether messages of the consumer were delivered more than once and are not acknowledged: others may be in line
+    behind them. One that the server gave up on counts for as long as it remembers it."""
+    return integer(await api_request(nc, f"CONSUMER.INFO.{stream}.{consumer}"), "num_redelivered") > 0
 
 
 async def trim(nc: Client, stream: str, consumers: Sequence[str], *, advisories: str | None = None) -> int:
