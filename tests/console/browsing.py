@@ -50,12 +50,25 @@ class Report:
     said: list[str] = field(default_factory=list)
     dialogs: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    sent: list[bytes] = field(default_factory=list)
+    """What went over its WebSockets."""
 
     def watch(self, page: "Page") -> None:
         page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.said.append(str(error)))
         page.on("dialog", lambda dialog: self.dialogs.append(dialog.message))
         page.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", lambda opened: opened.on("framesent", self._note))
+
+    def _note(self, frame: str | bytes) -> None:
+        self.sent.append(frame.encode() if isinstance(frame, str) else frame)
+
+    def last_body(self, action: str) -> str | None:
+        """The body in the newest command with *action*."""
+        for part in reversed(b"".join(self.sent[-20:]).split(b"\r\n")):
+            if part.startswith(b'{"envelope_version"') and f'"action":"{action}"'.encode() in part:
+                return str(json.loads(part)["payload"]["body"])
+        return None
 
 
 def headgate(daemon: DaemonProcess, *arguments: str, stdin: str | None = None) -> str:

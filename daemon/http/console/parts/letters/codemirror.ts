@@ -80,6 +80,9 @@ const look = EditorView.theme({
   ".cm-fault-gutter": { color: "var(--bad)", width: "14px" },
 });
 
+/** What `visible` shows by its number and the library leaves as it is. */
+const MORE_SPECIAL = /[\u180e\u200c\u200d\u202a-\u202c\u2060-\u2065\u2068\ud800-\udfff]/;
+
 /** Shows `text` in `parent`; `onChange` hears of each change, `onSubmit` of Ctrl+Enter. */
 export function openEditor(parent: HTMLElement, text: string, onChange: () => void, onSubmit: () => void): Handle {
   const root = parent.shadowRoot ?? parent.attachShadow({ mode: "open" });
@@ -119,6 +122,7 @@ function extensions(onChange: () => void, onSubmit: () => void): Extension {
     bracketMatching(),
     highlightActiveLine(),
     highlightSpecialChars({
+      addSpecialChars: MORE_SPECIAL,
       render: (code) => {
         const shown = document.createElement("span");
         shown.textContent = visible(String.fromCodePoint(code));
