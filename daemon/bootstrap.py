@@ -5,9 +5,10 @@ exit code 1, and the daemon was never ready. In which order the parts begin and 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 import uvloop
@@ -15,10 +16,11 @@ from faststream.asgi import AsgiFastStream
 
 from adapters.errors import AdapterError
 from adapters.nats.streams.large_turn import LargeTurn
+from adapters.nats.streams.pull import ContinuousPull
 from adapters.nats.streams.topology import work_consumers
 from adapters.notifiers.base import Notifier
 from contracts.errors import JsonObject
-from contracts.subjects import DURABLE, Subjects
+from contracts.subjects import DURABLE, Family, Subjects
 from daemon.assets.assembly import asset_parts
 from daemon.clock import new_id, now_micros
 from daemon.commands.assembly import make_endpoint
@@ -38,7 +40,8 @@ from daemon.http.app import build_app, serving
 from daemon.http.console import USER, Access, Console
 from daemon.http.dispatch import Dispatch
 from daemon.intake.assembly import given_up_messages, intake_of, pull_of
-from daemon.intake.in_hand import in_hand_of
+from daemon.intake.in_hand import InHand, in_hand_of
+from daemon.intake.intake import Intake
 from daemon.intake.predecessor import give_back_held
 from daemon.lifecycle import Announcement, Daemon, Parts
 from daemon.maintenance.lease_heartbeat import LeaseHeartbeat
@@ -79,6 +82,9 @@ from daemon.subscribers.assembly import low_rate_subscribers, make_notifiers
 from daemon.version import VERSION
 from storage.engine.failures import StorageAway, StorageError
 from storage.ledger.pricing_versions import PricingVersion
+
+if TYPE_CHECKING:
+    from daemon.observability.traces import Traces
 
 log = structlog.get_logger(__name__)
 
@@ -149,11 +155,8 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
     http_app.add_broker(nats.broker)
     adopt_library_loggers()
     await provision_streams(settings, nats, subjects)
-    traces = make_traces(VERSION)
-    if traces is not None:
-        stack.push_async_callback(asyncio.to_thread, traces.close)
     base = Foundation(
-        traces=traces,
+        traces=_traces(stack),
         settings=settings,
         daemon_id=new_id(),
         subjects=subjects,
@@ -174,6 +177,13 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
     parts = _assemble(base, kept, dispatch)
     add_checks(base, parts.pulls, kept, revision)
     return Daemon(parts)
+
+
+def _traces(stack: AsyncExitStack) -> "Traces | None":
+    traces = make_traces(VERSION)
+    if traces is not None:
+        stack.push_async_callback(asyncio.to_thread, traces.close)
+    return traces
 
 
 async def _listen(
@@ -212,25 +222,61 @@ def _assemble(base: Foundation, kept: WorkConsumers, dispatch: Dispatch) -> Part
     files = asset_parts(base, relay.wake)
     for prefix, app in files.routes.items():
         dispatch.add(prefix, app)
-    large = LargeTurn()
-    pulls = {family: pull_of(base, family, large) for family in DURABLE}
-    in_hand, predecessor_died = in_hand_of(settings.daemon.state_dir)
-    intakes = [intake_of(base, relay, in_hand, family, pull) for family, pull in pulls.items()]
+    taking = _take_in(base, relay)
     audit = OpsAudit(database, daemon_id=base.daemon_id, new_id=new_id, clock=now_micros, reads=settings.audit.reads)
     heartbeat = LeaseHeartbeat(database, daemon_id=base.daemon_id, readiness=base.readiness, on_alive=audit.write_owed)
     watch = make_work_watch(base, relay)
     healing = SelfHeal(
-        database,
-        settings=settings.self_heal,
-        context=base.context,
-        watch=watch,
-        relay=relay,
-        metrics=base.metrics,
+        database, settings=settings.self_heal, context=base.context, watch=watch, relay=relay, metrics=base.metrics
     )
     runs = Runs(database, daemon_id=base.daemon_id, clock=now_micros)
     notifiers = make_notifiers(settings)
     served = serve_operations(_operation_context(base, relay, audit, runs, healing, notifiers))
-    probe_loop = NatsProbe(
+    probe_loop = _nats_probe(base, relay, announcement)
+    loops = background_loops(base, relay, taking.pulls, heartbeat, runs, watch, healing, probe_loop)
+    return Parts(
+        settings=settings,
+        daemon_id=base.daemon_id,
+        database=database,
+        announcement=announcement,
+        heartbeat=heartbeat,
+        relay=relay,
+        pulls=taking.pulls,
+        in_hand=taking.in_hand,
+        give_back_held=taking.give_back_held,
+        intakes=taking.intakes,
+        commands=CommandServer(
+            base.nats.client,
+            version=VERSION,
+            endpoints=endpoints(base.subjects),
+            make_endpoint=partial(make_endpoint, base, relay, audit, served, files.commands),
+        ),
+        loops=[*loops, Loop("work-consumers", KEEP_S, kept.step), *files.loops],
+        services=_services(base, relay, runs, notifiers, probe_loop, supervisor),
+        runner=LoopRunner(base.metrics),
+    )
+
+
+class _TakingIn(NamedTuple):
+    """What takes messages in."""
+
+    pulls: dict[Family, ContinuousPull]
+    in_hand: InHand
+    intakes: Sequence[Intake]
+    give_back_held: Callable[[], Awaitable[None]] | None
+
+
+def _take_in(base: Foundation, relay: Relay) -> _TakingIn:
+    large = LargeTurn()
+    pulls = {family: pull_of(base, family, large) for family in DURABLE}
+    in_hand, predecessor_died = in_hand_of(base.settings.daemon.state_dir)
+    intakes = [intake_of(base, relay, in_hand, family, pull) for family, pull in pulls.items()]
+    give_back = partial(give_back_held, in_hand, pulls.values(), base.database, base.daemon_id)
+    return _TakingIn(pulls, in_hand, intakes, give_back if predecessor_died else None)
+
+
+def _nats_probe(base: Foundation, relay: Relay, announcement: Announcement) -> NatsProbe:
+    return NatsProbe(
         base.nats,
         readiness=base.readiness,
         metrics=base.metrics,
@@ -239,40 +285,24 @@ def _assemble(base: Foundation, kept: WorkConsumers, dispatch: Dispatch) -> Part
         provision=base.provision,
         on_made_again=relay.retry_now,
     )
-    return Parts(
-        settings=settings,
-        daemon_id=base.daemon_id,
-        database=database,
-        announcement=announcement,
-        heartbeat=heartbeat,
-        relay=relay,
-        pulls=pulls,
-        in_hand=in_hand,
-        give_back_held=(
-            partial(give_back_held, in_hand, pulls.values(), database, base.daemon_id) if predecessor_died else None
-        ),
-        intakes=intakes,
-        commands=CommandServer(
-            base.nats.client,
-            version=VERSION,
-            endpoints=endpoints(base.subjects),
-            make_endpoint=partial(make_endpoint, base, relay, audit, served, files.commands),
-        ),
-        loops=[
-            *background_loops(base, relay, pulls, heartbeat, runs, watch, healing, probe_loop),
-            Loop("work-consumers", KEEP_S, kept.step),
-            *files.loops,
-        ],
-        services=[
-            Service("outbox-relay", relay.run),
-            Service("runs", runs.run),
-            Service("subscribers", low_rate_subscribers(base, notifiers, given_up_messages(base, relay)).run),
-            Service("embedded-server", probe_loop.keep_server),
-            Service("connection", probe_loop.end_when_closed),
-            Service("systemd-watchdog", partial(supervisor.keep_alive, lambda: True)),
-        ],
-        runner=LoopRunner(base.metrics),
-    )
+
+
+def _services(
+    base: Foundation,
+    relay: Relay,
+    runs: Runs,
+    notifiers: Mapping[str, Notifier],
+    probe_loop: NatsProbe,
+    supervisor: Supervisor,
+) -> Sequence[Service]:
+    return [
+        Service("outbox-relay", relay.run),
+        Service("runs", runs.run),
+        Service("subscribers", low_rate_subscribers(base, notifiers, given_up_messages(base, relay)).run),
+        Service("embedded-server", probe_loop.keep_server),
+        Service("connection", probe_loop.end_when_closed),
+        Service("systemd-watchdog", partial(supervisor.keep_alive, lambda: True)),
+    ]
 
 
 def _operation_context(
