@@ -49,7 +49,9 @@ async def publish(url: str, names: Iterable[str]) -> None:
     client = await nats.connect(url)
     stream = client.jetstream()
     for start in range(0, len(bodies), 500):
-        await asyncio.gather(*(stream.publish("hg.ingest.session.usage", body) for body in bodies[start : start + 500]))
+        await asyncio.gather(
+            *(stream.publish("hg.ingest.session.usage", body, timeout=60) for body in bodies[start : start + 500])
+        )
     await client.close()
 
 
