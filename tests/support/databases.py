@@ -80,10 +80,10 @@ class PostgresServer:
         """Stop at once: transactions are cut off, as when the machine goes down in good order."""
         self._control("stop", "-m", "fast")
 
-    def start(self) -> None:
-        """Start again on the same data and socket."""
+    def start(self, listen: str = '""') -> None:
+        """Start again on the same data and socket; by TCP too where it is to *listen* at an address."""
         data = self._server.pgdata
-        self._control("start", "-o", f'-h "" -k {data}', "-l", str(data / "log"))
+        self._control("start", "-o", f"-h {listen} -k {data}", "-l", str(data / "log"))
 
     def _control(self, action: str, *options: str) -> None:
         arguments = ("-w", "-D", str(self._server.pgdata), *options, action)
