@@ -53,7 +53,7 @@ class InHand:
         self._path = path
         self._suspects = dict(suspects)
         self._counts_deliveries = counts
-        self._careful = after_death
+        self._after_death = after_death
         self._clock = clock
         self._began: float | None = None
         self._working: set[Position] = set()
@@ -87,11 +87,9 @@ class InHand:
 
     def most_at_once(self, most: int) -> int:
         """How many of the *most* messages of a batch are to be worked on at once by now."""
-        if not self._careful:
+        if not self._after_death:
             return most
-        now = most_at_once(most, 0.0 if self._began is None else self._clock() - self._began)
-        self._careful = now < most
-        return now
+        return most_at_once(most, 0.0 if self._began is None else self._clock() - self._began)
 
     # -- what is in hand
 

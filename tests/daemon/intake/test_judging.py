@@ -99,13 +99,13 @@ async def test_what_is_judged_and_waits_for_its_commit_is_not_to_blame_for_a_dea
     assert {sequence for _, sequence in next_life.suspects} == set(range(1, LIMITS.max_batch + 1))
 
 
-@pytest.mark.parametrize(("after_death", "first"), [(False, 500), (True, 128)])
+@pytest.mark.parametrize(("after_death", "first"), [(False, 900), (True, 512)])
 async def test_after_a_death_a_batch_is_small_until_work_has_gone_on_for_seconds(after_death: bool, first: int) -> None:
     now = [0.0]
     in_hand = InHand(None, {}, counts=False, after_death=after_death, clock=lambda: now[0])
-    judging = Judging(Stream([10] * 2_000), CountingGate(), in_hand, IntakeLimits(max_batch=500))
+    judging = Judging(Stream([10] * 2_000), CountingGate(), in_hand, IntakeLimits(max_batch=900))
     await judging.run()
 
     assert len(judging.next_batch()) == first
     now[0] = 10.0
-    assert len(judging.next_batch()) == 500
+    assert len(judging.next_batch()) == 900

@@ -67,5 +67,12 @@ def test_without_a_note_the_deliveries_stand_in() -> None:
 
 
 def test_after_a_death_batches_begin_small_and_are_whole_again_within_seconds() -> None:
-    assert [most_at_once(1_000, seconds) for seconds in (0, 1.9, 2, 4, 6, 1e9)] == [128, 128, 256, 512, 1_000, 1_000]
+    assert [most_at_once(1_000, seconds) for seconds in (0, 1.9, 2, 4, 6, 1e9)] == [
+        512,
+        512,
+        1_000,
+        1_000,
+        1_000,
+        1_000,
+    ]
     assert most_at_once(50, 0) == 50
