@@ -1,4 +1,4 @@
-"""A database of an older revision, with rows in every table, goes up and comes back on both databases."""
+"""Databases of older revisions, with rows in every table, go up and come back on both databases."""
 
 import pytest
 
@@ -8,14 +8,20 @@ from tests.storage import make_fixture
 from tests.storage.make_fixture import Row
 from tests.storage.test_migrations import ask
 
-OLD = "0006"
+# The oldest that can be met, and the one before the newest.
+OLD = ("0006", "0011")
+
+
+@pytest.fixture(params=OLD)
+def old(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-async def old_url(empty_url: str) -> str:
+async def old_url(empty_url: str, old: str) -> str:
     """A database at the older revision, as the program of then would have left it."""
-    await migration.upgrade(empty_url, OLD)
-    await ask(empty_url, lambda connection: make_fixture.put(connection, make_fixture.load(OLD)))
+    await migration.upgrade(empty_url, old)
+    await ask(empty_url, lambda connection: make_fixture.put(connection, make_fixture.load(old)))
     return empty_url
 
 
@@ -42,8 +48,13 @@ def lost(before: dict[str, list[Row]], after: dict[str, list[Row]]) -> dict[str,
     return found
 
 
-def test_the_fixture_has_rows_of_every_table() -> None:
-    fixture = make_fixture.load(OLD)
+def test_the_revision_before_the_newest_is_among_them() -> None:
+    """A new migration brings a new fixture: ``python -m tests.storage.make_fixture`` with the revision before it."""
+    assert f"{int(migrations.head()) - 1:04d}" == OLD[-1]
+
+
+def test_the_fixture_has_rows_of_every_table(old: str) -> None:
+    fixture = make_fixture.load(old)
     assert len(fixture) > 30
     assert [table for table, found in fixture.items() if len(found) != make_fixture.ROWS] == []
 
@@ -55,18 +66,18 @@ async def test_every_row_of_the_older_database_is_there_after_the_way_up(old_url
     assert lost(before, await rows(old_url)) == {}
 
 
-async def test_every_row_comes_back_on_the_way_down(old_url: str) -> None:
+async def test_every_row_comes_back_on_the_way_down(old_url: str, old: str) -> None:
     before = await rows(old_url)
     await migration.upgrade(old_url)
-    await migration.downgrade(old_url, OLD)
+    await migration.downgrade(old_url, old)
     after = await rows(old_url)
     assert after.keys() == before.keys()
     assert lost(before, after) == {}
 
 
-async def test_the_way_up_can_be_gone_again_after_the_way_down(old_url: str) -> None:
+async def test_the_way_up_can_be_gone_again_after_the_way_down(old_url: str, old: str) -> None:
     await migration.upgrade(old_url)
     up = await rows(old_url)
-    await migration.downgrade(old_url, OLD)
+    await migration.downgrade(old_url, old)
     await migration.upgrade(old_url)
     assert lost(up, await rows(old_url)) == {}
