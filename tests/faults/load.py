@@ -23,6 +23,8 @@ from tests.support.ports import free_port
 
 INVALID_EVERY, DUPLICATE_EVERY = 9, 11
 _PRODUCERS = 4
+_PACE_S = 0.003
+"""A thousand messages a second of all: enough to be in the middle of something at any moment."""
 SEED_VARIABLE = "HEADGATE_TEST_SEED"
 
 
@@ -80,6 +82,7 @@ class Producer:
                     await self._publish(f"{name}:again", envelope(payload, message_id=name))
             if stop.is_set():
                 return
+            await asyncio.sleep(_PACE_S)
 
     async def _publish(self, nats_id: str, body: Json) -> None:
         """Until it is confirmed; the stream knows a repetition by its id."""
