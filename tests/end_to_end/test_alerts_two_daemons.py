@@ -92,7 +92,7 @@ async def ask(nc: Client, subject: str, payload: Json) -> Json:
         said: Json = json.loads(reply.data)["payload"]
         return said["result"] if said["status"] == 200 else None
 
-    return await until(answered, within_s=40)
+    return await until(answered)
 
 
 async def alert(nc: Client) -> Json:
@@ -123,7 +123,7 @@ async def test_every_step_is_taken_told_and_sent_once_whichever_daemon_dies(
             return bool((await alert(nc))["severity"] == "warning")
 
         for round_ in range(ROUNDS):
-            await until(is_raised, within_s=40)
+            await until(is_raised)
             victim = pair[round_ % 2]
             if round_ % 2:
                 victim.kill9()
@@ -131,7 +131,7 @@ async def test_every_step_is_taken_told_and_sent_once_whichever_daemon_dies(
             if not round_ % 2:
                 victim.kill9()
             victim.start()
-        await until(is_raised, within_s=40)
+        await until(is_raised)
 
         async def settled() -> list[Json] | None:
             history = (await alert(nc))["history"]
@@ -144,8 +144,9 @@ async def test_every_step_is_taken_told_and_sent_once_whichever_daemon_dies(
 
         events = await nc.jetstream().pull_subscribe(f"hg.event.alert.{RULE}.>", stream="HG_EVENT")
         published = await events.fetch(len(history), timeout=10)
-        ids = [json.loads(event.data)["payload"]["transition_id"] for event in published]
-        assert ids == [step["transition_id"] for step in history]
+        # Across daemons the version orders events: what a dead one left is published by the other, later.
+        told = sorted((json.loads(event.data)["payload"] for event in published), key=lambda step: int(step["version"]))
+        assert [step["transition_id"] for step in told] == [step["transition_id"] for step in history]
         assert (await nc.jetstream().stream_info("HG_EVENT", subjects_filter="hg.event.alert.>")).state.subjects == {
             f"hg.event.alert.{RULE}.warning": ROUNDS + 1,
             f"hg.event.alert.{RULE}.ok": ROUNDS,
