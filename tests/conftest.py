@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.support.sharing import folder_of_run, shared
+from tests.running.sharing import folder_of_run, shared
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -46,7 +46,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Load
     nothing, each test goes by itself."""
     if config.getoption("dist") != "loadfile":
         return None
-    from tests.support.scheduling import LongFilesInParts
+    from tests.running.scheduling import LongFilesInParts
 
     return LongFilesInParts(config, log)
 
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     In one process pure tests come first and what takes long comes last; workers begin with what takes long, so that
     none of them is left with it while the others have ended."""
-    from tests.support.scheduling import weight
+    from tests.running.scheduling import weight
 
     for item in items:
         if item.get_closest_marker("kills") is not None:

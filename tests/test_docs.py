@@ -30,7 +30,7 @@ from daemon.settings.model import Settings
 from domain.access import FREE, SCOPE_OF_COMMAND
 from tests.support.command_line import headgate
 from tests.support.daemons import running_daemon
-from tests.support.usage_records import many
+from tests.support.records.usage_records import many
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

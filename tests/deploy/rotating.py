@@ -22,7 +22,7 @@ from contracts.gate.webhooks import signed_headers
 from tests.deploy.conftest import Server
 from tests.support.daemons import DaemonProcess, eventually
 from tests.support.databases import PostgresServer
-from tests.support.usage_records import envelope
+from tests.support.records.usage_records import envelope
 
 HBA: Final = "local all headgate,headgate_b scram-sha-256\n"
 SCOPES: Final = "ingest:write jobs:read jobs:write ops:read"

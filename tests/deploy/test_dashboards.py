@@ -21,7 +21,7 @@ import yaml
 from tests.deploy.conftest import DEPLOY
 from tests.support.command_line import headgate
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
-from tests.support.usage_records import envelope, lines
+from tests.support.records.usage_records import envelope, lines
 
 pytestmark = [
     pytest.mark.process,

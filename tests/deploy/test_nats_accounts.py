@@ -26,7 +26,7 @@ from tests.daemon.bridge.bridge_harness import TUNING, Pipeline, settings_text
 from tests.deploy.conftest import DEPLOY, Server, password, passwords
 from tests.support.command_line import headgate
 from tests.support.daemons import running_daemon
-from tests.support.usage_records import envelope, lines
+from tests.support.records.usage_records import envelope, lines
 
 pytestmark = pytest.mark.process
 

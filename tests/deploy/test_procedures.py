@@ -14,7 +14,7 @@ from tests.deploy.procedures import BAD, RECORDS, Machine, expect_all, leave, pu
 from tests.support import databases
 from tests.support.command_line import headgate
 from tests.support.commands import Json
-from tests.support.usage_records import many
+from tests.support.records.usage_records import many
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.command_line import headgate
 from tests.support.commands import metric
 from tests.support.daemons import DaemonProcess, running_daemon
-from tests.support.recorded_trace import TRACE, payloads
+from tests.support.records.recorded_trace import TRACE, payloads
 
 pytestmark = [
     pytest.mark.process,

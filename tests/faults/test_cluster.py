@@ -13,7 +13,7 @@ from nats.errors import Error as NatsError
 
 from tests.support.clusters import SIZE, Cluster, running_cluster
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
-from tests.support.usage_records import envelope
+from tests.support.records.usage_records import envelope
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.load import chance, fixed_server, reading
 from tests.support.command_line import headgate, started
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
-from tests.support.recorded_trace import TRACE, payloads
+from tests.support.records.recorded_trace import TRACE, payloads
 
 pytestmark = [
     pytest.mark.process,

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.support.sharing import alone
+from tests.running.sharing import alone
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 _HERE: Final = Path(__file__).parent

@@ -11,7 +11,7 @@ import pytest
 
 from tests.programs.conftest import program
 from tests.support.daemons import HEADGATE
-from tests.support.usage_records import many
+from tests.support.records.usage_records import many
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 

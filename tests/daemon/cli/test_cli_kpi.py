@@ -16,7 +16,7 @@ from daemon.cli.kpi.plot import PlottingMissing, plot
 from daemon.cli.kpi.report import METRICS, read_report
 from tests.support.command_line import Done, headgate
 from tests.support.daemons import DaemonProcess, running_daemon
-from tests.support.usage_records import lines, many
+from tests.support.records.usage_records import lines, many
 
 pytestmark = pytest.mark.process
 

@@ -10,7 +10,7 @@ import pytest
 from adapters.nats.server.server_process import server_binary
 from tests.support.command_line import headgate
 from tests.support.daemons import eventually
-from tests.support.usage_records import envelope
+from tests.support.records.usage_records import envelope
 
 pytestmark = pytest.mark.process
 

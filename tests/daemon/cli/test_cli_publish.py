@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.command_line import Done, Json, headgate, started
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
-from tests.support.usage_records import envelope, envelope_1, lines, many, payload
+from tests.support.records.usage_records import envelope, envelope_1, lines, many, payload
 
 pytestmark = [pytest.mark.process, pytest.mark.kills]
 

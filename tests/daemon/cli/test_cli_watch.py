@@ -11,7 +11,7 @@ from daemon.cli.watch.watch_figures import Figures, Metrics, figures
 from daemon.cli.watch.watch_view import sparkline
 from tests.support.command_line import headgate, started
 from tests.support.daemons import DaemonProcess, running_daemon
-from tests.support.usage_records import envelope, lines
+from tests.support.records.usage_records import envelope, lines
 
 AT = "2026-11-20T10:15:30.000000Z"
 

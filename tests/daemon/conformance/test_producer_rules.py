@@ -10,7 +10,7 @@ from contracts.registry import REGISTRY
 from contracts.values.times import MICROS_PER_SECOND
 from daemon.conformance.producer_rules import Published, Run, Trouble, judge_records, judge_trouble
 from daemon.conformance.rules import Outcome
-from tests.support.usage_records import envelope
+from tests.support.records.usage_records import envelope
 
 NOW = datetime(2026, 11, 20, 10, 20, tzinfo=UTC)
 GATE = Gate(REGISTRY, GateRules())

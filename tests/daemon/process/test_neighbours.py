@@ -13,7 +13,7 @@ from tests.support import databases
 from tests.support.command_line import headgate
 from tests.support.commands import get
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
-from tests.support.usage_records import envelope, lines
+from tests.support.records.usage_records import envelope, lines
 
 pytestmark = pytest.mark.process
 

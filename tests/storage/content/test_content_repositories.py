@@ -22,7 +22,7 @@ from storage.tables.jobs import jobs
 from storage.unit_of_work import UnitOfWork
 from tests.support import statements
 from tests.support.databases import opened
-from tests.support.work_records import NOW, dispatched
+from tests.support.records.work_records import NOW, dispatched
 
 WHY = Failure("c", "m", retryable=True)
 

@@ -10,8 +10,8 @@ from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 from storage.work.work import WorkMessage, WorkRecord, WorkState
 from storage.work.work_takers import HealRound, WorkTaking
-from tests.support.work_records import NOW
-from tests.support.work_records import dispatched as row
+from tests.support.records.work_records import NOW
+from tests.support.records.work_records import dispatched as row
 
 S = 1_000_000
 WHY = Failure("c", "m", False)

@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 from standardwebhooks.webhooks import Webhook
 
+from tests.end_to_end.alerts.test_alerts import RULE, becomes, usage
 from tests.end_to_end.conftest import SECRET, Pipeline, until
-from tests.end_to_end.test_alerts import RULE, becomes, usage
 from tests.support.commands import metric
 from tests.support.daemons import DaemonProcess
 from tests.support.http_servers import FakeServer, answers, closes_early, fake_server

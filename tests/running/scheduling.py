@@ -8,11 +8,9 @@ APART: Final = (
     "tests/chaos/test_chaos.py",
     "tests/faults/",
     "tests/programs/test_conformance.py",
-    "tests/end_to_end/test_alerts",
-    "tests/end_to_end/test_notifiers.py",
-    "tests/end_to_end/test_self_healing.py",
+    "tests/end_to_end/alerts/",
+    "tests/end_to_end/healing/",
     "tests/daemon/test_lifecycle.py",
-    "tests/deploy/test_deploy_files.py",
 )
 """Files, or beginnings of their names: each test in them starts all that it needs, so they go to any process."""
 
@@ -21,9 +19,8 @@ LONGEST: Final = (
     "tests/faults/test_crash_storms.py",
     "tests/faults/test_kills.py",
     "tests/chaos/",
-    "tests/end_to_end/test_alerts_two_daemons.py",
-    "tests/deploy/test_deploy_files.py::test_alerts_fire_when_they_should_and_only_then",
-    "tests/end_to_end/test_notifiers.py",
+    "tests/end_to_end/alerts/test_alerts_two_daemons.py",
+    "tests/end_to_end/alerts/test_notifiers.py",
     "tests/console/",
     "tests/faults/",
     "tests/programs/",

@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.support.command_line import Json
 
-TRACE: Final = Path(__file__).parents[3] / "shared" / "data" / "azure_llm_2023_conv.csv.gz"
+TRACE: Final = Path(__file__).parents[4] / "shared" / "data" / "azure_llm_2023_conv.csv.gz"
 
 
 def payloads() -> Iterator[Json]:

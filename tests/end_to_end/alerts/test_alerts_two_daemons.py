@@ -14,8 +14,8 @@ import pytest_asyncio
 from nats.aio.client import Client
 
 from adapters.nats.server.embedded_server import EmbeddedServer
+from tests.end_to_end.alerts.test_alerts import RULE, usage
 from tests.end_to_end.conftest import SECRET, soon, until
-from tests.end_to_end.test_alerts import RULE, usage
 from tests.support import databases
 from tests.support.daemons import DaemonProcess
 from tests.support.http_servers import FakeServer, answers, fake_server
