@@ -34,7 +34,7 @@ import yaml
 from adapters.nats.server.server_process import server_binary
 from tests.support.daemons import HEADGATE, eventually
 from tests.support.databases import PostgresServer, postgres_server
-from tests.support.usage_records import envelope, lines
+from tests.support.records.usage_records import envelope, lines
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 SERVICES: Final = ("nats", "postgres", "headgate", "bridge", "prometheus", "alertmanager")
