@@ -5,7 +5,8 @@ reading a stream, changing one field and writing it back would reset what an ope
 is sent back as it was.
 """
 
-from typing import TypeAlias
+from collections.abc import Awaitable
+from typing import TypeAlias, TypeVar
 
 import orjson
 from nats.aio.client import Client
@@ -14,6 +15,8 @@ from nats.errors import NoRespondersError
 
 from adapters.errors import JetStreamError
 from contracts.errors import JsonValue
+
+T = TypeVar("T")
 
 Json: TypeAlias = dict[str, JsonValue]
 
@@ -57,6 +60,19 @@ async def _request(nc: Client, call: str, payload: bytes, timeout_s: float) -> J
             call, integer(error_of, "code"), integer(error_of, "err_code"), str(error_of.get("description", ""))
         )
     return response
+
+
+async def understood(call: Awaitable[T]) -> T:
+    """What a call of the client library answers. Raises :class:`nats.errors.Error` and ``OSError``.
+
+    The library takes whatever comes for the server's answer, so that a stranger's ends in any exception.
+    """
+    try:
+        return await call
+    except (NatsError, OSError):
+        raise
+    except Exception as error:
+        raise NatsError(f"the answer is none of the server's: {type(error).__name__}") from error
 
 
 def answered(data: bytes) -> Json | None:

@@ -12,6 +12,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import BucketNotFoundError, KeyNotFoundError
 from nats.js.kv import KeyValue
 
+from adapters.nats.jetstream_api import understood
 from contracts import subjects as subject_of
 from contracts.envelope import CURRENT_ENVELOPE
 from contracts.errors import JsonObject, JsonValue
@@ -40,8 +41,8 @@ class JobViews:
         """The newest view; None where there is none, or it cannot be had now."""
         try:
             if self._bucket is None:
-                self._bucket = await self._js.key_value(self._name)
-            found = await self._bucket.get(f"job.{job_id}")
+                self._bucket = await understood(self._js.key_value(self._name))
+            found = await understood(self._bucket.get(f"job.{job_id}"))
             view = orjson.loads(found.value or b"null")
         except (KeyNotFoundError, BucketNotFoundError):
             return None

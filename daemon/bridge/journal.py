@@ -23,6 +23,7 @@ from nats.js.errors import (
 )
 from nats.js.kv import KeyValue
 
+from adapters.nats.jetstream_api import understood
 from contracts.errors import JsonObject
 from contracts.subjects import Subjects
 
@@ -164,7 +165,7 @@ async def open_journal(js: JetStreamContext, subjects: Subjects, provider: str, 
     """The journal in the bucket ``HG_BRIDGE``, which is made where it is missing."""
     name = subjects.named("BRIDGE")
     try:
-        bucket = await js.key_value(name)
+        bucket = await understood(js.key_value(name))
     except BucketNotFoundError:
         config = KeyValueConfig(name, ttl=KEPT_S, history=1, replicas=replicas, storage=StorageType.FILE)
         try:

@@ -9,6 +9,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy
 from nats.js.errors import NotFoundError
 
+from adapters.nats.jetstream_api import understood
 from contracts import subjects as subject_of
 from contracts.subjects import Family, Subjects
 from contracts.values.work import WorkType
@@ -33,7 +34,7 @@ async def wait_for_streams(js: JetStreamContext, subjects: Subjects, timeout_s: 
 
 async def _exists(js: JetStreamContext, stream: str) -> bool:
     try:
-        await js.stream_info(stream)
+        await understood(js.stream_info(stream))
     except NotFoundError:
         return False
     except NatsError as error:
@@ -60,7 +61,7 @@ async def wait_for_consumer(js: JetStreamContext, subjects: Subjects, work_type:
 async def find_consumer(js: JetStreamContext, subjects: Subjects, work_type: WorkType) -> str | None:
     """The consumer that takes a type of work; raises :class:`StartError` for one that cannot be shared."""
     subject = subjects.full(subject_of.work(work_type))
-    for info in await js.consumers_info(subjects.stream(Family.WORK)):
+    for info in await understood(js.consumers_info(subjects.stream(Family.WORK))):
         if subject in {info.config.filter_subject, *(info.config.filter_subjects or ())}:
             if info.config.ack_policy != AckPolicy.EXPLICIT or info.config.deliver_subject is not None:
                 raise StartError(

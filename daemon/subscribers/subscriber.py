@@ -19,7 +19,7 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy as AckPolicyOfServer
 from nats.js.api import ConsumerConfig
 
-from adapters.nats.jetstream_api import integer
+from adapters.nats.jetstream_api import integer, understood
 from adapters.nats.streams.topology import Consumer
 from daemon.observability.metrics import Metrics
 from storage.engine.failures import StorageError
@@ -113,9 +113,9 @@ class LowRateSubscribers:
         """Subscribe, and stay so until cancelled."""
         while True:
             try:
-                await self._broker.start()
+                await understood(self._broker.start())
                 break
-            except Exception as error:  # noqa: BLE001 - the library raises anything for what is no answer of the server's
+            except (NatsError, OSError) as error:
                 log.warning("subscribers_not_started", reason=str(error) or type(error).__name__)
                 await anyio.sleep(_START_AGAIN_S)
         try:

@@ -4,9 +4,10 @@ import orjson
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 
 from adapters.errors import JetStreamError
-from adapters.nats.jetstream_api import NOT_FOUND, api_request
+from adapters.nats.jetstream_api import NOT_FOUND, api_request, understood
 
 UNKNOWN_TO_THE_SERVER = "STREAM.OF.A.STRANGER"
 
@@ -45,3 +46,16 @@ async def test_what_the_server_says_is_told_with_its_codes(nc: Client, prefix: s
 
     created = await api_request(nc, f"STREAM.CREATE.{prefix}", {"name": prefix, "subjects": [prefix]})
     assert orjson.dumps(created["config"]).startswith(b'{"name":')
+
+
+@pytest.mark.parametrize("forged", [b"[]", b"7", b"{", b'{"config":7}', b"\xff"])
+async def test_what_the_library_makes_of_a_strangers_answer_is_an_error_of_the_server(
+    nc: Client, prefix: str, forged: bytes
+) -> None:
+    async def answer(message: Msg) -> None:
+        await nc.publish(message.reply, forged)
+
+    subscription = await nc.subscribe(f"{prefix}.CONSUMER.INFO.S.c", cb=answer)
+    with pytest.raises(NatsError):
+        await understood(nc.jetstream(prefix=prefix).consumer_info("S", "c"))
+    await subscription.unsubscribe()
