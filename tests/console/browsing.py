@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from daemon.http.console import STATIC
 from daemon.http.console_build import is_current
 from tests.support import commands
-from tests.support.daemons import HEADGATE, DaemonProcess, environment
+from tests.support.daemons import HEADGATE, DaemonProcess, environment, eventually
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -188,3 +188,26 @@ def publish_to(daemon: DaemonProcess, subject: str, body: bytes) -> None:
     """Publish bytes as they are."""
     headers = {"webhook-id": "unsigned"} if ".callback." in subject else None
     connected(daemon, lambda nc: nc.jetstream().publish(subject, body, headers=headers))
+
+
+def drafted_job(daemon: DaemonProcess) -> dict[str, Any]:
+    """A job that awaits approval: its draft is reported as a worker would."""
+    project = ask(daemon, "hg.cmd.project.create", {"name": "Films"})
+    wanted = {"project_id": project["project_id"], "title": "Teaser", "prompt": "ten seconds"}
+    job_id = ask(daemon, "hg.cmd.job.create", wanted)["job_id"]
+    ask(daemon, "hg.cmd.job.run", {"job_id": job_id})
+    blocks = [{"block_id": "step-1", "type": "step", "text": "the first draft"}]
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("TRANSCRIBING", {}),
+        ("DRAFTING", {"artifacts": {"transcript": [{"start_ms": 0, "end_ms": 900, "text": "said"}]}}),
+        ("AWAITING_APPROVAL", {"artifacts": {"instruction": {"blocks": blocks}}, "cost_usd": "0.31"}),
+    ]
+    for sequence, (status, more) in enumerate(steps, 1):
+        payload = {"event_id": f"{job_id}:{sequence}", "sequence": sequence, "status": status, **more}
+        publish_to(daemon, f"hg.callback.job.{job_id}", envelope("job.status", payload))
+    return eventually(lambda: awaiting(daemon, job_id))
+
+
+def awaiting(daemon: DaemonProcess, job_id: str) -> dict[str, Any]:
+    job = ask(daemon, "hg.cmd.job.get", {"job_id": job_id})
+    return job if job["status"] == "AWAITING_APPROVAL" else {}

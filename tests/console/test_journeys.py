@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -11,7 +11,7 @@ from tests.console.browsing import (
     Report,
     ask,
     data_rows,
-    envelope,
+    drafted_job,
     go,
     letters,
     needs_browser,
@@ -19,7 +19,6 @@ from tests.console.browsing import (
     outcome,
     printed_link,
     publish,
-    publish_to,
     usage,
 )
 from tests.console.conftest import signed_in
@@ -173,33 +172,6 @@ def test_an_edit_on_a_stale_letter_is_refused_and_the_text_stays(
     assert '"fine"' in page.get_by_role("textbox", name="Body").inner_text()
 
 
-def test_the_keyboard_alone_leads_from_now_to_a_replay(page: "Page", daemon: DaemonProcess) -> None:
-    publish(daemon, [usage(producer="typed", status="fine")])
-    page.get_by_role("heading", name="Now", level=1).wait_for()
-    page.keyboard.type("gd")
-    page.get_by_role("heading", name="Dead letters", level=1).wait_for()
-    page.keyboard.press("/")
-    page.keyboard.type("producer:typed")
-    page.keyboard.press("Enter")
-    data_rows(page, "Groups").filter(has_text="typed").first.wait_for()
-    page.keyboard.press("Escape")
-    page.evaluate("document.activeElement.blur()")
-    page.keyboard.press("Enter")
-    data_rows(page, "Dead letters").first.wait_for()
-    page.keyboard.press("x")
-    page.keyboard.press("r")
-    dialog = page.get_by_role("dialog", name="Replay")
-    dialog.get_by_text("1 would go").wait_for()
-    dialog.get_by_role("button", name="Replay 1").focus()
-    page.keyboard.press("Enter")
-    dialog.get_by_text("again refused 1").wait_for()
-    page.keyboard.press("Escape")
-    dialog.wait_for(state="detached")
-
-    page.keyboard.press("?")
-    page.get_by_role("dialog", name="Keyboard").wait_for()
-
-
 _NOTE_CONNECTION = """() => {
     const status = document.querySelector('[role=status][aria-label=Connection]');
     window.noted = [];
@@ -309,26 +281,3 @@ def test_an_approval_of_a_draft_that_was_overtaken_is_refused_and_shows_the_newe
     outcome(page).get_by_text("Approved version 2").wait_for()
     page.get_by_role("button", name="Render").click()
     page.get_by_text("RENDERING").first.wait_for()
-
-
-def drafted_job(daemon: DaemonProcess) -> dict[str, Any]:
-    """A job that awaits approval: its draft is reported as a worker would."""
-    project = ask(daemon, "hg.cmd.project.create", {"name": "Films"})
-    wanted = {"project_id": project["project_id"], "title": "Teaser", "prompt": "ten seconds"}
-    job_id = ask(daemon, "hg.cmd.job.create", wanted)["job_id"]
-    ask(daemon, "hg.cmd.job.run", {"job_id": job_id})
-    blocks = [{"block_id": "step-1", "type": "step", "text": "the first draft"}]
-    steps: list[tuple[str, dict[str, Any]]] = [
-        ("TRANSCRIBING", {}),
-        ("DRAFTING", {"artifacts": {"transcript": [{"start_ms": 0, "end_ms": 900, "text": "said"}]}}),
-        ("AWAITING_APPROVAL", {"artifacts": {"instruction": {"blocks": blocks}}, "cost_usd": "0.31"}),
-    ]
-    for sequence, (status, more) in enumerate(steps, 1):
-        payload = {"event_id": f"{job_id}:{sequence}", "sequence": sequence, "status": status, **more}
-        publish_to(daemon, f"hg.callback.job.{job_id}", envelope("job.status", payload))
-    return eventually(lambda: awaiting(daemon, job_id))
-
-
-def awaiting(daemon: DaemonProcess, job_id: str) -> dict[str, Any]:
-    job = ask(daemon, "hg.cmd.job.get", {"job_id": job_id})
-    return job if job["status"] == "AWAITING_APPROVAL" else {}

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from daemon.http.console_build import HERE
-from tests.console.browsing import Report, data_rows, go, letters, needs_browser, publish, usage
+from tests.console.browsing import (
+    Report,
+    data_rows,
+    drafted_job,
+    go,
+    letters,
+    needs_browser,
+    ops,
+    publish,
+    settled,
+    usage,
+)
 from tests.support.daemons import DaemonProcess
 
 if TYPE_CHECKING:
@@ -88,15 +99,78 @@ def serious(answer: "AxeResults") -> list[tuple[str, list[object]]]:
     ]
 
 
+# What stands out of the window sideways, and rows that do not show all that they have.
+_CUT = """() => {
+    const width = document.documentElement.clientWidth;
+    const scrolls = (element) => {
+        for (let above = element.parentElement; above; above = above.parentElement)
+            if (getComputedStyle(above).overflowX !== 'visible') return true;
+        return false;
+    };
+    const out = [...document.querySelectorAll('header *, main *, dialog *')].filter((element) => {
+        const box = element.getBoundingClientRect();
+        return box.width && box.height && (box.right > width + 1 || box.left < -1) && !scrolls(element);
+    });
+    const rows = [...document.querySelectorAll('[role=row]:not(.head)')];
+    const cut = rows.filter((row) => row.scrollHeight > row.clientHeight + 1);
+    const page = document.documentElement.scrollWidth > width ? [document.documentElement] : [];
+    const said = (element) => `${element.tagName} ${element.textContent.slice(0, 60)}`;
+    return [...page, ...out, ...cut].slice(0, 5).map(said);
+}"""
+
+
+def routes_of(daemon: DaemonProcess) -> list[str]:
+    """Every view with something in it."""
+    producer = "a-producer-with-a-long-name"
+    publish(daemon, [usage(producer=producer, status="fine", session_id="a-session"), usage(session_id="a-session")])
+    letter = letters(daemon, producers=[producer])[0]["dead_letter_id"]
+    job = drafted_job(daemon)["job_id"]
+    run = ops(daemon, "runs", {"limit": 1})["items"][0]["run_id"]
+    things = [f"dead/{letter}", f"dead/{letter}/edit", f"job/{job}", f"run/{run}", f"story?id={letter}"]
+    return [*VIEWS, "dead?view=list", *things, "session/a-session", "alert/dead_letters_open"]
+
+
 @pytest.mark.process
 @needs_browser
-def test_a_narrow_screen_needs_no_scrolling_sideways(page: "Page") -> None:
+def test_on_a_narrow_screen_and_at_two_hundred_percent_nothing_is_cut(page: "Page", daemon: DaemonProcess) -> None:
+    routes = routes_of(daemon)
+    # A page of 1280 by 800 at 200 % has 640 by 400 pixels of its own.
+    for width, height in ((360, 740), (640, 400)):
+        page.set_viewport_size({"width": width, "height": height})
+        for route in routes:
+            go(page, route)
+            page.get_by_role("main").get_by_role("heading", level=1).wait_for()
+            settled(page)
+            assert page.evaluate(_CUT) == [], (width, route)
+    go(page, "dead?view=list")
+    data_rows(page, "Dead letters").first.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Replay…").click()
+    page.get_by_role("dialog", name="Replay").get_by_text("would go").wait_for()
     page.set_viewport_size({"width": 360, "height": 740})
-    for route in VIEWS:
+    assert page.evaluate(_CUT) == []
+
+
+_MARKS = """(selector) => [...document.querySelectorAll(selector)].map((element) => {
+    const look = getComputedStyle(element);
+    return look.outlineStyle === 'none' ? '' : look.outlineColor;
+})"""
+
+
+@pytest.mark.process
+@needs_browser
+def test_with_forced_colours_and_without_motion_it_is_seen_where_one_is(page: "Page", daemon: DaemonProcess) -> None:
+    """Grounds and shadows are gone then: what marks a place is a line."""
+    routes = routes_of(daemon)
+    page.emulate_media(forced_colors="active", reduced_motion="reduce")
+    for route in routes:
         go(page, route)
         page.get_by_role("main").get_by_role("heading", level=1).wait_for()
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= 360, route
+        settled(page)
+        places = "nav a[aria-current], [role=tab][aria-selected=true], [role=row].active"
+        marks = page.evaluate(_MARKS, places)
+        assert marks, route
+        assert all(marks), route
+        assert page.evaluate("document.getAnimations().length") == 0, route
 
 
 @pytest.mark.process

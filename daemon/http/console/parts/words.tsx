@@ -68,10 +68,13 @@ export function State({ of: state }: { of: string | null | undefined }): VNode {
   );
 }
 
+/** What is longer may be cut by its column: the whole of it is told by the pointer too. */
+const MOST_SEEN = 12;
+
 /** A text of others in one line. */
 export function Text({ of: text, most = 200 }: { of: string | null | undefined; most?: number }): VNode {
   if (text === null || text === undefined || text === "") return <span class="none">–</span>;
-  return <span title={text.length > most ? visible(text.slice(0, 2_000)) : undefined}>{visible(cut(text, most))}</span>;
+  return <span title={text.length > MOST_SEEN ? visible(text.slice(0, 2_000)) : undefined}>{visible(cut(text, most))}</span>;
 }
 
 export function Id({ of: id, short = false }: { of: string | null | undefined; short?: boolean }): VNode {

@@ -63,7 +63,7 @@ const groupKey = (group: LetterGroup): string => JSON.stringify([group.kind, gro
 const GROUP_COLUMNS: readonly Column<LetterGroup>[] = [
   { name: "count", width: "6rem", numeric: true, cell: (group) => count(group.count) },
   { name: "kind", width: "minmax(8rem, 1fr)", cell: (group) => <Text of={group.kind} /> },
-  { name: "code", width: "minmax(15rem, 1.2fr)", cell: (group) => <Text of={group.code} /> },
+  { name: "code", width: "minmax(17rem, 1.2fr)", cell: (group) => <Text of={group.code} /> },
   { name: "where", width: "minmax(8rem, 2fr)", cell: (group) => <Text of={group.paths.join(", ")} /> },
   { name: "producer", width: "minmax(6rem, 1fr)", cell: (group) => <Text of={group.producer ?? "unknown"} /> },
   { name: "first", width: "9rem", cell: (group) => <Instant at={group.first_seen} /> },

@@ -112,7 +112,7 @@ function Tile({ name, value, values, note, link }: TileProps): VNode {
 const CAUSE_COLUMNS: readonly Column<LetterGroup>[] = [
   { name: "count", width: "6rem", numeric: true, cell: (group) => count(group.count) },
   { name: "kind", width: "minmax(8rem, 1fr)", cell: (group) => <Text of={group.kind} /> },
-  { name: "code", width: "minmax(15rem, 1.2fr)", cell: (group) => <Text of={group.code} /> },
+  { name: "code", width: "minmax(17rem, 1.2fr)", cell: (group) => <Text of={group.code} /> },
   { name: "where", width: "minmax(8rem, 2fr)", cell: (group) => <Text of={group.paths.join(", ")} /> },
   { name: "producer", width: "minmax(6rem, 1fr)", cell: (group) => <Text of={group.producer ?? "unknown"} /> },
   { name: "last", width: "8rem", cell: (group) => <Age at={group.last_seen} /> },

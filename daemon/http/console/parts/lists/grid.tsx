@@ -9,7 +9,7 @@ import { count } from "../../model/text.ts";
 import { isSelected, ranged, toggled, type Selection } from "../../model/selection.ts";
 import { useKeys, type Binding } from "../shell/keys.ts";
 import { plainPages } from "../shell/preferences.ts";
-import { useVisibleRows } from "./visible_rows.ts";
+import { cardHeight, useVisibleRows } from "./visible_rows.ts";
 
 export interface Column<T> {
   readonly name: string;
@@ -44,7 +44,7 @@ export function Grid<T>(props: GridProps<T>): VNode {
   const anchor = useRef<string | null>(null);
   const body = useRef<HTMLDivElement>(null);
   const plain = plainPages.value;
-  const shown = useVisibleRows(body, plain ? 0 : rows.length);
+  const shown = useVisibleRows(body, plain ? 0 : rows.length, columns.length);
   const pages = Math.max(1, Math.ceil(rows.length / PAGE));
   const [from, to] = plain ? [page * PAGE, Math.min(rows.length, (page + 1) * PAGE)] : [shown.from, shown.to];
   const at = Math.min(active, Math.max(0, rows.length - 1));
@@ -190,7 +190,7 @@ function Row<T>({ id, index, row, columns, tracks, active, selected, onSelect, o
       aria-rowindex={index + 2}
       aria-selected={selected ?? undefined}
       class={`${active ? "active" : ""}${onOpen ? " opens" : ""}`}
-      style={{ gridTemplateColumns: tracks }}
+      style={{ gridTemplateColumns: tracks, "--card": `${cardHeight(columns.length)}px` }}
       onClick={click}
     >
       {selected !== null && (

@@ -14,10 +14,12 @@ interface VisibleRows {
   readonly reveal: (index: number) => void;
 }
 
-/** Rows are lines of 28 px; on a narrow screen they are cards. Both heights stand in app.css too. */
-const heightNow = (): number => (matchMedia(NARROW).matches ? 96 : 28);
+/** The height of a card, which has room for all cells of a row of so many columns. */
+export const cardHeight = (columns: number): number => 16 + 20 * Math.ceil(columns * 0.62);
 
-export function useVisibleRows(body: RefObject<HTMLElement | null>, rows: number): VisibleRows {
+/** Rows are lines of 28 px, as app.css has it too; on a narrow screen they are cards. */
+export function useVisibleRows(body: RefObject<HTMLElement | null>, rows: number, columns: number): VisibleRows {
+  const heightNow = (): number => (matchMedia(NARROW).matches ? cardHeight(columns) : 28);
   const [height, setHeight] = useState(heightNow);
   const [sight, setSight] = useState({ top: 0, room: 1_000 });
   useEffect(() => {

@@ -39,6 +39,12 @@ function isTyping(event: KeyboardEvent): boolean {
   return target.matches("textarea, select, input:not([type=checkbox]):not([type=radio])");
 }
 
+/** Escape leaves a field, so that the keys of the view are there again; a dialog it closes instead. */
+function leaveField(event: KeyboardEvent): void {
+  const target = event.composedPath()[0];
+  if (event.key === "Escape" && target instanceof HTMLElement) target.blur();
+}
+
 function isControl(event: KeyboardEvent): boolean {
   const target = event.composedPath()[0];
   return target instanceof Element && target.matches("a, button, summary, input, [role=tab]");
@@ -47,7 +53,9 @@ function isControl(event: KeyboardEvent): boolean {
 export function followKeys(): void {
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (!singleKeys.value || isTyping(event) || document.querySelector("dialog[open]")) return;
+    if (document.querySelector("dialog[open]")) return;
+    if (isTyping(event)) return leaveField(event);
+    if (!singleKeys.value) return;
     if ((event.key === "Enter" || event.key === " ") && isControl(event)) return;
     const sequence = begun !== "" && Date.now() - begunAt < SEQUENCE_MS ? `${begun} ${event.key}` : event.key;
     begun = "";

@@ -1,0 +1,153 @@
+"""All of it by the keyboard alone: no pointer, and no help by a script."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.console.browsing import data_rows, drafted_job, letters, needs_browser, outcome, publish, usage
+from tests.support.daemons import DaemonProcess
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+pytestmark = [pytest.mark.process, needs_browser]
+
+MOST_STOPS = 80
+
+
+def tab_to(page: "Page", wanted: "Locator") -> None:
+    """Press Tab until *wanted* has the focus."""
+    wanted.wait_for()
+    for _ in range(MOST_STOPS):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("(element) => element.getRootNode().activeElement === element"):
+            return
+    raise AssertionError(f"{wanted} cannot be reached")
+
+
+def press(page: "Page", name: str) -> None:
+    """Reach a button of the view or of its dialog, and press it."""
+    dialog = page.get_by_role("dialog")
+    place = dialog if dialog.count() else page.get_by_role("main")
+    tab_to(page, place.get_by_role("button", name=name).first)
+    page.keyboard.press("Enter")
+
+
+def heading(page: "Page", name: str) -> None:
+    page.get_by_role("main").get_by_role("heading", name=name, level=1).wait_for()
+
+
+def narrowed_to(page: "Page", producer: str) -> None:
+    page.keyboard.type("gd")
+    heading(page, "Dead letters")
+    page.keyboard.press("/")
+    page.keyboard.type(f"producer:{producer}")
+    page.keyboard.press("Enter")
+    data_rows(page, "Groups").filter(has_text=producer).first.wait_for()
+    page.keyboard.press("Escape")
+
+
+def test_letters_are_found_replayed_edited_and_discarded(page: "Page", daemon: DaemonProcess) -> None:
+    publish(daemon, [usage(producer="typed", status="fine") for _ in range(3)])
+    heading(page, "Now")
+    narrowed_to(page, "typed")
+    page.keyboard.press("Enter")
+    data_rows(page, "Dead letters").first.wait_for()
+
+    page.keyboard.press("x")
+    page.keyboard.press("r")
+    dialog = page.get_by_role("dialog", name="Replay")
+    dialog.get_by_text("1 would go").wait_for()
+    press(page, "Replay 1")
+    dialog.get_by_text("again refused 1").wait_for()
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    heading(page, "Dead letter session.usage")
+    page.keyboard.press("e")
+    body = page.get_by_role("textbox", name="Body")
+    tab_to(page, body)
+    page.keyboard.press("Control+End")
+    page.keyboard.type("  ")
+    page.keyboard.press("Control+Enter")
+    outcome(page).get_by_text("The gate says: refused").wait_for()
+    page.keyboard.press("Escape")
+    press(page, "Replay edited")
+    outcome(page).get_by_text("refused again").wait_for()
+
+    page.keyboard.press("Escape")
+    body.wait_for(state="detached")
+    heading(page, "Dead letter session.usage")
+    before = page.url
+    page.keyboard.press("]")
+    page.wait_for_url(lambda url: url != before)
+    heading(page, "Dead letter session.usage")
+    page.keyboard.press("[")
+    page.wait_for_url(before)
+    heading(page, "Dead letter session.usage")
+    page.keyboard.press("d")
+    dialog = page.get_by_role("dialog", name="Discard")
+    dialog.get_by_text("1 would be discarded").wait_for()
+    tab_to(page, dialog.get_by_role("textbox", name="Reason"))
+    page.keyboard.type("typed by hand")
+    page.keyboard.press("Enter")
+    dialog.get_by_text("discarded 1").wait_for()
+    assert len(letters(daemon, producers=["typed"], states=["discarded"])) == 1
+
+
+def test_a_draft_is_approved_and_each_view_is_reached(page: "Page", daemon: DaemonProcess) -> None:
+    drafted_job(daemon)
+    for keys, name in (
+        ("gr", "Runs"),
+        ("gs", "Story"),
+        ("ga", "Alerts"),
+        ("gc", "Cost"),
+        ("gk", "KPIs"),
+        ("gn", "Now"),
+    ):
+        page.keyboard.type(keys)
+        heading(page, name)
+    page.keyboard.type("gj")
+    heading(page, "Jobs")
+    data_rows(page, "Jobs").first.wait_for()
+    page.keyboard.press("Enter")
+    heading(page, "Job")
+    press(page, "Approve…")
+    page.get_by_role("dialog", name="Approve").get_by_text("the first draft").wait_for()
+    press(page, "Approve v1")
+    outcome(page).get_by_text("Approved version 1").wait_for()
+
+    tab_to(page, page.get_by_role("tab", name="Instruction"))
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("tab", name="Transcript", selected=True).wait_for()
+    page.keyboard.press("Escape")
+
+    status = page.get_by_role("status", name="Connection")
+    page.keyboard.press(".")
+    status.get_by_text("paused").wait_for()
+    page.keyboard.press(".")
+    status.get_by_text("live").wait_for()
+    page.keyboard.press("z")
+    page.get_by_role("button", name="Time zone UTC").wait_for()
+
+
+def test_single_keys_can_be_switched_off_and_do_nothing_then(page: "Page") -> None:
+    heading(page, "Now")
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keyboard")
+    dialog.get_by_text("go to Dead letters").wait_for()
+    tab_to(page, dialog.get_by_role("checkbox", name="single keys"))
+    page.keyboard.press("Space")
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+
+    page.keyboard.type("gd?z")
+
+    heading(page, "Now")
+    assert page.get_by_role("dialog").count() == 0
+    page.get_by_role("button", name="Time zone local").wait_for()
+    tab_to(page, page.get_by_role("navigation", name="Views").get_by_role("link", name="Dead letters"))
+    page.keyboard.press("Enter")
+    heading(page, "Dead letters")
