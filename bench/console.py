@@ -7,11 +7,12 @@ import statistics
 import subprocess
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+from bench.console_idle import heap_after_an_hour, idle_share
 from bench.daemon_process import HEADGATE, Home, daemon
 from bench.dead_letters import LETTERS, grow
 from bench.latency import percentile
@@ -42,6 +43,7 @@ class ConsoleFigures:
     scripts_kib: float
     editor_kib: float
     heap_mib: float
+    idle_share_percent: float
 
 
 async def measure_console(work_dir: Path, letters: int = LETTERS) -> ConsoleFigures:
@@ -59,7 +61,7 @@ async def measure_console(work_dir: Path, letters: int = LETTERS) -> ConsoleFigu
             pass
         grow(home.database, letters)
         large = _add_large(home.database)
-        async with daemon(home), async_playwright() as playwright:
+        async with daemon(home) as running, async_playwright() as playwright:
             browser = await playwright.chromium.launch(
                 executable_path=chromium,
                 args=[
@@ -72,6 +74,11 @@ async def measure_console(work_dir: Path, letters: int = LETTERS) -> ConsoleFigu
             page = await browser.new_page()
             page.set_default_timeout(_TIMEOUT_MS)
             figures = await _measure(page, _link(home), letters, large)
+            await page.goto(page.url.partition("#")[0] + "#/now")
+            figures = replace(figures, heap_mib=await heap_after_an_hour(page, running.nats_url))
+            await page.close()
+            share = await idle_share(running.process, browser, lambda: _link(home))
+            figures = replace(figures, idle_share_percent=share)
             await browser.close()
     return figures
 
@@ -106,7 +113,6 @@ async def _measure(page: "Page", link: str, letters: int, large: str) -> Console
     frame, longest = await _scroll(page)
     opens = await _open_editor(page, f"{base}#/dead/{large}/edit")
     key = await _type(page)
-    heap = await page.evaluate("performance.memory.usedJSHeapSize")
     return ConsoleFigures(
         letters=letters,
         first_figures_ms=first,
@@ -119,7 +125,8 @@ async def _measure(page: "Page", link: str, letters: int, large: str) -> Console
         key_ms=key,
         scripts_kib=_compressed("app-*.js"),
         editor_kib=_compressed("codemirror-*.js"),
-        heap_mib=heap / 2**20,
+        heap_mib=0.0,
+        idle_share_percent=0.0,
     )
 
 

@@ -39,7 +39,12 @@ class Child:
 
     def cpu_s(self) -> float:
         """Processor time so far, user and system, of all its threads."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return self.cpu_s_of(self.pid)
+
+    @staticmethod
+    def cpu_s_of(pid: int) -> float:
+        """The same of any process."""
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
     def memory_mib(self) -> tuple[float, float]:

@@ -117,7 +117,8 @@ class Report:
         self._add("a key in it", figures.key_ms, "ms", Target("at most", 33))
         self._add("scripts, compressed", figures.scripts_kib, "KiB", Target("at most", 130))
         self._add("the editor's, compressed", figures.editor_kib, "KiB", Target("at most", 125))
-        self._add("heap", figures.heap_mib, "MiB", Target("at most", 80))
+        self._add("heap after an hour's pulses", figures.heap_mib, "MiB", Target("at most", 80))
+        self._add("ten idle consoles, of a core", figures.idle_share_percent, "%", Target("at most", 3))
 
     def add_peers(self, rates: PeerRates) -> None:
         self.raw["peers"] = rates
