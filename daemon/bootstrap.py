@@ -140,7 +140,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
     tell_settings_without_effect(settings)
     prices = load_prices(settings)
     stored, revision = await migrated_database(settings, stack)
-    stories = StoryLog()
+    stories = StoryLog(together=log_output.together)
     database = LoggedDatabase(stored, stories)
     versions = [PricingVersion(version, source, now_micros()) for version, source in prices.sources]
     await database.write(lambda uow: uow.pricing_versions.record(versions))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from contracts.errors import ErrorCode, Problem, problem
 from contracts.gate.delivery import Accepted, Delivery, Judged, Lineage, Refused
 from contracts.subjects import parse_callback
+from handlers.batch_preparation import PreparedBatch
 from handlers.dead_letters.dead_letters import record_dead_letters
 from handlers.effects import BatchOutcome, Context, Effects, Fact, Families, Handler, MessageOutcome, Verdict
 from handlers.replays.replays import close, superseded
@@ -26,17 +27,24 @@ _DUPLICATE = MessageOutcome(Verdict.DUPLICATE, _OK)
 _IGNORED = MessageOutcome(Verdict.IGNORED, _OK)
 
 
-def decide_batch(batch: Sequence[Judged], uow: UnitOfWork, context: Context, families: Families) -> BatchOutcome:
-    """Decide and write *batch* inside the caller's transaction.
+def decide_batch(
+    batch: Sequence[Judged],
+    uow: UnitOfWork,
+    context: Context,
+    families: Families,
+    prepared: PreparedBatch | None = None,
+) -> BatchOutcome:
+    """Decide and write *batch* inside the caller's transaction. *prepared* spares the deciding where all of it is new.
 
     Nothing in memory may change here: the transaction can still fail. Raises whatever a handler or the database
     raises; the caller then rolls back and halves, waits or repeats.
     """
     decision = _BatchDecision(batch, uow, context)
-    decision.pass_over_known()
-    decision.claim_keys()
-    decision.hand_to(families)
-    decision.record_refused()
+    if prepared is None or not decision.write_prepared(prepared):
+        decision.pass_over_known()
+        decision.claim_keys()
+        decision.hand_to(families)
+        decision.record_refused()
     return decision.finish()
 
 
@@ -69,6 +77,14 @@ class _BatchDecision:
         self._known: Mapping[MessageKey, str] = {}
         self._outbox: list[OutboxMessage] = []
         self._facts: list[Fact] = []
+
+    def write_prepared(self, prepared: PreparedBatch) -> bool:
+        """Write what was decided beforehand; false, and nothing done, where a message is known already."""
+        if not self._uow.inbox.claim_new(prepared.keys, len(self._batch)):
+            return False
+        for group in prepared.groups:
+            self._take(group.write(self._uow), group.indices)
+        return True
 
     def pass_over_known(self) -> None:
         """Whatever was decided in an earlier batch is not decided again. A consumer brings either replays or none."""
@@ -133,6 +149,9 @@ class _BatchDecision:
     def _take(self, effects: Effects, indices: Sequence[int]) -> None:
         self._outbox += effects.outbox
         self._facts += effects.facts
+        if not effects.refused and not effects.held and not effects.repeated:
+            self._outcomes.update((index, self._accepted_outcome(index)) for index in indices)
+            return
         for at, index in enumerate(indices):
             if (why := effects.refused.get(at)) is not None:
                 self._refuse(index, why)
@@ -141,10 +160,12 @@ class _BatchDecision:
             elif at in effects.repeated:
                 self._outcomes[index] = _DUPLICATE
             else:
-                is_callback = _is_callback(self._batch[index].delivery)
-                self._outcomes[index] = _ACCEPTED_CALLBACK if is_callback else _ACCEPTED
+                self._outcomes[index] = self._accepted_outcome(index)
         kept_out = [*effects.refused, *effects.held]
         self._uow.inbox.release([self._key(indices[at]) for at in kept_out])
+
+    def _accepted_outcome(self, index: int) -> MessageOutcome:
+        return _ACCEPTED_CALLBACK if _is_callback(self._batch[index].delivery) else _ACCEPTED
 
     def _follow_leaders(self) -> None:
         """Settle the later messages with one key in one batch, as if they had come in a batch of their own."""

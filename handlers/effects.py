@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from contracts.errors import JsonObject, Problem
 from contracts.gate.delivery import Accepted
@@ -97,6 +97,17 @@ class Handler(Protocol):
     """Takes the accepted, new messages of its kinds in one batch, in the order they were delivered."""
 
     def __call__(self, group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects: ...
+
+
+@runtime_checkable
+class PreparingHandler(Protocol):
+    """A handler most of whose work needs no database: for large groups it is done before the transaction begins."""
+
+    def __call__(self, group: Sequence[Accepted], uow: UnitOfWork, context: Context) -> Effects: ...
+
+    def prepare(self, group: Sequence[Accepted], context: Context) -> Callable[[UnitOfWork], Effects]:
+        """Decide on *group*; what is answered writes what was decided. It refuses and holds nothing."""
+        ...
 
 
 class Verdict(StrEnum):

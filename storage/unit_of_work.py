@@ -1,6 +1,6 @@
 """The unit of work: every repository over one transaction. Leaving it by an exception rolls everything back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, Select, column, func, literal_column, select, table
@@ -72,11 +72,22 @@ class Happening(NamedTuple):
 class UnitOfWork:
     """One transaction's view of the database. Repositories hold nothing: each is made when it is asked for."""
 
-    __slots__ = ("connection", "happenings")
+    __slots__ = ("_after_commit", "connection", "happenings")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.happenings: list[Happening] = []
+        self._after_commit: list[Callable[[], None]] = []
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Have *call* called once this transaction is durable, in the thread of the database, and before that begins
+        another one on the same connection. It must not raise."""
+        self._after_commit.append(call)
+
+    def committed(self) -> None:
+        """The database's word that this transaction is durable."""
+        for call in self._after_commit:
+            call()
 
     def note(self, event: str, **facts: JsonValue) -> None:
         """Have *event* told in the log once this transaction is durable. Facts that are None are left out."""

@@ -1,47 +1,49 @@
 """The two ends of a delivery: read from the acknowledgement subject, and answered on it."""
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import ConnectionClosedError, ConnectionDrainingError, OutboundBufferLimitError
 from nats.errors import Error as NatsError
 
+from adapters.nats.lenient_decoding import NO_HEADERS
 from contracts.gate.delivery import Delivery
 
 ACK_PREFIX: Final = "$JS.ACK."
 _TOKENS_WITHOUT_DOMAIN: Final = 9
-_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _NANO: Final = 1_000_000_000
 
 log = structlog.get_logger(__name__)
 
 
 def delivery_of(message: Msg, strip: int) -> Delivery:
-    """Read a JetStream message; the first ``strip`` characters of its subject are the prefix.
+    """Read a JetStream message; the first ``strip`` characters of its subject are the prefix."""
+    headers = message.headers
+    weight = 0 if headers is None else sum(map(len, headers.values()))
+    return read_delivery(message.subject[strip:], message.reply, headers or NO_HEADERS, weight, message.data)
 
-    The facts stand in the acknowledgement subject: 9 tokens, or 11 and 12 where it names a domain and account.
-    """
-    ack_to = message.reply
+
+def read_delivery(subject: str, ack_to: str, headers: Mapping[str, str], header_bytes: int, body: bytes) -> Delivery:
+    """The facts stand in the acknowledgement subject: 9 tokens, or 11 and 12 where it names a domain and account."""
     tokens = ack_to.split(".")
     if len(tokens) == _TOKENS_WITHOUT_DOMAIN:
         _, _, stream, _, delivered, sequence, _, stored_ns, _ = tokens
     else:
         stream, _, delivered, sequence, _, stored_ns = tokens[4:10]
-    headers = message.headers
     return Delivery(
-        message.subject[strip:],
-        message.data,
-        _NO_HEADERS if headers is None else headers,
+        subject,
+        body,
+        headers,
         stream,
         int(sequence),
         int(delivered),
         int(stored_ns) // 1000,
         ack_to,
         None,
-        0 if headers is None else sum(map(len, headers.values())),
+        header_bytes,
     )
 
 
@@ -63,15 +65,15 @@ class Acks:
 
     async def ack(self, deliveries: Iterable[Delivery]) -> int:
         """Acknowledge; answers how many acknowledgements were handed to the connection."""
-        publish = self._nc.publish
-        sent = 0
+        commands = [b"PUB %b 0\r\n\r\n" % delivery.ack_to.encode() for delivery in deliveries]
+        if not commands:
+            return 0
         try:
-            for delivery in deliveries:
-                await publish(delivery.ack_to)
-                sent += 1
+            await _publish_together(self._nc, commands)
         except NatsError as error:
             log.warning("acknowledgements_lost", reason=str(error))
-        return sent
+            return 0
+        return len(commands)
 
     async def give_back(self, delivery: Delivery, delay_s: float = 0.0) -> bool:
         """Return a message to the stream, to be delivered again after ``delay_s``."""
@@ -93,3 +95,21 @@ class Acks:
             log.warning("answer_lost", answer=body[:4].decode(), reason=str(error))
             return False
         return True
+
+
+async def _publish_together(client: Client, commands: Sequence[bytes]) -> None:
+    """Publish by one write. The client's own way makes and writes each by itself, which costs three times as much.
+
+    Raises as its ``publish`` does.
+    """
+    written = b"".join(commands)
+    if client.is_closed:
+        raise ConnectionClosedError
+    if client.is_draining_pubs:
+        raise ConnectionDrainingError
+    if not client.is_connected and client._pending_data_size + len(written) > client._max_pending_size:  # noqa: SLF001
+        raise OutboundBufferLimitError
+    client.stats["out_msgs"] += len(commands)
+    await client._send_command(written)  # noqa: SLF001 - there is no public way for many at once
+    if client._flush_queue is not None and client._flush_queue.empty():  # noqa: SLF001
+        await client._flush_pending()  # noqa: SLF001

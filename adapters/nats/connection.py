@@ -20,6 +20,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from adapters.errors import ConnectFailedError, ServerTooOldError
+from adapters.nats.direct_parser import parse_directly
 from adapters.nats.lenient_decoding import read_any_bytes
 from adapters.nats.lost_writes import outlive_lost_writes
 
@@ -145,6 +146,7 @@ async def connect(broker: NatsBroker, url: str, watch: ConnectionWatch, timeout_
         await asyncio.gather(connecting, refused, return_exceptions=True)
     require_version(client)
     read_any_bytes(client)
+    parse_directly(client)
     outlive_lost_writes(client)
     return client
 

@@ -8,9 +8,10 @@ headers that cannot be read at all count as none.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 import structlog
 from nats.aio.client import Client
@@ -22,6 +23,7 @@ Headers = dict[str, str] | None
 LISTED: Final = "webhook-signature"
 """The header whose lines are parts of one list; of any other header the last line counts."""
 
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _PLAIN: Final = b"NATS/1.0\r\n"
 _MOST_KNOWN: Final = 64
 
@@ -85,6 +87,49 @@ def _plain_headers(block: bytes) -> dict[str, str]:
         if colon and (key := _known_name(name) if len(name) <= _MOST_KNOWN else _name(name)) is not None:
             headers[key] = value.strip().decode("utf-8", "replace")
     return headers
+
+
+class UnreadHeaders(Mapping[str, str]):
+    """A plain block of headers, read when one of them is asked for that it may hold: few messages have any of ours."""
+
+    __slots__ = ("_block", "_read")
+
+    def __init__(self, block: bytes) -> None:
+        self._block = block
+        self._read: dict[str, str] | None = None
+
+    def __getitem__(self, name: str) -> str:
+        if not self._may_hold(name):
+            raise KeyError(name)
+        return self._headers()[name]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._may_hold(name) and name in self._headers()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As of every mapping; that of ``Mapping`` would raise and catch an error for each that is not here."""
+        return self._headers().get(name, default) if self._may_hold(name) else default
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._headers())
+
+    def __len__(self) -> int:
+        return len(self._headers())
+
+    def _may_hold(self, name: str) -> bool:
+        return self._read is not None or name == LISTED or name.encode(errors="replace") in self._block
+
+    def _headers(self) -> dict[str, str]:
+        if self._read is None:
+            self._read = with_listed(_plain_headers(self._block), self._block)
+        return self._read
+
+
+def headers_of(block: bytes) -> Mapping[str, str] | None:
+    """The headers in a block without a status; None for any other."""
+    if not block:
+        return NO_HEADERS
+    return UnreadHeaders(block) if block.startswith(_PLAIN) else None
 
 
 def _name(name: bytes) -> str | None:

@@ -109,18 +109,18 @@ class InHand:
         """As :meth:`work_on`, for the caller that has the turn of :meth:`nothing_else`."""
         if self._began is None:
             self._began = self._clock()
-        positions = [position(delivery) for delivery in deliveries]
+        positions = _positions(deliveries)
         self._working.update(positions)
         self._none_in_hand.clear()
         self._append("working", positions)
 
     def waits(self, deliveries: Iterable[Delivery]) -> None:
         """They are not worked on for the moment, and not done: a death now is not theirs."""
-        self._strike_out("waiting", [position(delivery) for delivery in deliveries])
+        self._strike_out("waiting", _positions(deliveries))
 
     def done(self, deliveries: Iterable[Delivery]) -> None:
         """They are committed and acknowledged."""
-        positions = [position(delivery) for delivery in deliveries]
+        positions = _positions(deliveries)
         if self._suspects:
             for key in positions:
                 self._suspects.pop(key, None)
@@ -224,6 +224,13 @@ def position(delivery: Delivery) -> Position:
     if delivery.lineage is None:
         return (delivery.stream, delivery.sequence)
     return stream_position(delivery.ack_to)
+
+
+def _positions(deliveries: Iterable[Delivery]) -> list[Position]:
+    """Each message is noted several times on its way: no call for each."""
+    return [
+        (each.stream, each.sequence) if each.lineage is None else stream_position(each.ack_to) for each in deliveries
+    ]
 
 
 def _by_stream(positions: Iterable[Position]) -> dict[str, list[int]]:

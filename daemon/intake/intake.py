@@ -13,14 +13,16 @@ What was in hand when a process died is worked on apart, while nothing else is (
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 import anyio
 import structlog
 
 from contracts.gate.delivery import Delivery, Judged
+from daemon.intake.ahead import Ahead, Begun, Committed, Decide, Durable
 from daemon.intake.in_hand import InHand, nothing_noted
 from daemon.intake.judging import Judging, unjudged
 from daemon.intake.ports import BatchWork, Gatekeeper, IntakeLimits, Observer, Older, Source
@@ -28,6 +30,7 @@ from daemon.intake.reordering import WaitingRoom
 from daemon.transactions import Done, Poison, committed, isolated
 from domain.intake.suspects import groups
 from handlers.batch import INTERNAL, dead_letter_alone, decide_batch
+from handlers.batch_preparation import PreparedBatch, prepare_batch
 from handlers.effects import BatchOutcome, Context, Families, MessageOutcome, Verdict
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway
@@ -67,6 +70,8 @@ class Intake:
         self._has_turn = False
         self._early = WaitingRoom(touch_every_s=limits.ack_wait_s / 3)
         self._judging = Judging(source, gate, self._in_hand, limits)
+        self._ahead = Ahead(database)
+        self._max_batch = limits.max_batch
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -76,7 +81,10 @@ class Intake:
         """
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._judging.run)
-            await self._commit_batches()
+            try:
+                await self._commit_batches()
+            finally:
+                await self._ahead.drop()
             tasks.cancel_scope.cancel()
         left_over = [*(judged.delivery for judged in self._early.empty()), *self._judging.left_over()]
         for delivery in left_over:
@@ -90,16 +98,19 @@ class Intake:
 
     async def _commit_batches(self) -> None:
         while True:
-            with anyio.move_on_after(max(self._early.pause_s, _LEAST_PAUSE_S)):
-                await self._judging.arrived.wait()
-            if self._stopping.is_set():
-                return
+            if not self._ahead.has_begun:
+                with anyio.move_on_after(max(self._early.pause_s, _LEAST_PAUSE_S)):
+                    await self._judging.arrived.wait()
+                if self._stopping.is_set():
+                    return
             await self._commit_what_is_there()
 
     async def _commit_what_is_there(self) -> None:
-        if batch := self._judging.next_batch():
+        if (begun := self._ahead.take()) is not None:
+            await self._work_on(begun.batch, begun=begun)
+        elif batch := self._judging.next_batch():
             await self._in_hand.resume([judged.delivery for judged in batch])
-            await self._work_on(batch)
+            await self._work_on(batch, begun=self._begin(batch))
         elif self._judging.suspects:
             await self._work_on_suspects()
         if early := self._early.due():
@@ -132,12 +143,19 @@ class Intake:
         else:
             await self._work_on([self._judging.judge(delivery) for delivery in group])
 
-    async def _work_on(self, batch: Sequence[Judged], *, as_it_stands: bool = False) -> None:
+    async def _work_on(
+        self, batch: Sequence[Judged], *, as_it_stands: bool = False, begun: Begun | None = None
+    ) -> None:
         """Commit *batch*, halving it around what makes it fail, and answer for every part that is committed.
 
-        *as_it_stands*: nothing older is outstanding, so that nothing is held for it.
+        *as_it_stands*: nothing older is outstanding, so that nothing is held for it. *begun*: the database has it.
         """
-        commit = partial(self._decided, as_it_stands=as_it_stands)
+
+        async def commit(part: Sequence[Judged]) -> Committed:
+            if begun is not None and part is batch and (committed := await self._end(begun)) is not None:
+                return committed
+            return await self._decided(part, as_it_stands=as_it_stands)
+
         async for outcome in isolated(batch, commit):
             match outcome:
                 case Done(part, (settled, seconds)):
@@ -153,14 +171,56 @@ class Intake:
                     )
                     await self._bury(judged)
 
-    async def _decided(self, batch: Sequence[Judged], *, as_it_stands: bool) -> "_Committed":
+    # -- the next batch, while this one is being committed
+
+    def _begin(self, batch: Sequence[Judged]) -> Begun | None:
+        """Hand a full batch over, so that the next one can be handed over behind it; none where it is not full."""
+        if len(batch) < self._max_batch or not self._ahead.may_begin:
+            return None
+        durable = Durable()
+        committing = self._committed(durable.noted_by(self._prepared(batch)), batch)
+        return Begun(batch, durable, asyncio.create_task(committing, name="batch"))
+
+    async def _end(self, begun: Begun) -> Committed | None:
+        """Wait for what was begun. Another full batch that is judged meanwhile goes ahead of its turn."""
+        while not begun.task.done() and self._ahead.may_begin and not self._stopping.is_set():
+            full = asyncio.ensure_future(self._judging.full.wait())
+            await asyncio.wait({begun.task, full}, return_when=asyncio.FIRST_COMPLETED)
+            if not full.cancel() and not begun.task.done():
+                batch = self._judging.next_batch()
+                await self._in_hand.resume([judged.delivery for judged in batch])
+                self._ahead.begin(batch, self._prepared(batch), after=begun.durable)
+        return await begun.task
+
+    def _prepared(self, batch: Sequence[Judged]) -> Decide:
+        """The decision on *batch*, made here as far as it needs no database. What is tried again is decided anew."""
+        context = self._context()
+        prepared: PreparedBatch | None = None
+        with suppress(Exception):  # whatever it was is met again, and isolated, in the transaction
+            prepared = prepare_batch(batch, context, self._families)
+
+        def decide(uow: UnitOfWork) -> BatchOutcome:
+            nonlocal prepared
+            if prepared is None:
+                return decide_batch(batch, uow, self._context(), self._families)
+            ready, prepared = prepared, None
+            return decide_batch(batch, uow, context, self._families, ready)
+
+        return decide
+
+    async def _decided(self, batch: Sequence[Judged], *, as_it_stands: bool) -> Committed:
         work: BatchWork = partial(decide_batch, batch, families=self._families)
-        return await self._committed(partial(_finally, work) if as_it_stands else work, batch)
+        return await self._committed(self._decision(partial(_finally, work) if as_it_stands else work), batch)
+
+    def _decision(self, work: BatchWork) -> Decide:
+        return lambda uow: work(uow=uow, context=self._context())
 
     async def _bury(self, poison: Judged) -> None:
         """Dead-letter the one message that cannot be taken, whatever it is that fails."""
         try:
-            settled, seconds = await self._committed(partial(dead_letter_alone, poison, INTERNAL), [poison])
+            settled, seconds = await self._committed(
+                self._decision(partial(dead_letter_alone, poison, INTERNAL)), [poison]
+            )
         except Exception:  # it stays in its stream, and the others go on
             log.exception("poison_not_buried", sequence=poison.delivery.sequence)
             await self._source.give_back(poison.delivery, _UNBURIABLE_AGAIN_S)
@@ -168,7 +228,7 @@ class Intake:
         else:
             await self._conclude([poison], settled, seconds)
 
-    async def _committed(self, work: BatchWork, batch: Sequence[Judged]) -> "_Committed":
+    async def _committed(self, decide: Decide, batch: Sequence[Judged]) -> Committed:
         """One transaction; repeated after a conflict between daemons, and for as long as storage is away.
 
         No outcome where storage is away and the daemon stops. Raises what is not storage's. A death while *batch* waits
@@ -189,19 +249,17 @@ class Intake:
             await self._wait_for_storage(waiting, delay_s)
             return True
 
-        def decide(uow: UnitOfWork) -> BatchOutcome:
-            return work(uow=uow, context=self._context())
-
         try:
             settled = await committed(self._database, decide, while_away=while_away)
         except StorageAway:
-            return _Committed(None, 0.0)
+            return Committed(None, 0.0)
         if paused:
             await self._source.resume()
             self._observer.storage_back()
-        return _Committed(settled, asyncio.get_running_loop().time() - started)
+        return Committed(settled, asyncio.get_running_loop().time() - started)
 
-    async def _wait_for_storage(self, waiting: Sequence[Delivery], delay_s: float) -> None:
+    async def _wait_for_storage(self, batch: Sequence[Delivery], delay_s: float) -> None:
+        waiting = [*batch, *(judged.delivery for judged in self._ahead.batch)]
         self._in_hand.waits(waiting)
         with anyio.move_on_after(delay_s):
             await self._stopping.wait()
@@ -276,13 +334,6 @@ class Intake:
             self._early.let_go(judged)
             await self._source.give_back(judged.delivery, delay_s)
             self._in_hand.done([judged.delivery])
-
-
-class _Committed(NamedTuple):
-    """What a transaction came to, None where storage was away at the stop, and how long it took."""
-
-    outcome: BatchOutcome | None
-    seconds: float
 
 
 def _finally(work: BatchWork, *, uow: UnitOfWork, context: Context) -> BatchOutcome:

@@ -30,7 +30,8 @@ _SLICE_S: Final = 0.005
 class Judging:
     """What has arrived and is judged, in order, and what is to be worked on apart.
 
-    ``arrived`` is set where there is something for the committing half.
+    ``arrived`` is set where there is something for the committing half, ``full`` where that is a batch of the most
+    messages that go into one.
     """
 
     def __init__(self, source: Source, gate: Gatekeeper, in_hand: InHand, limits: IntakeLimits) -> None:
@@ -45,6 +46,7 @@ class Judging:
         self._room = asyncio.Event()
         self._suspects_done = asyncio.Event()
         self.arrived: Final = asyncio.Event()
+        self.full: Final = asyncio.Event()
 
     async def run(self) -> None:
         """Until the source has ended. Raises what the source raises."""
@@ -76,6 +78,8 @@ class Judging:
             total += size
             batch.append(judged.popleft())
         self._bytes -= total
+        if len(judged) < limits.max_batch:
+            self.full.clear()
         if not judged and not self._suspects:
             self.arrived.clear()
         self._room.set()
@@ -137,6 +141,8 @@ class Judging:
         self._bytes += sum(map(weight, deliveries))
         self._judged.extend(judged)
         self.arrived.set()
+        if len(self._judged) >= self._limits.max_batch:
+            self.full.set()
         await asyncio.sleep(0)
 
     def _next_slice(self) -> list[Delivery]:

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -29,6 +30,8 @@ _SECRET_KEYS: Final = re.compile(
 _SECRET_FORMS: Final = re.compile(
     r"(?P<url>(?<=://)[^\s<>]*@)|(?P<bearer>\bBearer\s+\S+)|(?P<signing>\bwhsec_[A-Za-z0-9+/=]+)", re.IGNORECASE
 )
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.:+-]*")
+"""Nothing of which a URL or a header could be made: looking for the forms costs ten times as much."""
 _FIRST: Final = ("timestamp", "level", "event", "logger")
 _MULTILINE: Final = frozenset({"exception", "stack"})
 
@@ -99,10 +102,10 @@ def without_secrets(_logger: WrappedLogger, _method: str, event_dict: EventDict)
 
 
 def _shown(key: object, value: object) -> object:
-    if isinstance(key, str) and _SECRET_KEYS.search(key):
+    if isinstance(key, str) and _names_secret(key):
         return REDACTED
     if isinstance(value, str):
-        return _SECRET_FORMS.sub(_struck_out, value)
+        return value if _is_plain(value) else _SECRET_FORMS.sub(_struck_out, value)
     if isinstance(value, Mapping):
         return {str(inner): _shown(inner, below) for inner, below in value.items()}
     if isinstance(value, (list, tuple)) and key != "_from_structlog":
@@ -110,6 +113,16 @@ def _shown(key: object, value: object) -> object:
     if isinstance(value, BaseException):
         return _SECRET_FORMS.sub(_struck_out, f"{type(value).__name__}: {value}")
     return value
+
+
+@lru_cache(maxsize=1_024)
+def _names_secret(key: str) -> bool:
+    return _SECRET_KEYS.search(key) is not None
+
+
+def _is_plain(value: str) -> bool:
+    """Whether a text plainly holds no secret's form, as ids, names, times and states: most of what is told."""
+    return _PLAIN.fullmatch(value) is not None and "whsec_" not in value.lower()
 
 
 def _struck_out(match: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ it after the commit. Refusals may come by the thousand: of each code the first o
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, TypeVar
 
 import structlog
@@ -25,20 +26,26 @@ _CODE: Final = "code"
 
 
 class StoryLog:
-    """Tells happenings; *clock* counts seconds."""
+    """Tells happenings; *clock* counts seconds. Those of one transaction are written *together*."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        together: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._clock = clock
+        self._together = together
         self._second = 0
         self._told: Counter[str] = Counter()
         self._passed_over: Counter[str] = Counter()
 
     def tell(self, happenings: Sequence[Happening]) -> None:
-        for event, facts in happenings:
-            if _CODE in facts:
-                self.refusal(event, facts)
-            else:
-                log.info(event, **facts)
+        with self._together():
+            for event, facts in happenings:
+                if _CODE in facts:
+                    self.refusal(event, facts)
+                else:
+                    log.info(event, **facts)
 
     def refusal(self, event: str, facts: Mapping[str, JsonValue]) -> None:
         """Tell a refusal, or count it where enough of its code were told in this second."""
@@ -75,6 +82,10 @@ class LoggedDatabase:
     @property
     def dialect(self) -> str:
         return self._database.dialect
+
+    @property
+    def keeps_order(self) -> bool:
+        return self._database.keeps_order
 
     async def write(self, work: Callable[[UnitOfWork], T]) -> T:
         happenings: list[Happening] = []

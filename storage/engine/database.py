@@ -16,6 +16,11 @@ class Database(Protocol):
         """``sqlite`` or ``postgresql``."""
         ...
 
+    @property
+    def keeps_order(self) -> bool:
+        """Whether what is to be written goes one after the other, in the order in which it was handed over."""
+        ...
+
     async def write(self, work: Callable[[UnitOfWork], T]) -> T:
         """Run *work* in one transaction: durable when this returns, without a trace when it raises."""
         ...

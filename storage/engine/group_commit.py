@@ -26,13 +26,15 @@ class _Request(Generic[T]):
     def __init__(self, work: Callable[[UnitOfWork], T]) -> None:
         self._work = work
         self._result: T
+        self._unit: UnitOfWork | None = None
         self._error: Exception | None = None
         self.is_done = False
         self.is_dropped = False
 
     def carry_out(self, connection: Connection) -> None:
         """Run the work, alone in its transaction."""
-        self._result = self._work(UnitOfWork(connection))
+        self._unit = UnitOfWork(connection)
+        self._result = self._work(self._unit)
 
     def carry_out_among_others(self, connection: Connection) -> None:
         """Run the work so that what it changed is gone where it fails. Raises what ends the whole transaction."""
@@ -49,6 +51,8 @@ class _Request(Generic[T]):
     def end(self, error: Exception | None = None) -> None:
         """The transaction that the work was part of is durable, or failed with *error*."""
         self._error = error or self._error
+        if self._error is None and self._unit is not None:
+            self._unit.committed()
         self.is_done = True
 
     def result(self) -> T:

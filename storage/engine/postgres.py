@@ -102,6 +102,7 @@ class PostgresDatabase:
     """
 
     dialect: Final = "postgresql"
+    keeps_order: Final = False
 
     def __init__(self, url: str, *, busy_timeout_ms: int = 5_000, pool_size: int = 8) -> None:
         self._engine = postgres_engine(
@@ -123,8 +124,12 @@ class PostgresDatabase:
         return await self._transaction(self._snapshots, work)
 
     async def _transaction(self, engine: AsyncEngine, work: Callable[[UnitOfWork], T]) -> T:
+        unit: UnitOfWork | None = None
+
         def whole(connection: Connection) -> T:
-            return work(UnitOfWork(connection))
+            nonlocal unit
+            unit = UnitOfWork(connection)
+            return work(unit)
 
         if self._closed:
             raise StorageAway("the database is closed")
@@ -132,7 +137,7 @@ class PostgresDatabase:
         self._idle.clear()
         try:
             async with _connected(engine) as connection, connection.begin():
-                return await connection.run_sync(whole)
+                result = await connection.run_sync(whole)
         except DataRefused as refused:
             raise refused from None  # the server's own words may quote the data
         except MemoryError as error:
@@ -141,6 +146,9 @@ class PostgresDatabase:
             self._running -= 1
             if not self._running:
                 self._idle.set()
+        if unit is not None:
+            unit.committed()
+        return result
 
     def wait_briefly(self) -> None:
         """Nothing to be done: the server ends each wait after ``busy_timeout_ms``, and they run side by side."""

@@ -119,6 +119,7 @@ class SqliteDatabase:
     """
 
     dialect: Final = "sqlite"
+    keeps_order: Final = True
 
     def __init__(self, path: Path, *, busy_timeout_ms: int = 5_000, readers: int = 2) -> None:
         file = OpenedFile(path)

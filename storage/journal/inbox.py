@@ -1,9 +1,8 @@
 """The inbox: which messages were taken already. The idempotency key is (kind, message_id)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, Delete, delete, select
 
@@ -20,8 +19,7 @@ _KEY: Final = ("kind", "message_id")
 _COLUMNS: Final = (*_KEY, "payload_hash", "received_at")
 
 
-@dataclass(frozen=True, slots=True)
-class InboxKey:
+class InboxKey(NamedTuple):
     """A message that asks to be taken."""
 
     kind: str
@@ -46,14 +44,9 @@ class Inbox:
         """
         if not keys:
             return {}
-        rows = [(key.kind, key.message_id, key.payload_hash, now) for key in keys]
-        run = self._connection.exec_driver_sql  # SQLAlchemy would compile its savepoints anew each time
-        run("SAVEPOINT inbox_claim")
-        if self._insert(rows) == len(rows):
-            run("RELEASE SAVEPOINT inbox_claim")
+        if self.claim_new(claim_rows(keys, now=now), len(keys)):
             return {}
-        run("ROLLBACK TO SAVEPOINT inbox_claim")
-        run("RELEASE SAVEPOINT inbox_claim")
+        rows = [(key.kind, key.message_id, key.payload_hash, now) for key in keys]
         known = self.known([(key.kind, key.message_id) for key in keys])
         new = [row for row in rows if (row[0], row[1]) not in known]
         if self._insert(new) != len(new):
@@ -61,6 +54,16 @@ class Inbox:
                 raise ValueError("a key comes twice in one claim")
             raise StorageConflict("another daemon took the same keys meanwhile")
         return known
+
+    def claim_new(self, rows: Mapping[str, object], count: int) -> bool:
+        """Take all of *count* keys, or none where one was known before. *rows* is what :func:`claim_rows` made."""
+        run = self._connection.exec_driver_sql  # SQLAlchemy would compile its savepoints anew each time
+        run("SAVEPOINT inbox_claim")
+        are_new = self._connection.execute(_insert(self._dialect), rows).rowcount == count
+        if not are_new:
+            run("ROLLBACK TO SAVEPOINT inbox_claim")
+        run("RELEASE SAVEPOINT inbox_claim")
+        return are_new
 
     def _insert(self, rows: Sequence[tuple[str, str, str, int]]) -> int:
         if not rows:
@@ -83,6 +86,11 @@ class Inbox:
         """Give back keys claimed in this transaction: a refused message does not use up its key."""
         if keys:
             self._connection.execute(_release(self._dialect), as_parameter(keys))
+
+
+def claim_rows(keys: Iterable[InboxKey], *, now: int) -> Mapping[str, object]:
+    """Keys that ask to be taken, in key order, as the parameter of the statement that takes them."""
+    return as_parameter([(key.kind, key.message_id, key.payload_hash, now) for key in keys])
 
 
 @cache

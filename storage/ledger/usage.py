@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Final, Protocol
 
 from sqlalchemy import Connection, Select, Table, select
 
 from domain.ledger.changes import DailyTotals, HourlyTotals
 from domain.ledger.usage import UsageRecord
-from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
+from storage.engine.batches import BLOCK_ROWS, UpsertInsert, as_parameter, insert_block, insert_rows
 from storage.engine.upserts import adding, saturated
 from storage.tables.usage import daily_usage_agg, hourly_usage_agg, session_usage
 
@@ -49,8 +50,13 @@ class SqlUsageRepository:
         self._dialect = connection.dialect.name
 
     def add(self, records: Sequence[UsageRecord]) -> None:
-        if records:
-            self._connection.execute(_add(self._dialect), as_parameter(records))
+        blocks = len(records) // BLOCK_ROWS if self._dialect == "sqlite" else 0
+        for number in range(blocks):
+            block = records[number * BLOCK_ROWS : (number + 1) * BLOCK_ROWS]
+            statement = insert_block(session_usage.name, UsageRecord._fields)
+            self._connection.exec_driver_sql(statement, tuple(chain.from_iterable(block)))
+        if rest := records[blocks * BLOCK_ROWS :]:
+            self._connection.execute(_add(self._dialect), as_parameter(rest))
 
     def add_to_days(self, totals: Sequence[DailyTotals]) -> int:
         return self._add_up(_add_to_days, daily_usage_agg, totals)

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
+from adapters.nats.direct_parser import parse_directly
 from adapters.nats.server.embedded_server import EmbeddedServer
 
 _numbers = itertools.count(1)
@@ -37,6 +38,7 @@ async def own_server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
 @pytest_asyncio.fixture
 async def nc(nats_server: EmbeddedServer) -> AsyncIterator[Client]:
     client = await nats.connect(nats_server.url)
+    parse_directly(client)
     yield client
     await client.close()
 

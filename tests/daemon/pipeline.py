@@ -80,6 +80,10 @@ class Turnstile:
     def dialect(self) -> str:
         return self._database.dialect
 
+    @property
+    def keeps_order(self) -> bool:
+        return self._database.keeps_order
+
     async def write(self, work: Callable[[UnitOfWork], T]) -> T:
         self.waiting += 1
         await self.open.wait()

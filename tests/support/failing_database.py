@@ -12,6 +12,7 @@ class FailingDatabase:
     """Raises each of *failures* once, then calls what it is given, without a unit of work."""
 
     dialect = "none"
+    keeps_order = False
 
     def __init__(self, *failures: Exception) -> None:
         self._failures = list(failures)

@@ -26,8 +26,10 @@ from nats.errors import ConnectionClosedError, ConnectionDrainingError
 from nats.errors import Error as NatsError
 
 from adapters.errors import AdapterError, ConsumerGoneError, JetStreamError
-from adapters.nats.acks import ACK_PREFIX, Acks, delivery_of
+from adapters.nats.acks import ACK_PREFIX, Acks, delivery_of, read_delivery
+from adapters.nats.direct_parser import Receiver, end_directly, receive_directly
 from adapters.nats.jetstream_api import NOT_FOUND, api_request
+from adapters.nats.lenient_decoding import headers_of
 from adapters.nats.streams.large_turn import LargeTurn
 from adapters.nats.streams.window import Verdict, Window
 from contracts.gate.delivery import Delivery, weight
@@ -41,6 +43,8 @@ _ENVELOPE_BYTES: Final = 64 * 1024
 _LARGE_EXPIRES_S: Final = 2.0
 """How long a turn waits for a large message that another daemon may have taken meanwhile."""
 _TICK_S: Final = 0.25
+_MOST_SUBJECTS: Final = 256
+_ACK_PREFIX_BYTES: Final = ACK_PREFIX.encode()
 _NANO: Final = 1_000_000_000
 
 log = structlog.get_logger(__name__)
@@ -87,6 +91,7 @@ class ContinuousPull:
         self._large_in_hand: str | None = None
 
         self._buffer: deque[Delivery] = deque()
+        self._subjects: dict[bytes, str] = {}
         self._taken = 0
         self._heard = False
         self._touched_at = clock()
@@ -246,6 +251,7 @@ class ContinuousPull:
         self._subscription = await self._nc.subscribe(
             self._inbox, cb=self._receive, pending_msgs_limit=0, pending_bytes_limit=0
         )
+        receive_directly(self._nc, self._subscription, Receiver(self._receive_delivery, self._receive))
 
     async def _unsubscribe(self) -> None:
         subscription, self._subscription = self._subscription, None
@@ -258,24 +264,42 @@ class ContinuousPull:
                 await subscription.unsubscribe()
         except (NatsError, TimeoutError) as error:
             log.warning("unsubscribe_failed", consumer=self.consumer, reason=str(error))
+        finally:
+            end_directly(self._nc, subscription)
+
+    def _receive_delivery(self, subject: bytes, reply: bytes, headers: bytes, body: bytes) -> bool:
+        """Runs for nearly every message: whatever can be counted later is not counted here. False for what is no plain
+        delivery."""
+        read = headers_of(headers) if reply.startswith(_ACK_PREFIX_BYTES) else None
+        if read is None:
+            return False
+        self._heard = True
+        try:
+            came = read_delivery(self._subject(subject), reply.decode(errors="replace"), read, len(headers), body)
+        except ValueError:
+            self._forged()
+        else:
+            self._keep(came)
+        return True
+
+    def _subject(self, subject: bytes) -> str:
+        """Without the prefix; most messages of a stream have one of a few."""
+        known = self._subjects.get(subject)
+        if known is None:
+            known = subject.decode(errors="replace")[self._strip :]
+            if len(self._subjects) < _MOST_SUBJECTS:
+                self._subjects[subject] = known
+        return known
 
     async def _receive(self, message: Msg) -> None:
-        """Runs for every message: whatever can be counted later is not counted here."""
         self._heard = True
         if message.reply.startswith(ACK_PREFIX):
             try:
-                delivery = delivery_of(message, self._strip)
+                came = delivery_of(message, self._strip)
             except ValueError:
-                self._on_forged()
-                log.warning("delivery_forged", consumer=self.consumer)
+                self._forged()
                 return
-            self._window.owed -= 1
-            self._buffer.append(delivery)
-            if self._large_is_asked:
-                self._large_is_asked = False
-                self._large_in_hand = message.reply
-                self._window.large_came()
-            self._wake.set()
+            self._keep(came)
         elif message.headers is not None:
             verdict = self._window.status(message.headers, self._arrived(), self._clock())
             if self._large_is_asked and verdict is not Verdict.ALIVE:
@@ -283,6 +307,19 @@ class ContinuousPull:
             if verdict is Verdict.SUSPECT:
                 self._suspect_gone = True
             self._due.set()
+
+    def _keep(self, came: Delivery) -> None:
+        self._window.owed -= 1
+        self._buffer.append(came)
+        if self._large_is_asked:
+            self._large_is_asked = False
+            self._large_in_hand = came.ack_to
+            self._window.large_came()
+        self._wake.set()
+
+    def _forged(self) -> None:
+        self._on_forged()
+        log.warning("delivery_forged", consumer=self.consumer)
 
     def _fail(self, why: str) -> None:
         self._failure = AdapterError(f"{self.stream}: the pull of {self.consumer} {why}")

@@ -40,6 +40,7 @@ class AwayForReads:
     """A database whose readers cannot be had."""
 
     dialect = "sqlite"
+    keeps_order = True
 
     async def write(self, work: Callable[[UnitOfWork], T]) -> T:
         raise StorageAway(f"disk I/O error at /secret/path, {work}")

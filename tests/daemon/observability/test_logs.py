@@ -10,6 +10,7 @@ from typing import TypeAlias
 import pytest
 
 from daemon.observability.log_output import LineOutput
+from daemon.observability.logs import without_secrets
 from daemon.terminal import escaped, escaped_lines
 
 Line: TypeAlias = dict[str, object]
@@ -179,3 +180,43 @@ def test_a_socket_that_nobody_reads_costs_lines_and_no_time() -> None:
     output.close()
     ours.close()
     theirs.close()
+
+
+def test_lines_that_are_written_together_are_whole_in_order_and_all_counted_where_they_are_lost() -> None:
+    reader, writer = os.pipe()
+    output = LineOutput(writer)
+    for start in range(0, 3_000, 60):
+        with output.together(), output.together():
+            for number in range(start, start + 60):
+                output.write_line(f"{number} ".encode().ljust(100, b"x"))
+    assert 0 < output.lost < 3_000
+
+    held = os.read(reader, 2**20)
+    output.write_line(b"read again")
+    os.close(writer)
+    lines = (held + os.read(reader, 2**20)).decode().splitlines()
+    os.close(reader)
+
+    assert lines[-1] == "read again"
+    assert all(len(line) == 100 for line in lines[:-1])
+    told = [int(line.split()[0]) for line in lines[:-1]]
+    assert told == sorted(told)
+    assert len(told) + output.lost == 3_000
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "whsec_aGlkZGVu",
+        "WHSEC_aGlkZGVu",
+        "x.whsec_aGlkZGVu",
+        "Bearer hidden",
+        "nats://user:hidden@127.0.0.1",
+        "bearer\thidden",
+        "postgresql://a:b@c/d",
+    ],
+)
+def test_no_form_of_a_secret_is_taken_for_plain_text(secret: str) -> None:
+    shown = without_secrets(None, "info", {"x": secret})
+    assert "redacted" in str(shown["x"])
+    assert without_secrets(None, "info", {"x": "planner-7:000123"}) == {"x": "planner-7:000123"}

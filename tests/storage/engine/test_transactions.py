@@ -209,3 +209,25 @@ async def test_postgresql_connections_are_bounded_and_told_apart(postgres: datab
             connections = await database.read(lambda uow: uow.connection.exec_driver_sql(count).scalar_one())
 
     assert connections == 3
+
+
+async def test_what_waits_for_a_commit_is_called_after_it_and_never_without_one(database: Database) -> None:
+    told: list[str] = []
+
+    def work(name: str, error: Exception | None = None) -> Callable[[UnitOfWork], None]:
+        def working(uow: UnitOfWork) -> None:
+            uow.after_commit(lambda: told.append(name))
+            claim(name)(uow)
+            assert name not in told
+            if error is not None:
+                raise error
+
+        return working
+
+    await database.write(work("a"))
+    assert told == ["a"]
+    with pytest.raises(ValueError, match="no"):
+        await database.write(work("b", ValueError("no")))
+    several = [database.write(work("c")), database.write(work("d", ValueError("no"))), database.write(work("e"))]
+    await asyncio.gather(*several, return_exceptions=True)
+    assert sorted(told) == ["a", "c", "e"]
