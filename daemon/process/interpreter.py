@@ -8,7 +8,10 @@ import signal
 import sys
 from typing import Final
 
-_SWITCH_INTERVAL_S: Final = 0.001
+_SWITCH_INTERVAL_S: Final = 0.0003
+"""After each statement a database thread waits so long for the lock while the loop is busy, and a transaction has two
+dozen of them. Measured for intake: 31,500 messages a second, with a millisecond 27,200; with a tenth of one the
+switching itself costs a tenth of the processor time."""
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _LARGE_BYTES: Final = 512 * 1024

@@ -133,7 +133,15 @@ async def test_a_thousand_take_as_many_statements_as_one(database: Database, wri
     many = await sent(1_000)
 
     assert one != []
-    assert [without_savepoint(each) for each in many] == [without_savepoint(each) for each in one]
+    assert [without_rows(without_savepoint(each)) for each in many] == [
+        without_rows(without_savepoint(each)) for each in one
+    ]
+
+
+def without_rows(statement: str) -> str:
+    """A full batch of usage has a statement of its own on SQLite (decision 0003)."""
+    head, _, _ = statement.partition(" (")
+    return head if head == "INSERT INTO session_usage" else statement
 
 
 TOUCHED = ("inbox", "command_log", "outbox", "dead_letters", "pricing_versions")
