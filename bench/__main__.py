@@ -15,21 +15,21 @@ import uvloop
 from rich.console import Console
 
 from adapters.errors import AdapterError
-from bench.commands import measure_commands
-from bench.console import measure_console
-from bench.dashboard import measure_dashboard
-from bench.dead_letters import LETTERS, measure_dead_letters
-from bench.documents import measure_documents
-from bench.intake import CONTENDERS, measure
-from bench.latency import measure_latency, measure_start
-from bench.memory import measure_memory
-from bench.messages import Form
-from bench.peers import measure_peers
+from bench.measurements.commands import measure_commands
+from bench.measurements.console import measure_console
+from bench.measurements.dashboard import measure_dashboard
+from bench.measurements.dead_letters import LETTERS, measure_dead_letters
+from bench.measurements.documents import measure_documents
+from bench.measurements.intake import CONTENDERS, measure
+from bench.measurements.latency import measure_latency, measure_start
+from bench.measurements.memory import measure_memory
+from bench.measurements.peers import measure_peers
+from bench.measurements.scale import MESSAGES as SCALE_MESSAGES
+from bench.measurements.scale import add_scale, measure_scale
+from bench.measurements.stored import measure_stored
 from bench.report import Report
-from bench.scale import MESSAGES as SCALE_MESSAGES
-from bench.scale import add_scale, measure_scale
-from bench.stored import measure_stored
-from bench.streams import BATCH, BenchError
+from bench.setting.messages import Form
+from bench.setting.streams import BATCH, BenchError
 
 app = typer.Typer(add_completion=False, help="Measure what headgate must reach.", no_args_is_help=False)
 progress: Final = Console(stderr=True)

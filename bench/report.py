@@ -13,17 +13,17 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from bench.commands import CommandRates
-from bench.console import ConsoleFigures
-from bench.dashboard import DashboardTimes
-from bench.dead_letters import LetterLatency
-from bench.documents import DocumentFigures
-from bench.intake import BARE, BATCH, DISTURBED, HANDLER, Results
-from bench.latency import Latency
-from bench.memory import MemoryUse
-from bench.messages import Form
-from bench.peers import PeerRates
-from bench.stored import FRESH, FULL
+from bench.measurements.commands import CommandRates
+from bench.measurements.console import ConsoleFigures
+from bench.measurements.dashboard import DashboardTimes
+from bench.measurements.dead_letters import LetterLatency
+from bench.measurements.documents import DocumentFigures
+from bench.measurements.intake import BARE, BATCH, DISTURBED, HANDLER, Results
+from bench.measurements.latency import Latency
+from bench.measurements.memory import MemoryUse
+from bench.measurements.peers import PeerRates
+from bench.measurements.stored import FRESH, FULL
+from bench.setting.messages import Form
 
 RESULTS: Final = Path(__file__).parent / "results"
 HEADGATE: Final = "headgate"

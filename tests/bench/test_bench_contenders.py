@@ -6,10 +6,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from bench.intake import CONTENDERS, Contender, Script, race_once
-from bench.messages import Load
-from bench.server import connected, fresh_server
-from bench.streams import CONSUMER, INGEST, BenchError, ConsumerWatch, fill, make_streams
+from bench.measurements.intake import CONTENDERS, Contender, Script, race_once
+from bench.setting.messages import Load
+from bench.setting.server import connected, fresh_server
+from bench.setting.streams import CONSUMER, INGEST, BenchError, ConsumerWatch, fill, make_streams
 
 SCRIPTS = [contender for contender in CONTENDERS if isinstance(contender, Script)]
 

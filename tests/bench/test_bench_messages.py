@@ -2,7 +2,7 @@
 
 import orjson
 
-from bench.messages import Form, Load
+from bench.setting.messages import Form, Load
 from contracts.gate.delivery import Accepted, Delivery
 from contracts.gate.gate import Gate
 from contracts.gate.rules import GateRules

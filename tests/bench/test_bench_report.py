@@ -4,8 +4,8 @@ from pathlib import Path
 
 import orjson
 
-from bench.intake import BARE, HANDLER, Results, Round
-from bench.latency import Latency, percentile
+from bench.measurements.intake import BARE, HANDLER, Results, Round
+from bench.measurements.latency import Latency, percentile
 from bench.report import Report
 
 

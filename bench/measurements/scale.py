@@ -20,12 +20,12 @@ import asyncpg
 import psutil
 
 from adapters.nats.server.embedded_server import EmbeddedServer
-from bench.daemon_process import Home, daemon
-from bench.messages import Load
-from bench.processes import Child, OthersWatch
 from bench.report import Figure, Report
-from bench.server import connected
-from bench.streams import CONSUMER, BenchError, ConsumerWatch, fill
+from bench.setting.daemon_process import Home, daemon
+from bench.setting.messages import Load
+from bench.setting.processes import Child, OthersWatch
+from bench.setting.server import connected
+from bench.setting.streams import CONSUMER, BenchError, ConsumerWatch, fill
 
 DAEMONS: Final = (1, 2, 3)
 MESSAGES: Final = 40_000

@@ -17,9 +17,9 @@ from nats.errors import TimeoutError as NatsTimeoutError
 
 from adapters.nats.outgoing import Outgoing
 from adapters.nats.publisher import StreamPublisher
-from bench.daemon_process import Daemon, Home, daemon
-from bench.server import connected
-from bench.streams import BenchError, ConsumerWatch
+from bench.setting.daemon_process import Daemon, Home, daemon
+from bench.setting.server import connected
+from bench.setting.streams import BenchError, ConsumerWatch
 from contracts.subjects import Family, Subjects
 
 IN_FLIGHT: Final = 64

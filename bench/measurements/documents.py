@@ -16,12 +16,12 @@ from typing import Any, Final
 
 import httpx
 
-from bench.commands import Caller
-from bench.daemon_process import Daemon, Home, daemon
-from bench.intake import Say
-from bench.processes import Child, child
-from bench.server import connected
-from bench.streams import BenchError
+from bench.measurements.commands import Caller
+from bench.measurements.intake import Say
+from bench.setting.daemon_process import Daemon, Home, daemon
+from bench.setting.processes import Child, child
+from bench.setting.server import connected
+from bench.setting.streams import BenchError
 from contracts.payloads.callbacks import Block, BlockType
 from domain.documents.anchors import Anchor, Characters, IndexedVersion, resolve
 
@@ -32,7 +32,7 @@ VERSIONS: Final = 100
 BLOCKS: Final = 200
 PICTURES: Final = 20
 _PIECE: Final = 256 * 1024
-_CONTENDER: Final = Path(__file__).parent / "contenders" / "static_server.py"
+_CONTENDER: Final = Path(__file__).parents[1] / "contenders" / "static_server.py"
 _TIMEOUT_S: Final = 60.0
 _HEAD: Final = bytes.fromhex("0000001466747970717420200000020071742020")
 """The first box of a QuickTime film."""

@@ -20,10 +20,10 @@ from nats.aio.msg import Msg
 from adapters.nats.outgoing import Outgoing
 from adapters.nats.publisher import StreamPublisher
 from adapters.nats.streams.pull import ContinuousPull
-from bench.commands import IN_FLIGHT, Caller, envelope
-from bench.daemon_process import Home, daemon
-from bench.server import connected
-from bench.streams import BenchError
+from bench.measurements.commands import IN_FLIGHT, Caller, envelope
+from bench.setting.daemon_process import Home, daemon
+from bench.setting.server import connected
+from bench.setting.streams import BenchError
 from contracts.gate.delivery import Delivery
 from contracts.subjects import Family, Subjects, work_consumer
 

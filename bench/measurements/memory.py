@@ -6,12 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench.daemon_process import Home, daemon, missing_rows
-from bench.intake import Say
-from bench.messages import Load
-from bench.processes import Child
-from bench.server import connected
-from bench.streams import CONSUMER, BenchError, ConsumerWatch, fill
+from bench.measurements.intake import Say
+from bench.setting.daemon_process import Home, daemon, missing_rows
+from bench.setting.messages import Load
+from bench.setting.processes import Child
+from bench.setting.server import connected
+from bench.setting.streams import CONSUMER, BenchError, ConsumerWatch, fill
 
 _SAMPLE_S: Final = 0.5
 _TIMEOUT_S: Final = 3_600.0

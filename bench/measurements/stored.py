@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench.daemon_process import Home, daemon
-from bench.intake import Headgate, Results, Say, race_once
-from bench.messages import AGENTS, KIND, MESSAGES_PER_SESSION, MODELS, PRODUCERS, Load
+from bench.measurements.intake import Headgate, Results, Say, race_once
+from bench.setting.daemon_process import Home, daemon
+from bench.setting.messages import AGENTS, KIND, MESSAGES_PER_SESSION, MODELS, PRODUCERS, Load
 from domain.ledger.percentiles import NO_RUNTIME, bucket_of
 
 FRESH: Final = "headgate"

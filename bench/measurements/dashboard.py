@@ -16,12 +16,12 @@ from typing import Final, TypeAlias
 import orjson
 from nats.aio.client import Client
 
-from bench.commands import envelope
-from bench.daemon_process import Home, daemon
-from bench.messages import AGENTS, MODELS, PRODUCERS
-from bench.server import connected
-from bench.stored import grow
-from bench.streams import BenchError
+from bench.measurements.commands import envelope
+from bench.measurements.stored import grow
+from bench.setting.daemon_process import Home, daemon
+from bench.setting.messages import AGENTS, MODELS, PRODUCERS
+from bench.setting.server import connected
+from bench.setting.streams import BenchError
 
 _EVENTS: Final = 100_000
 _POSTS: Final = 300

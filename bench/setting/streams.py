@@ -13,7 +13,7 @@ from nats.aio.client import Client
 
 from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.topology import Limits, Topology, topology
-from bench.messages import SUBJECT
+from bench.setting.messages import SUBJECT
 from contracts.subjects import Family, Subjects
 
 INGEST: Final = Subjects().stream(Family.INGEST)

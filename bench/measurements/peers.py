@@ -17,11 +17,11 @@ from typing import Final
 
 import orjson
 
-from bench.job_flow import measure_job_flow
-from bench.streams import BenchError
+from bench.measurements.job_flow import measure_job_flow
+from bench.setting.streams import BenchError
 
 _REQUIREMENTS: Final = ("dbos==3.4.0", "procrastinate==3.10.0", "psycopg[binary]==3.3.9")
-_CONTENDERS: Final = Path(__file__).parent / "contenders"
+_CONTENDERS: Final = Path(__file__).parents[1] / "contenders"
 _INSTALL_S: Final = 300.0
 _RUN_S: Final = 300.0
 

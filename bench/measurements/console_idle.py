@@ -10,7 +10,7 @@ import nats
 import orjson
 from nats.aio.msg import Msg
 
-from bench.processes import Child
+from bench.setting.processes import Child
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page

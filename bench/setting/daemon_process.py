@@ -12,8 +12,8 @@ from typing import Final
 
 import orjson
 
-from bench.processes import Child, child
-from bench.streams import BenchError
+from bench.setting.processes import Child, child
+from bench.setting.streams import BenchError
 
 HEADGATE: Final = Path(sys.executable).with_name("headgate")
 _READY_TIMEOUT_S: Final = 60.0

@@ -13,10 +13,10 @@ import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from bench.daemon_process import Home, daemon, missing_rows
-from bench.messages import SUBJECT, Load
-from bench.server import connected
-from bench.streams import BenchError
+from bench.setting.daemon_process import Home, daemon, missing_rows
+from bench.setting.messages import SUBJECT, Load
+from bench.setting.server import connected
+from bench.setting.streams import BenchError
 
 WARM_UP: Final = 200
 _RECEIPT_TIMEOUT_S: Final = 10.0

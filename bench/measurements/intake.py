@@ -15,11 +15,11 @@ import orjson
 from nats.aio.client import Client
 
 from bench.contenders.job import Job
-from bench.daemon_process import Home, daemon, missing_rows, spawned
-from bench.messages import SUBJECT, Form, Load
-from bench.processes import Child, OthersWatch, child
-from bench.server import connected, fresh_server
-from bench.streams import CONSUMER, INGEST, BenchError, ConsumerWatch, fill, make_streams
+from bench.setting.daemon_process import Home, daemon, missing_rows, spawned
+from bench.setting.messages import SUBJECT, Form, Load
+from bench.setting.processes import Child, OthersWatch, child
+from bench.setting.server import connected, fresh_server
+from bench.setting.streams import CONSUMER, INGEST, BenchError, ConsumerWatch, fill, make_streams
 
 TIMEOUT_S: Final = 600.0
 DISTURBED: Final = 0.1

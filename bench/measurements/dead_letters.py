@@ -15,10 +15,10 @@ from typing import Any, Final
 import orjson
 from nats.aio.client import Client
 
-from bench.daemon_process import Home, daemon
-from bench.latency import percentile
-from bench.server import connected
-from bench.streams import BenchError
+from bench.measurements.latency import percentile
+from bench.setting.daemon_process import Home, daemon
+from bench.setting.server import connected
+from bench.setting.streams import BenchError
 from contracts.errors import Detail, ErrorCode, problem
 from contracts.values.times import format_micros
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from bench.console_idle import heap_after_an_hour, idle_share
-from bench.daemon_process import HEADGATE, Home, daemon
-from bench.dead_letters import LETTERS, grow
-from bench.latency import percentile
-from bench.streams import BenchError
+from bench.measurements.console_idle import heap_after_an_hour, idle_share
+from bench.measurements.dead_letters import LETTERS, grow
+from bench.measurements.latency import percentile
+from bench.setting.daemon_process import HEADGATE, Home, daemon
+from bench.setting.streams import BenchError
 from daemon.http.console import STATIC
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What every measurement stands on: servers, daemons, processes, the load."""
