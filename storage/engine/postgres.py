@@ -7,6 +7,7 @@ underneath: repositories need not know.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, TypeVar
 
 import asyncpg
@@ -17,7 +18,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from storage.engine.failures import DataRefused, StorageAway, of_driver, translate_errors
-from storage.engine.postgres_url import read_postgres_url
+from storage.engine.postgres_url import PostgresUrl, read_postgres_url
 from storage.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
@@ -35,6 +36,28 @@ _COMMIT_TO_DISK: Final = (
 for; what was acknowledged would be lost with the server. What is stricter (``remote_apply``) stays."""
 
 
+async def _connect(
+    url: PostgresUrl, *, timeout_s: float, lock_timeout_ms: int, command_timeout_s: float | None
+) -> asyncpg.Connection:
+    connection = await asyncpg.connect(
+        url.dsn,
+        timeout=timeout_s,
+        command_timeout=command_timeout_s,
+        server_settings={
+            **url.server_settings,
+            "idle_in_transaction_session_timeout": str(_IDLE_TIMEOUT_MS),
+            "jit": "off",
+            "lock_timeout": str(lock_timeout_ms),
+        },
+    )
+    try:
+        await connection.execute(_COMMIT_TO_DISK)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
 def postgres_engine(
     url: str,
     *,
@@ -50,24 +73,13 @@ def postgres_engine(
     """
     read = read_postgres_url(url)
 
-    async def connect() -> asyncpg.Connection:
-        connection = await asyncpg.connect(
-            read.dsn,
-            timeout=read.timeout_s or timeout_s,
-            command_timeout=command_timeout_s,
-            server_settings={
-                **read.server_settings,
-                "idle_in_transaction_session_timeout": str(_IDLE_TIMEOUT_MS),
-                "jit": "off",
-                "lock_timeout": str(lock_timeout_ms),
-            },
-        )
-        try:
-            await connection.execute(_COMMIT_TO_DISK)
-        except BaseException:
-            connection.terminate()
-            raise
-        return connection
+    connect = partial(
+        _connect,
+        read,
+        timeout_s=read.timeout_s or timeout_s,
+        lock_timeout_ms=lock_timeout_ms,
+        command_timeout_s=command_timeout_s,
+    )
 
     def adapted() -> DBAPIConnection:
         driver = engine.sync_engine.dialect.import_dbapi()
