@@ -33,7 +33,7 @@ def refused(home: Path, settings: str = "") -> str:
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 1, done.stdout
@@ -165,13 +165,14 @@ def test_a_stop_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
-    with running_daemon(tmp_path) as daemon:
+    """At once: a stop that goes its way would wait for the outbox for longer than the test waits for the end."""
+    with running_daemon(tmp_path, "[daemon]\nstop_timeout_s = 300\n") as daemon:
         asyncio.run(block_a_lane(daemon.nats_url))
         eventually(lambda: daemon.events("outbox_lane_waits"))
         daemon.signal(signal.SIGTERM)
         eventually(lambda: daemon.events("stopping"))
         daemon.signal(signal.SIGINT)
-        assert daemon.wait_end(5) == 1
+        assert daemon.wait_end() == 1
         assert not daemon.events("stopped")
     eventually(lambda: processes_below(tmp_path) == [])
 
@@ -257,7 +258,7 @@ def test_an_embedded_server_whose_port_was_taken_meanwhile_ends_the_daemon_with_
             eventually(lambda: bound(taken, port))
             taken.listen()
             os.kill(daemon.pid, signal.SIGCONT)
-            assert daemon.wait_end(20) == 1
+            assert daemon.wait_end() == 1
         [line] = [str(line["text"]) for line in daemon.logs if "text" in line]
         assert str(port) in line
         assert not (daemon.state_dir / "runtime.json").exists()

@@ -106,7 +106,7 @@ def trusting_server(folder: Path) -> Iterator[tuple[Tower, str]]:
         process = subprocess.Popen([str(server_binary()), "-c", str(folder / "server.conf")], stdout=log, stderr=log)
     tower.pid = process.pid
     try:
-        ports = eventually(lambda: next(folder.glob("*.ports"), None), within_s=20)
+        ports = eventually(lambda: next(folder.glob("*.ports"), None))
         assert ports is not None, (folder / "server.log").read_text()
         yield tower, json.loads(eventually(ports.read_text, within_s=5))["nats"][0]
     finally:

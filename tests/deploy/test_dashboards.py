@@ -173,12 +173,12 @@ def test_every_expression_is_answered_by_what_a_daemon_with_traffic_shows(tmp_pa
     with running_daemon(tmp_path / "home") as daemon:
         target = daemon.http_url.removeprefix("http://")
         with prometheus(tmp_path, target) as url:
-            eventually(lambda: query(url, "headgate_ready == 1"), within_s=30)
+            eventually(lambda: query(url, "headgate_ready == 1"))
             for times in (1, 2):  # a rate needs two figures that differ
                 traffic(daemon)
                 done = f'sum(headgate_job_transitions_total{{to="READY"}}) == {times}'
                 eventually(partial(query, url, done))
-            eventually(lambda: query(url, "headgate_backup_last_success_timestamp_seconds > 0"), within_s=30)
+            eventually(lambda: query(url, "headgate_backup_last_success_timestamp_seconds > 0"))
             unanswered = [
                 f"{dashboard.stem}: {expression}"
                 for dashboard in DASHBOARDS

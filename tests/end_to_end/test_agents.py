@@ -101,6 +101,6 @@ async def test_a_message_that_nobody_answers_is_void_after_its_time_whichever_da
     # The lease of the killed daemon is over too.
     pipeline.write("UPDATE leases SET expires_at = 0")
     pipeline.daemon.start()
-    await pipeline.becomes("failed", "SELECT status FROM ops_runs WHERE run_id = ?", result["run_id"], within_s=40)
+    await pipeline.becomes("failed", "SELECT status FROM ops_runs WHERE run_id = ?", result["run_id"])
     error = json.loads(pipeline.one("SELECT error FROM ops_runs WHERE run_id = ?", result["run_id"]))
     assert error["message"] == "the agent did not answer within 60 s: the message is void"

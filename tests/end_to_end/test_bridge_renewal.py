@@ -51,7 +51,7 @@ async def test_a_url_that_has_ended_is_signed_anew(pipeline: Pipeline, tmp_path:
             async def renewed() -> bool:
                 return len(replicate.predictions) > 1
 
-            await until(renewed, within_s=30)
+            await until(renewed)
             first, second = (prediction.input["video"] for prediction in replicate.predictions[:2])
             assert {str(url).split("?")[0] for url in (first, second)} == {asset["url"].split("?")[0]}
             assert (await client.get(str(first))).status_code == 403
@@ -60,4 +60,4 @@ async def test_a_url_that_has_ended_is_signed_anew(pipeline: Pipeline, tmp_path:
             async def drafted() -> bool:
                 return bool((await view(pipeline, job["job_id"]))["status"] == "AWAITING_APPROVAL")
 
-            await until(drafted, within_s=30)
+            await until(drafted)

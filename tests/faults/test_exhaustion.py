@@ -79,7 +79,7 @@ async def test_a_process_without_a_free_descriptor_waits_and_comes_back(daemon: 
             await operator.publish(envelope(usage(session_id="none-free"), message_id=f"none-free-{number}"))
         await asyncio.sleep(12)  # two probes of the server, and two beats of the lease
         allow_descriptors(daemon, allowed)
-        await eventually_awaited(lambda: is_ready(daemon), within_s=20)
+        await eventually_awaited(lambda: is_ready(daemon))
         await operator.publish(envelope(usage(session_id="none-free"), message_id="again"))
 
         async def taken() -> bool:
@@ -89,6 +89,6 @@ async def test_a_process_without_a_free_descriptor_waits_and_comes_back(daemon: 
             )
             return b'"requests":21' in reply.data
 
-        await eventually_awaited(taken, within_s=20)
+        await eventually_awaited(taken)
     assert server_pid(daemon) == nats_server, "a healthy server is not restarted for it"
     eventually(lambda: not daemon.events("nats_server_ended"))

@@ -68,14 +68,14 @@ async def test_a_full_disk_under_the_database_pauses_intake_until_there_is_room(
         async with load_on(url) as load:
             await asyncio.to_thread(eventually, lambda: load.size > 100)
             ballast = await asyncio.to_thread(fill, small_disk)
-            await asyncio.to_thread(eventually, lambda: not ready(daemon), within_s=45)
+            await asyncio.to_thread(eventually, lambda: not ready(daemon))
             stored = load.size
             await asyncio.to_thread(eventually, lambda: load.size > stored + 100)
             with reading(database) as ask:
                 assert ask("SELECT count(*) FROM dead_letters WHERE code != 'VALIDATION_ERROR'") == [(0,)]
             ballast.unlink()
-            await asyncio.to_thread(eventually, lambda: ready(daemon), within_s=45)
-        await eventually_awaited(lambda: all_worked_on(url), within_s=30)
+            await asyncio.to_thread(eventually, lambda: ready(daemon))
+        await eventually_awaited(lambda: all_worked_on(url))
         await asyncio.to_thread(eventually, lambda: outbox_is_empty(database))
         expect_account(database, load)
         await expect_letters_told_once(url, database)
@@ -91,11 +91,11 @@ async def test_a_full_disk_under_the_streams_is_noticed_and_cured_once_there_is_
         async with load_on(url) as load:
             await asyncio.to_thread(eventually, lambda: load.size > 100)
             ballast = await asyncio.to_thread(fill, small_disk)
-            await asyncio.to_thread(eventually, lambda: not ready(daemon), within_s=45)
+            await asyncio.to_thread(eventually, lambda: not ready(daemon))
             ballast.unlink()
-            await asyncio.to_thread(eventually, lambda: ready(daemon), within_s=45)
+            await asyncio.to_thread(eventually, lambda: ready(daemon))
             stored = load.size
             await asyncio.to_thread(eventually, lambda: load.size > stored + 100)
-        await eventually_awaited(lambda: all_worked_on(url), within_s=30)
+        await eventually_awaited(lambda: all_worked_on(url))
         await asyncio.to_thread(eventually, lambda: outbox_is_empty(daemon.database))
         expect_account(daemon.database, load)

@@ -28,7 +28,7 @@ KILLS = 12
 async def settled(daemon: DaemonProcess) -> None:
     """Every message is worked on and everything is told."""
     url = daemon.nats_url
-    await eventually_awaited(lambda: all_worked_on(url), within_s=40)
+    await eventually_awaited(lambda: all_worked_on(url))
     await asyncio.to_thread(eventually, lambda: outbox_is_empty(daemon.database))
 
 
@@ -74,8 +74,8 @@ def kill_server(daemon: DaemonProcess) -> None:
     """Kill the embedded server, and wait until the daemon is ready on another one."""
     restarts = len(daemon.events("nats_server_restarted"))
     daemon.kill_nats_server()
-    eventually(lambda: len(daemon.events("nats_server_restarted")) > restarts, within_s=30)
-    eventually(lambda: get(f"{daemon.http_url}/readyz")[0] == 200, within_s=30)
+    eventually(lambda: len(daemon.events("nats_server_restarted")) > restarts)
+    eventually(lambda: get(f"{daemon.http_url}/readyz")[0] == 200)
 
 
 async def more_is_published(load: Load) -> None:

@@ -12,5 +12,5 @@ def test_ajv_compiles_every_schema_strictly_and_the_official_parser_reads_asynca
 ) -> None:
     export(tmp_path, version=VERSION)
     command = ["node", "read-contracts.mjs", str(tmp_path)]
-    done = subprocess.run(command, cwd=compiled, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=compiled, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr

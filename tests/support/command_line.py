@@ -33,7 +33,7 @@ def headgate(
     stdin: str | bytes = b"",
     cwd: Path | None = None,
     variables: Mapping[str, str] | None = None,
-    timeout_s: float = 90,
+    timeout_s: float = 180,
 ) -> Done:
     """Run ``headgate`` to its end; wide enough that no table folds."""
     done = subprocess.run(

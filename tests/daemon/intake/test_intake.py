@@ -134,7 +134,7 @@ async def test_a_stop_while_storage_is_away_gives_back_what_is_in_hand(line: Pip
             await line.publish_usage("a", "b")
             await eventually(lambda: not line.readiness.is_ready)
     async with line.intake() as watched:
-        await eventually_awaited(line.all_acknowledged, within_s=30)
+        await eventually_awaited(line.all_acknowledged)
 
     assert await line.count_usage() == 2
     assert {judged.delivery.delivered for batch in watched.batches for judged in batch} == {2}
@@ -160,7 +160,7 @@ async def test_a_stop_gives_back_what_waits_and_finishes_what_is_committed(line:
     assert observer.sizes == [1]
     assert await line.count_usage() == 1
     async with line.intake() as watched:
-        await eventually_awaited(line.all_acknowledged, within_s=30)
+        await eventually_awaited(line.all_acknowledged)
     assert sum(watched.sizes) == 2
 
 

@@ -48,6 +48,6 @@ async def test_a_database_file_that_was_moved_away_is_noticed_and_taken_up_again
             assert receipts.pending_msgs == 0
 
             shutil.move(away, daemon.database)
-            await until(is_ready, within_s=30)
+            await until(is_ready)
             receipt = orjson.loads((await receipts.next_msg(timeout=30)).data)["payload"]
             assert receipt["outcome"] == "accepted"

@@ -167,7 +167,7 @@ async def test_nothing_is_lost_or_doubled_while_the_server_is_away(tmp_path: Pat
             await commit(line, *some[20:])
             assert await pending(line) >= 20
             await server.start()
-            await eventually_awaited(lambda: none_pending(line), within_s=30)
+            await eventually_awaited(lambda: none_pending(line))
         assert await stored(line) == expected(messages)
     await server.stop()
 

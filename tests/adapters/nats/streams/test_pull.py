@@ -354,7 +354,7 @@ async def test_a_deleted_consumer_is_made_anew_and_the_pull_goes_on(
     async def is_back() -> bool:
         return CONSUMER in [consumer.name for consumer in await js.consumers_info(stream)]
 
-    await eventually(lambda: pull.healthy and pull.owed, within_s=20)
+    await eventually(lambda: pull.healthy and pull.owed)
     await eventually_awaited(is_back)
     await fill(nc, prefix, 2)
     assert len(await take(pull, 2)) == 2
