@@ -23,7 +23,7 @@ const MOST_TRIES = 6;
 /** After an outage the page is back before the daemon is: that nobody answers then means nothing yet. */
 const COMING_BACK_MS = 60_000;
 /** How long a question whose connection broke waits for the next one. */
-const RECONNECT_MS = 30_000;
+const RECONNECT_MS = 120_000;
 
 /** The question may have been heard: it is asked again with the same id, and is one act. */
 const BROKEN = "BROKEN";
@@ -38,16 +38,18 @@ export async function ask<T, C extends Command = Command>(
   { messageId = newMessageId(), onSlow }: AskOptions = {},
 ): Promise<Answer<T>> {
   const body = envelope(command, payload, messageId);
+  let sent = false;
   for (let tries = 1; ; tries++) {
     const answer = await once<T>(command, body);
     if (answer.ok) return answer;
+    sent ||= answer.problem.code !== OFFLINE;
     if (tries >= MOST_TRIES) return answer.problem.code === BROKEN ? failed(OFFLINE, answer.problem.message) : answer;
     const { code, details } = answer.problem;
     if ((code === NOBODY_ANSWERS || code === "UNAVAILABLE") && isComingBack()) {
       onSlow?.("the daemon is not back yet, asking again");
       tries--;
       await wait(1_000);
-    } else if (code === BROKEN) {
+    } else if (code === BROKEN || (code === OFFLINE && sent)) {
       onSlow?.("the connection broke, asking again once it is back");
       if (!(await isBack())) return failed(OFFLINE, answer.problem.message);
     } else if (code === NO_ANSWER) onSlow?.("no answer yet, asking again");
