@@ -105,8 +105,8 @@ async def test_a_message_refused_for_good_only_degrades(nc: Client, daemon: Daem
 
 
 @pytest.mark.process
-async def test_a_schema_of_another_revision_is_unhealthy(nc: Client, daemon: DaemonProcess) -> None:
-    change(daemon, "UPDATE alembic_version SET version_num = 'x' || version_num")
+async def test_a_schema_of_an_older_revision_is_unhealthy(nc: Client, daemon: DaemonProcess) -> None:
+    change(daemon, "UPDATE alembic_version SET version_num = '0' || version_num")
     answer = await ask(nc, HEALTH)
     change(daemon, "UPDATE alembic_version SET version_num = substr(version_num, 2)")
 
