@@ -1,36 +1,33 @@
 """The continuous pull: messages of a durable consumer, handed out in batches while the next are on the wire.
 
-One inbox subscription receives what several overlapping pull requests ask for. A new request is made whenever messages
-owed by the server and messages buffered here fall below half of the window together, so that a buffer that nobody
-takes from is the back-pressure. A request that got lost is noticed by silence (the server sends heartbeats) or by a
-reconnect, and the window is asked for anew. Messages that wait in the buffer are kept from expiring, even in a pause.
+One inbox subscription (:class:`Reception`) receives what several overlapping pull requests ask for. A new request is
+made whenever messages owed by the server and messages buffered here fall below half of the window together, so that a
+buffer that nobody takes from is the back-pressure. A request that got lost is noticed by silence (the server sends
+heartbeats) or by a reconnect, and the window is asked for anew. Messages that wait in the buffer are kept from
+expiring, even in a pause.
 
-The client library drops messages above its own queue limits, so those limits are off: the window is the limit, in
-messages and in bytes. A message that is larger than what a request may bring is asked for alone, and of those one is in
-hand at a time, whichever pulls share the :class:`LargeTurn`.
+The window is the limit, in messages and in bytes. A message that is larger than what a request may bring is asked for
+alone, and of those one is in hand at a time, whichever pulls share the :class:`LargeTurn`.
 """
 
 import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 import orjson
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.errors import ConnectionClosedError, ConnectionDrainingError
 from nats.errors import Error as NatsError
 
 from adapters.errors import AdapterError, ConsumerGoneError, JetStreamError
-from adapters.nats.acks import ACK_PREFIX, Acks, delivery_of, read_delivery
-from adapters.nats.direct_parser import Receiver, end_directly, receive_directly
+from adapters.nats.acks import Acks
 from adapters.nats.jetstream_api import NOT_FOUND, api_request
-from adapters.nats.lenient_decoding import headers_of
 from adapters.nats.streams.large_turn import LargeTurn
+from adapters.nats.streams.reception import Reception
 from adapters.nats.streams.window import Verdict, Window
 from contracts.gate.delivery import Delivery, weight
 
@@ -43,8 +40,6 @@ _ENVELOPE_BYTES: Final = 64 * 1024
 _LARGE_EXPIRES_S: Final = 2.0
 """How long a turn waits for a large message that another daemon may have taken meanwhile."""
 _TICK_S: Final = 0.25
-_MOST_SUBJECTS: Final = 256
-_ACK_PREFIX_BYTES: Final = ACK_PREFIX.encode()
 _NANO: Final = 1_000_000_000
 
 log = structlog.get_logger(__name__)
@@ -77,7 +72,6 @@ class ContinuousPull:
         self.stream: Final = stream
         self.consumer: Final = consumer
         self._nc = nc
-        self._strip = len(prefix) + 1 if prefix else 0
         self._touch_every_s = ack_wait_s / 3
         self._recreate = recreate
         self._clock = clock
@@ -85,21 +79,19 @@ class ContinuousPull:
         self._acks = Acks(nc)
         self._window = Window(window, request_bytes, expires_s=expires_s, heartbeat_s=heartbeat_s, now=clock())
 
-        self._on_forged = on_forged
         self._large = large or LargeTurn()
         self._large_is_asked = False
         self._large_in_hand: str | None = None
 
         self._buffer: deque[Delivery] = deque()
-        self._subjects: dict[bytes, str] = {}
         self._taken = 0
-        self._heard = False
         self._touched_at = clock()
         self._arrived_at_touch = 0
         self._reconnects = 0
 
-        self._inbox = ""
-        self._subscription: Subscription | None = None
+        self._reception = Reception(
+            nc, consumer, prefix, on_delivery=self._keep, on_status=self._told, on_forged=on_forged
+        )
         self._tender: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._due = asyncio.Event()
@@ -212,7 +204,7 @@ class ContinuousPull:
         if self._paused or self._stopped:
             return
         self._paused = True
-        await self._unsubscribe()
+        await self._reception.close()
 
     async def resume(self) -> None:
         """Go on after :meth:`pause`."""
@@ -234,7 +226,7 @@ class ContinuousPull:
             self._tender.cancel()
             await asyncio.gather(self._tender, return_exceptions=True)
             self._tender = None
-        await self._unsubscribe()
+        await self._reception.close()
         given_back = 0
         while self._buffer and await self._acks.give_back(self._buffer.popleft()):
             given_back += 1
@@ -242,71 +234,20 @@ class ContinuousPull:
         self._end_large()
         return given_back
 
-    # -- the subscription
+    # -- what arrives
 
     async def _subscribe(self) -> None:
-        """Each subscription has an inbox of its own: requests of an earlier one cannot reach it."""
-        self._inbox = self._nc.new_inbox()
         self._window.forget(self._clock())
-        self._subscription = await self._nc.subscribe(
-            self._inbox, cb=self._receive, pending_msgs_limit=0, pending_bytes_limit=0
-        )
-        receive_directly(self._nc, self._subscription, Receiver(self._receive_delivery, self._receive))
+        await self._reception.open()
 
-    async def _unsubscribe(self) -> None:
-        subscription, self._subscription = self._subscription, None
-        if subscription is None or self._nc.is_closed:
-            return
-        try:
-            if self._nc.is_connected:
-                await subscription.drain()  # type: ignore[no-untyped-call]  # lets what is on the wire still arrive
-            else:
-                await subscription.unsubscribe()
-        except (NatsError, TimeoutError) as error:
-            log.warning("unsubscribe_failed", consumer=self.consumer, reason=str(error))
-        finally:
-            end_directly(self._nc, subscription)
-
-    def _receive_delivery(self, subject: bytes, reply: bytes, headers: bytes, body: bytes) -> bool:
-        """Runs for nearly every message: whatever can be counted later is not counted here. False for what is no plain
-        delivery."""
-        read = headers_of(headers) if reply.startswith(_ACK_PREFIX_BYTES) else None
-        if read is None:
-            return False
-        self._heard = True
-        try:
-            came = read_delivery(self._subject(subject), reply.decode(errors="replace"), read, len(headers), body)
-        except ValueError:
-            self._forged()
-        else:
-            self._keep(came)
-        return True
-
-    def _subject(self, subject: bytes) -> str:
-        """Without the prefix; most messages of a stream have one of a few."""
-        known = self._subjects.get(subject)
-        if known is None:
-            known = subject.decode(errors="replace")[self._strip :]
-            if len(self._subjects) < _MOST_SUBJECTS:
-                self._subjects[subject] = known
-        return known
-
-    async def _receive(self, message: Msg) -> None:
-        self._heard = True
-        if message.reply.startswith(ACK_PREFIX):
-            try:
-                came = delivery_of(message, self._strip)
-            except ValueError:
-                self._forged()
-                return
-            self._keep(came)
-        elif message.headers is not None:
-            verdict = self._window.status(message.headers, self._arrived(), self._clock())
-            if self._large_is_asked and verdict is not Verdict.ALIVE:
-                self._end_large()
-            if verdict is Verdict.SUSPECT:
-                self._suspect_gone = True
-            self._due.set()
+    def _told(self, headers: Mapping[str, str]) -> None:
+        """The server speaks of a request instead of bringing a message."""
+        verdict = self._window.status(headers, self._arrived(), self._clock())
+        if self._large_is_asked and verdict is not Verdict.ALIVE:
+            self._end_large()
+        if verdict is Verdict.SUSPECT:
+            self._suspect_gone = True
+        self._due.set()
 
     def _keep(self, came: Delivery) -> None:
         self._window.owed -= 1
@@ -316,10 +257,6 @@ class ContinuousPull:
             self._large_in_hand = came.ack_to
             self._window.large_came()
         self._wake.set()
-
-    def _forged(self) -> None:
-        self._on_forged()
-        log.warning("delivery_forged", consumer=self.consumer)
 
     def _fail(self, why: str) -> None:
         self._failure = AdapterError(f"{self.stream}: the pull of {self.consumer} {why}")
@@ -354,8 +291,7 @@ class ContinuousPull:
         if not self._nc.is_connected:
             self._window.forget(self._clock())
             return
-        if self._heard:
-            self._heard = False
+        if self._reception.was_heard():
             self._window.heard(self._clock())
         reconnects = self._nc.stats["reconnects"]
         if reconnects != self._reconnects or self._window.is_lost(self._clock()):
@@ -401,7 +337,7 @@ class ContinuousPull:
             "max_bytes": most_bytes,
         }
         self._window.asked(messages, self._clock())
-        await self._nc.publish(self._request_to, orjson.dumps(request), reply=self._inbox)
+        await self._nc.publish(self._request_to, orjson.dumps(request), reply=self._reception.inbox)
 
     async def _check_consumer(self) -> None:
         """The server said that nobody serves the consumer: it is gone, or JetStream itself is away for a while."""
