@@ -60,18 +60,9 @@ def decide_usage(
     facts: Usage, prices: PriceBook, message_id: str, trace_id: str, created_at: int, producer: str
 ) -> UsageRecord:
     """The row that is kept of a proven report."""
-    model = facts.model
-    at = facts.at
     input_tokens = facts.input_tokens
     output_tokens = facts.output_tokens
-    known: UnitPrices | None = None
-    computed: int | None = None
-    if input_tokens is not None or output_tokens is not None:
-        known = prices.find(model, at, input_tokens or 0)
-        if known is not None:
-            computed = _computed_cost(known, input_tokens, output_tokens)
-            if computed is not None and computed > MAX_COST_USD_MICROS:
-                known = computed = None  # no amount of money that could be said: as good as no price
+    known, computed = _listed(facts, prices)
     provenance = facts.provenance
     tokens = provenance.tokens
     runtime = provenance.runtime
@@ -94,8 +85,8 @@ def decide_usage(
         message_id,
         facts.session_id,
         facts.agent,
-        model,
-        at,
+        facts.model,
+        facts.at,
         facts.status,
         input_tokens,
         output_tokens,
@@ -116,6 +107,22 @@ def decide_usage(
         producer,
         created_at,
     )
+
+
+def _listed(facts: Usage, prices: PriceBook) -> tuple[UnitPrices | None, int | None]:
+    """The prices of the list in force, and the cost by them; neither where that is no amount of money that could be
+    said, which is as good as no price."""
+    input_tokens = facts.input_tokens
+    output_tokens = facts.output_tokens
+    if input_tokens is None and output_tokens is None:
+        return None, None
+    known = prices.find(facts.model, facts.at, input_tokens or 0)
+    if known is None:
+        return None, None
+    computed = _computed_cost(known, input_tokens, output_tokens)
+    if computed is not None and computed > MAX_COST_USD_MICROS:
+        return None, None
+    return known, computed
 
 
 def _computed_cost(prices: UnitPrices, input_tokens: int | None, output_tokens: int | None) -> int | None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.console.browsing import Report, needs_browser
-from tests.console.external import ExternalServer, daemon_on
-from tests.console.nats_accounts import Operator
-from tests.console.signing_in_proxy import WEBSOCKET_PATH, SigningInProxy, running
+from tests.console.servers.external import ExternalServer, daemon_on
+from tests.console.servers.nats_accounts import Operator
+from tests.console.servers.signing_in_proxy import WEBSOCKET_PATH, SigningInProxy, running
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from tests.console.browsing import data_rows, go, letters, needs_browser, outcome, publish, sign_in_link, usage
-from tests.console.external import ExternalServer, daemon_on
+from tests.console.servers.external import ExternalServer, daemon_on
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
 from tests.support.ports import free_port
 
