@@ -34,10 +34,23 @@ def browser() -> "Iterator[Browser]":
 
 @pytest.fixture
 def context(browser: "Browser") -> "Iterator[BrowserContext]":
-    made = browser.new_context(viewport={"width": 1280, "height": 800}, timezone_id="Asia/Kolkata")
-    made.set_default_timeout(60_000)
+    made = _fresh(browser)
     yield made
     made.close()
+
+
+@pytest.fixture
+def other_context(browser: "Browser") -> "Iterator[BrowserContext]":
+    """A browser of somebody else: nothing of what the first one keeps is in it."""
+    made = _fresh(browser)
+    yield made
+    made.close()
+
+
+def _fresh(browser: "Browser") -> "BrowserContext":
+    made = browser.new_context(viewport={"width": 1280, "height": 800}, timezone_id="Asia/Kolkata")
+    made.set_default_timeout(60_000)
+    return made
 
 
 @pytest.fixture

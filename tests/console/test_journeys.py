@@ -111,8 +111,8 @@ def test_a_group_is_replayed_by_its_filter_and_what_fails_later_does_not_join(
     assert {letter["replay_number"] for letter in letters(daemon, producers=["neighbour"])} == {0}
 
 
-def test_a_running_replay_is_aborted_and_seen_by_another_page(
-    page: "Page", context: "BrowserContext", daemon: DaemonProcess
+def test_a_running_replay_is_aborted_and_seen_by_another_browser(
+    page: "Page", other_context: "BrowserContext", daemon: DaemonProcess
 ) -> None:
     publish(daemon, [usage(producer="slow", status="fine") for _ in range(60)])
     go(page, "dead?producer=slow")
@@ -126,7 +126,7 @@ def test_a_running_replay_is_aborted_and_seen_by_another_page(
     href = dialog.get_by_role("link", name="Run ").get_attribute("href")
     assert href is not None
 
-    other = signed_in(context, daemon)
+    other = signed_in(other_context, daemon)
     go(other, href.removeprefix("#/"))
     other.get_by_text("of 60").wait_for()
     dialog.get_by_role("button", name="Abort").click()
@@ -155,13 +155,13 @@ def test_letters_are_discarded_with_a_reason(page: "Page", daemon: DaemonProcess
 
 
 def test_an_edit_on_a_stale_letter_is_refused_and_the_text_stays(
-    page: "Page", context: "BrowserContext", daemon: DaemonProcess
+    page: "Page", other_context: "BrowserContext", daemon: DaemonProcess
 ) -> None:
     publish(daemon, [usage(producer="contested", status="fine")])
     (letter,) = letters(daemon, producers=["contested"])
     go(page, f"dead/{letter['dead_letter_id']}/edit")
     page.get_by_role("textbox", name="Body").wait_for()
-    other = signed_in(context, daemon)
+    other = signed_in(other_context, daemon)
     go(other, f"dead/{letter['dead_letter_id']}/edit")
     other.get_by_role("button", name="Replay edited").click()
     outcome(other).get_by_text("refused again").wait_for()

@@ -53,8 +53,11 @@ function OneSession({ id }: { id: string }): VNode {
   );
 }
 
+/** Amounts come as text, to be shown digit for digit. */
+const figure = (value: string | number): string => (typeof value === "number" ? count(value) : value);
+
 const origin = (provenance: Provenance | undefined, what: string): string =>
-  provenance ? `: ${what} reported ${provenance.reported}, derived ${provenance.derived}, missing in ${plural(provenance.missing_count, "request")}` : "";
+  provenance ? `: ${what} reported ${figure(provenance.reported)}, derived ${figure(provenance.derived)}, missing in ${plural(provenance.missing_count, "request")}` : "";
 
 function Facts({ session }: { session: SessionView }): VNode {
   return (
