@@ -17,6 +17,7 @@ from rich.console import Console
 from adapters.errors import AdapterError
 from bench.measurements.commands import measure_commands
 from bench.measurements.console import measure_console
+from bench.measurements.console_moving import LISTED_JOBS
 from bench.measurements.dashboard import measure_dashboard
 from bench.measurements.dead_letters import LETTERS, measure_dead_letters
 from bench.measurements.documents import measure_documents
@@ -132,7 +133,7 @@ def _dead_letters(work_dir: Path) -> Callable[[Report], Awaitable[None]]:
 
 def _console(work_dir: Path) -> Callable[[Report], Awaitable[None]]:
     async def step(report: Report) -> None:
-        _say(f"the console in a browser, in front of {LETTERS:,} dead letters")
+        _say(f"the console in a browser, in front of {LETTERS:,} dead letters and {LISTED_JOBS:,} jobs")
         report.add_console(await measure_console(work_dir))
 
     return step

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.measurements.commands import CommandRates
-from bench.measurements.console import ConsoleFigures
+from bench.measurements.console import REPLAYED, ConsoleFigures
+from bench.measurements.console_moving import LISTED_JOBS
 from bench.measurements.dashboard import DashboardTimes
 from bench.measurements.dead_letters import LetterLatency
 from bench.measurements.documents import DocumentFigures
@@ -110,6 +111,9 @@ class Report:
         self._add("console, opened to first figures", figures.first_figures_ms, "ms", Target("at most", 1_000))
         self._add(f"groups of {figures.letters:,} on the screen, p95", figures.groups_ms, "ms", Target("at most", 150))
         self._add("a list's first page of 200 on the screen, p95", figures.list_ms, "ms", Target("at most", 60))
+        self._add("five matches of all of them on the screen, p95", figures.rare_ms, "ms", Target("at most", 250))
+        self._add(f"{LISTED_JOBS:,} jobs, first page, p95", figures.jobs_ms, "ms", Target("at most", 60))
+        self._add("a job's transition on its page, p95", figures.transition_ms, "ms", Target("at most", 300))
         self._add("rows in the document", figures.rows_in_document, "rows", Target("at most", 60))
         self._add("a frame while scrolling, p95", figures.frame_ms, "ms", Target("at most", 33))
         self._add("the longest task while scrolling", figures.longest_task_ms, "ms", Target("at most", 100))
@@ -119,6 +123,8 @@ class Report:
         self._add("the editor's, compressed", figures.editor_kib, "KiB", Target("at most", 125))
         self._add("heap after an hour's pulses", figures.heap_mib, "MiB", Target("at most", 80))
         self._add("ten idle consoles, of a core", figures.idle_share_percent, "%", Target("at most", 3))
+        followed = f"a replay of {REPLAYED:,} followed, of the page's time"
+        self._add(followed, figures.replay_share_percent, "%", Target("at most", 1))
 
     def add_peers(self, rates: PeerRates) -> None:
         self.raw["peers"] = rates

@@ -1,4 +1,4 @@
-"""What a person waits for in the console, in a real browser, in front of 100,000 dead letters."""
+"""What a person waits for in the console, in a real browser, in front of 100,000 dead letters and 10,000 jobs."""
 
 import gzip
 import shutil
@@ -13,9 +13,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from bench.measurements.console_idle import heap_after_an_hour, idle_share
+from bench.measurements.console_moving import grow_jobs, replay_share, transition_ms
 from bench.measurements.dead_letters import LETTERS, grow
 from bench.measurements.latency import percentile
 from bench.setting.daemon_process import HEADGATE, Home, daemon
+from bench.setting.server import connected
 from bench.setting.streams import BenchError
 from daemon.http.console import STATIC
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from playwright.async_api import Page
 
 _ROUNDS: Final = 8
+REPLAYED: Final = 60_000
+"""As many as the daemon replays in about 15 s: the share of the time does not depend on how long it goes on."""
+_SELDOM: Final = "a-rare-one"
 _LARGE_BODY: Final = 256 * 1024
 _TIMEOUT_MS: Final = 60_000
 
@@ -35,6 +40,8 @@ class ConsoleFigures:
     first_figures_ms: float
     groups_ms: float
     list_ms: float
+    rare_ms: float
+    jobs_ms: float
     rows_in_document: int
     frame_ms: float
     longest_task_ms: float
@@ -44,6 +51,8 @@ class ConsoleFigures:
     editor_kib: float
     heap_mib: float
     idle_share_percent: float
+    transition_ms: float
+    replay_share_percent: float
 
 
 async def measure_console(work_dir: Path, letters: int = LETTERS) -> ConsoleFigures:
@@ -61,6 +70,8 @@ async def measure_console(work_dir: Path, letters: int = LETTERS) -> ConsoleFigu
             pass
         grow(home.database, letters)
         large = _add_large(home.database)
+        _make_rare(home.database, letters)
+        grow_jobs(home.database)
         async with daemon(home) as running, async_playwright() as playwright:
             browser = await playwright.chromium.launch(
                 executable_path=chromium,
@@ -79,6 +90,13 @@ async def measure_console(work_dir: Path, letters: int = LETTERS) -> ConsoleFigu
             await page.close()
             share = await idle_share(running.process, browser, lambda: _link(home))
             figures = replace(figures, idle_share_percent=share)
+            page = await browser.new_page()
+            page.set_default_timeout(_TIMEOUT_MS)
+            await page.goto(_link(home))
+            await page.get_by_text("healthy").first.wait_for()
+            async with connected(running.nats_url) as client:
+                figures = replace(figures, transition_ms=await transition_ms(page, client))
+                figures = replace(figures, replay_share_percent=await replay_share(page, client, REPLAYED))
             await browser.close()
     return figures
 
@@ -99,6 +117,13 @@ def _add_large(database: Path) -> str:
     return str(found)
 
 
+def _make_rare(database: Path, letters: int) -> None:
+    """Give five letters, all over the time, a producer of their own."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        rare = "UPDATE dead_letters SET producer = ? WHERE sequence % ? = 7"
+        connection.execute(rare, (_SELDOM, letters // 5))
+
+
 async def _measure(page: "Page", link: str, letters: int, large: str) -> ConsoleFigures:
     started = time.perf_counter()
     await page.goto(link)
@@ -113,11 +138,16 @@ async def _measure(page: "Page", link: str, letters: int, large: str) -> Console
     frame, longest = await _scroll(page)
     opens = await _open_editor(page, f"{base}#/dead/{large}/edit")
     key = await _type(page)
+    seldom = f"{base}#/dead?state=any&view=list&producer={_SELDOM}"
+    rare = [await _shown(page, f"{seldom}&n={number}", "Dead letters") for number in range(_ROUNDS)]
+    jobs = [await _shown(page, f"{base}#/jobs?n={number}", "Jobs") for number in range(_ROUNDS)]
     return ConsoleFigures(
         letters=letters,
         first_figures_ms=first,
         groups_ms=percentile(sorted(groups), 95),
         list_ms=percentile(sorted(lists), 95),
+        rare_ms=percentile(sorted(rare), 95),
+        jobs_ms=percentile(sorted(jobs), 95),
         rows_in_document=rows,
         frame_ms=frame,
         longest_task_ms=longest,
@@ -127,6 +157,8 @@ async def _measure(page: "Page", link: str, letters: int, large: str) -> Console
         editor_kib=_compressed("codemirror-*.js"),
         heap_mib=0.0,
         idle_share_percent=0.0,
+        transition_ms=0.0,
+        replay_share_percent=0.0,
     )
 
 
