@@ -13,7 +13,6 @@ import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from contracts import outgoing
 from contracts.errors import ErrorCode, JsonObject, problem
 from contracts.gate.canonical import payload_hash
 from contracts.gate.delivery import Accepted, Delivery
@@ -22,9 +21,10 @@ from contracts.gate.receipts import RECEIPT_HEADER, may_receive
 from contracts.gate.rules import GateRules
 from contracts.registry import REGISTRY
 from contracts.subjects import Family, Subjects
-from daemon.clock import new_id, now_micros
+from daemon.clock import now_micros
 from daemon.conformance.producer_rules import Published, Run, Trouble, judge_records, judge_trouble
 from daemon.conformance.programs import Patience, stop, until
+from daemon.conformance.receipts import receipt_of
 from daemon.conformance.rules import Outcome, Verdict
 
 Start = Callable[[], Awaitable[asyncio.subprocess.Process | None]]
@@ -188,27 +188,16 @@ class ProducerTrial:
 
     def _receipt(self, published: Published, subject: str) -> bytes:
         judged = published.judged
-        found, status, outcome = None, 201, "accepted"
+        found, good = None, (201, "accepted")
         if isinstance(judged, Accepted):
             key = (judged.kind, judged.message_id)
             if self._contents.get(key) == published.content:
-                status, outcome = 200, "duplicate"
+                good = (200, "duplicate")
             elif self._contents.setdefault(key, published.content) != published.content:
                 found = _CONFLICT
         else:
             found = judged.problem
-        if found is not None:
-            status, outcome = found.status, "refused"
-        return outgoing.receipt(
-            judged,
-            subject=subject,
-            status=status,
-            outcome=outcome,
-            error=None if found is None else found.as_json(),
-            message_id=new_id(),
-            trace_id=new_id(),
-            now=now_micros(),
-        )
+        return receipt_of(judged, subject, good, found)
 
 
 def _content(body: bytes) -> str:

@@ -30,6 +30,7 @@ from contracts.values.work import WorkType
 from daemon.clock import new_id, now_micros
 from daemon.conformance.orders import ORDERS
 from daemon.conformance.programs import Patience, own_server, until
+from daemon.conformance.receipts import receipt_of
 from daemon.conformance.rules import Outcome, Verdict, is_end, judge_repeats, judge_reports, kept, reports_of
 
 _HOUR: Final = 3_600 * MICROS_PER_SECOND
@@ -180,25 +181,14 @@ class Trial:
             await self._nc.publish(reply_to, self._receipt(judged, known, came, message.subject))
 
     def _receipt(self, judged: Judged, known: Sequence[Callback], came: Collected, subject: str) -> bytes:
-        found, status, outcome = None, 204, "accepted"
+        found, good = None, (204, "accepted")
         if not isinstance(judged, Accepted):
             found = judged.problem
         elif came.cancelled:
             found = _CANCELLED
         elif isinstance(judged.payload, Callback) and judged.payload.event_id in {each.event_id for each in known}:
-            status, outcome = 200, "duplicate"
-        if found is not None:
-            status, outcome = found.status, "refused"
-        return outgoing.receipt(
-            judged,
-            subject=subject,
-            status=status,
-            outcome=outcome,
-            error=None if found is None else found.as_json(),
-            message_id=new_id(),
-            trace_id=new_id(),
-            now=now_micros(),
-        )
+            good = (200, "duplicate")
+        return receipt_of(judged, subject, good, found)
 
     # -- what is waited for
 
