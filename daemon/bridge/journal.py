@@ -7,11 +7,12 @@ callbacks that bear one id and differ. Writes compare revisions: a bridge that l
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Final
 
 import orjson
+import structlog
 from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StorageType
 from nats.js.errors import (
@@ -26,6 +27,8 @@ from nats.js.kv import KeyValue
 from adapters.nats.jetstream_api import understood
 from contracts.errors import JsonObject
 from contracts.subjects import Subjects
+
+log = structlog.get_logger(__name__)
 
 KEPT_S: Final = 7 * 86_400.0
 """How long an entry is kept after its last change: longer than any work waits to be delivered again."""
@@ -90,68 +93,74 @@ class Stored:
 
 
 class Journal:
-    """The entries of one provider. Every method may raise the client's errors where the server is away."""
+    """The entries of one provider. Every method may raise the client's errors where the server is away, or where what
+    answered was no server."""
 
     def __init__(self, bucket: KeyValue, provider: str) -> None:
         self._bucket = bucket
         self._provider = provider
 
     async def load(self, work_id: str) -> Stored | None:
+        """The entry of a piece of work. One that cannot be read counts as none and is not written over: :meth:`save`
+        finds it in its way, and no second prediction begins."""
+        key = self._work_key(work_id)
         try:
-            found = await self._bucket.get(self._work_key(work_id))
+            found = await understood(self._bucket.get(key))
         except KeyNotFoundError:
             return None
-        return Stored(_read(found.value or b""), found.revision or 0)
+        entry = _read(key, found.value)
+        return None if entry is None else Stored(entry, found.revision or 0)
 
     async def save(self, entry: Entry, revision: int) -> Stored:
         """Write over *revision* (0: there must be none). Raises :class:`FencedError` where it is not the newest."""
         key, value = self._work_key(entry.work_id), orjson.dumps(asdict(entry))
         try:
-            return Stored(entry, await self._bucket.update(key, value, last=revision))
+            return Stored(entry, await understood(self._bucket.update(key, value, last=revision)))
         except KeyWrongLastSequenceError:
             # The answer to an earlier try of this very write may have been lost.
-            found = await self._bucket.get(key)
+            found = await understood(self._bucket.get(key))
             if found.value == value and found.revision:
                 return Stored(entry, found.revision)
             raise FencedError(entry.work_id) from None
 
     async def beat(self, owner: str, now: int) -> None:
         """Say that the bridge *owner* lives at *now*, in microseconds since the epoch."""
-        await self._bucket.put(self._owner_key(owner), str(now).encode())
+        await understood(self._bucket.put(self._owner_key(owner), str(now).encode()))
 
     async def lives(self, owner: str, *, since: int) -> bool:
         """Whether the bridge *owner* said so after *since*."""
         try:
-            found = await self._bucket.get(self._owner_key(owner))
+            found = await understood(self._bucket.get(self._owner_key(owner)))
         except KeyNotFoundError:
             return False
-        return int(found.value or b"0") > since
+        said = found.value or b""
+        return said.isdigit() and int(said) > since
 
     async def claim(self, prediction_id: str, mark: str) -> bool:
         """Whether the prediction belongs to this try: claimed now, or by the same try before."""
         key = f"{self._provider}.prediction.{_escaped(prediction_id)}"
         try:
-            await self._bucket.create(key, mark.encode())
+            await understood(self._bucket.create(key, mark.encode()))
         except KeyWrongLastSequenceError:
-            return (await self._bucket.get(key)).value == mark.encode()
+            return (await understood(self._bucket.get(key))).value == mark.encode()
         return True
 
     async def open_entries(self) -> AsyncIterator[Stored]:
         """Every entry that is not done."""
         prefix = f"{self._provider}.work."
         try:
-            keys = await self._bucket.keys()
+            keys = await understood(self._bucket.keys())
         except NoKeysError:
             return
         for key in keys:
             if not key.startswith(prefix):
                 continue
             try:
-                found = await self._bucket.get(key)
+                found = await understood(self._bucket.get(key))
             except KeyNotFoundError:  # it aged out meanwhile
                 continue
-            entry = _read(found.value or b"")
-            if entry.phase is not Phase.DONE:
+            entry = _read(key, found.value)
+            if entry is not None and entry.phase is not Phase.DONE:
                 yield Stored(entry, found.revision or 0)
 
     def _owner_key(self, owner: str) -> str:
@@ -169,16 +178,23 @@ async def open_journal(js: JetStreamContext, subjects: Subjects, provider: str, 
     except BucketNotFoundError:
         config = KeyValueConfig(name, ttl=KEPT_S, history=1, replicas=replicas, storage=StorageType.FILE)
         try:
-            bucket = await js.create_key_value(config)
+            bucket = await understood(js.create_key_value(config))
         except BadRequestError:  # another bridge made it at the same moment
-            bucket = await js.key_value(name)
+            bucket = await understood(js.key_value(name))
     return Journal(bucket, provider)
 
 
-def _read(value: bytes) -> Entry:
-    entry = Entry(**orjson.loads(value))
-    pending = tuple(Callback(**callback) for callback in orjson.loads(value)["pending"])
-    return replace(entry, phase=Phase(entry.phase), pending=pending)
+def _read(key: str, value: bytes | None) -> Entry | None:
+    """The entry, without what only a newer bridge knows of; None, and a line in the log, where it is none."""
+    try:
+        stored = orjson.loads(value or b"")
+        known = {field.name: stored[field.name] for field in fields(Entry) if field.name in stored}
+        known["phase"] = Phase(known["phase"])
+        known["pending"] = tuple(Callback(**callback) for callback in known["pending"])
+        return Entry(**known)
+    except (ValueError, TypeError, KeyError) as error:
+        log.warning("journal_entry_unreadable", key=key, reason=type(error).__name__)
+        return None
 
 
 def _escaped(text: str) -> str:

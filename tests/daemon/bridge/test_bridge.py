@@ -329,18 +329,6 @@ async def test_work_of_a_job_that_is_over_is_not_begun(pipe: Pipeline) -> None:
 # --- work messages
 
 
-async def test_malformed_work_is_refused_counted_and_not_delivered_again(pipe: Pipeline) -> None:
-    async with pipe.bridge() as running:
-        await pipe.js.publish("hg.work.job.render", b"{not json")
-        await pipe.dispatch(work_id="w 2")
-        await pipe.dispatch(work_id="w-3", attempt=0)
-        await pipe.dispatch(work_id="w-4", callback_subject="hg.cmd.job.cancel")
-        await pipe.dispatch(work_id="w-5", callback_subject="other.callback.job.j-1")
-        await pipe.until_acknowledged()
-        assert await metric(running, "headgate_bridge_errors_total", reason="malformed_work") == 5
-    assert pipe.replicate.requests == []
-
-
 async def test_work_in_hand_is_kept_alive_beyond_the_lease(pipe: Pipeline) -> None:
     pipe.replicate.lives.append([PROCESSING])
     async with pipe.bridge(ack_wait_s=0.3):
