@@ -115,7 +115,9 @@ class Journal:
         """Write over *revision* (0: there must be none). Raises :class:`FencedError` where it is not the newest."""
         key, value = self._work_key(entry.work_id), orjson.dumps(asdict(entry))
         try:
-            return Stored(entry, await understood(self._bucket.update(key, value, last=revision)))
+            # Creating begins anew over the mark of an entry that was removed; an update to nothing would find the mark.
+            writing = self._bucket.update(key, value, last=revision) if revision else self._bucket.create(key, value)
+            return Stored(entry, await understood(writing))
         except KeyWrongLastSequenceError:
             # The answer to an earlier try of this very write may have been lost.
             found = await understood(self._bucket.get(key))

@@ -47,16 +47,21 @@ async def test_a_journal_with_garbage_in_it_keeps_no_bridge_from_its_work(pipe: 
         assert not running.over.is_set()
 
 
-async def test_work_whose_entry_cannot_be_read_begins_no_second_prediction(pipe: Pipeline) -> None:
+async def test_work_whose_entry_cannot_be_read_begins_no_second_prediction_until_it_is_removed(pipe: Pipeline) -> None:
     journal = await pipe.js.create_key_value(KeyValueConfig("HG_BRIDGE", storage=StorageType.FILE))
     await journal.put("replicate.work.w-1", b"[]")
+    pipe.replicate.lives.append([succeeded()])
 
     async with pipe.bridge():
         await pipe.dispatch()
         await pipe.until_consumer(lambda consumer: consumer.num_redelivered > 0)
+        assert pipe.replicate.requests == []
+        assert (await journal.get("replicate.work.w-1")).value == b"[]"
 
-    assert pipe.replicate.requests == []
-    assert (await journal.get("replicate.work.w-1")).value == b"[]"
+        await journal.delete("replicate.work.w-1")
+        await pipe.last_payload("READY")
+
+    assert len(pipe.replicate.of("create")) == 1
 
 
 async def test_an_entry_of_a_newer_bridge_is_gone_on_with(pipe: Pipeline) -> None:
