@@ -36,13 +36,11 @@ def migrate(
     if create and direction is not Direction.UP:
         raise typer.BadParameter(f"{direction} makes nothing", param_hint="--create")
     settings = settings_or_fail(config, as_json=as_json)
-    from alembic.util import CommandError
-
     from storage.engine.failures import StorageError
 
     try:
         status = asyncio.run(_move(settings.storage.url, direction, revision, create=create))
-    except (StorageError, CommandError) as error:
+    except StorageError as error:
         reason = " ".join(str(error).split())
         fail(f"{without_credentials(settings.storage.url)}: {reason}", as_json=as_json)
     _answer(status, as_json=as_json)

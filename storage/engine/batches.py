@@ -15,7 +15,7 @@ every one of its cells (measured for 24 columns: 14 microseconds a row, and 8 th
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, cached_property
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import orjson
 from sqlalchemy import (
@@ -36,13 +36,16 @@ from sqlalchemy import (
     true,
     tuple_,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from storage.engine.failures import DataRefused
 
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
 Scalar: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = Sequence[Scalar]
-UpsertInsert: TypeAlias = sqlite.Insert | postgresql.Insert
+UpsertInsert: TypeAlias = "sqlite.Insert | postgresql.Insert"
 Cell: TypeAlias = ColumnElement[Any]
 """A cell of a batch; its type is that of the table's column, known when the statement is built."""
 
@@ -105,12 +108,18 @@ def _source(dialect: str) -> FromClause:
         # A limit keeps the planner from merging the two selects. (A materialized CTE would too, but with WITH in front
         # of INSERT the driver believes that nothing changes: its rowcount is -1.)
         return select(value).limit(literal_column("-1")).subquery("batch")
+    from sqlalchemy.dialects import postgresql
+
     return func.jsonb_array_elements(cast(rows, postgresql.JSONB)).table_valued("value", name="batch")
 
 
 def insert_into(dialect: str, table: Table) -> UpsertInsert:
     """``INSERT INTO table`` in the dialect's own form, which has ON CONFLICT."""
-    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    if dialect == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # of no use to a daemon on SQLite
+
+    return postgresql.insert(table)
 
 
 LARGE_BYTES: Final = 1024 * 1024

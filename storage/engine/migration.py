@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-import asyncpg
-from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from storage import migrations
@@ -22,7 +20,7 @@ from storage.engine.failures import DataRefused, StorageAway, StorageError, Stor
 from storage.engine.postgres_url import read_postgres_url
 from storage.engine.sqlite_connection import READ, WRITE, SqliteConnection, sqlite_engine
 from storage.engine.sqlite_url import sqlite_file
-from storage.migrations import SchemaStatus, UnknownRevision
+from storage.migrations import MigrationError, SchemaStatus, UnknownRevision
 
 T = TypeVar("T")
 
@@ -98,13 +96,20 @@ class _Target:
             return await self._on_postgres(step)
         except UnknownRevision as unknown:
             raise StorageUnusable(f"{self.name} {unknown}") from unknown
-        except CommandError as error:
+        except MigrationError as error:
             raise StorageUnusable(f"{self.name}: {_one_line(error)}") from error
         except DataRefused as error:
-            raise StorageUnusable(f"{self.name}: the migration failed: {_one_line(driver_error(error))}") from error
+            raise StorageUnusable(self._failed(driver_error(error))) from error
+
+    def _failed(self, root: BaseException) -> str:
+        return f"{self.name}: the migration failed: {_one_line(root)}"
 
     async def _on_postgres(self, step: Callable[[Connection], T]) -> T:
-        from storage.engine.postgres import postgres_engine  # it brings the whole of SQLAlchemy's asyncio with it
+        # They bring the driver and the whole of SQLAlchemy's asyncio with them.
+        import asyncpg
+
+        from storage.engine.postgres import postgres_engine
+        from storage.engine.postgres_failures import asyncpg_error
 
         engine = postgres_engine(
             self.url,
@@ -126,12 +131,14 @@ class _Target:
         except StorageUnusable:
             raise
         except (StorageError, asyncpg.PostgresError, OSError) as error:
-            root = driver_error(error)
+            root = asyncpg_error(error)
             said = f"{self.name}: {_one_line(root)}"
             if isinstance(root, asyncpg.PostgresError) and (root.sqlstate or "").startswith(_NOT_OURS):
                 raise StorageUnusable(said) from error
             if isinstance(root, OSError):
                 raise StorageAway(said) from error
+            if isinstance(error, DataRefused):
+                raise StorageUnusable(self._failed(root)) from error
             raise
         finally:
             await engine.dispose()

@@ -17,7 +17,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from storage.engine.failures import DataRefused, StorageAway, of_driver, translate_errors
+from storage.engine.failures import DataRefused, StorageAway, translate_errors
+from storage.engine.postgres_failures import is_lost, of_asyncpg
 from storage.engine.postgres_url import PostgresUrl, read_postgres_url
 from storage.unit_of_work import UnitOfWork
 
@@ -94,7 +95,7 @@ def postgres_engine(
         pool_timeout=timeout_s,
         hide_parameters=True,
     )
-    translate_errors(engine.sync_engine)
+    translate_errors(engine.sync_engine, of_asyncpg, is_lost)
 
     # The pool's own check before each use is three round trips. A server that stops ends its connections, and the
     # driver has noticed by then; what it could not notice fails once as StorageAway.
@@ -177,7 +178,7 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         connection = await engine.connect()
     except Exception as error:
-        failure = of_driver(error)
+        failure = of_asyncpg(error)
         if failure is None:
             raise
         raise StorageAway(str(failure)) from error

@@ -18,7 +18,7 @@ import aiosqlite
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from storage.engine.failures import DataRefused, StorageAway, driver_error, of_driver, translate_errors
+from storage.engine.failures import DataRefused, StorageAway, driver_error, of_sqlite, translate_errors
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ def sqlite_engine(
         return sqlite3.connect(place, uri=True, cached_statements=512, timeout=busy_timeout_ms / 1_000)
 
     engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
-    translate_errors(engine)
+    translate_errors(engine, of_sqlite)
 
     @event.listens_for(engine, "connect")
     def _configure(dbapi: sqlite3.Connection, _record: object) -> None:
@@ -171,7 +171,7 @@ class SqliteConnection(ThreadedConnection):
         try:
             self._statements = self._engine.connect()
         except Exception as error:
-            failure = of_driver(error)
+            failure = of_sqlite(error)
             if failure is None or failure is error:
                 raise
             raise failure from error

@@ -1,6 +1,18 @@
 """The tables, one module for each subject. ``metadata`` knows them all."""
 
-from storage.tables import alerts, content, documents, jobs, journal, performance, replays, sessions, usage, work
+from storage.tables import (
+    alerts,
+    content,
+    documents,
+    jobs,
+    journal,
+    performance,
+    replays,
+    search,
+    sessions,
+    usage,
+    work,
+)
 from storage.tables.base import metadata
 
 __all__ = [
@@ -12,6 +24,7 @@ __all__ = [
     "metadata",
     "performance",
     "replays",
+    "search",
     "sessions",
     "usage",
     "work",

@@ -8,7 +8,6 @@ would otherwise go by the language of the database, and rules such as "the word 
 from typing import Final
 
 from sqlalchemy import REAL, BigInteger, Column, Double, Integer, LargeBinary, MetaData, Text
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 metadata: Final = MetaData(
@@ -20,7 +19,7 @@ metadata: Final = MetaData(
 )
 
 Int: Final = BigInteger().with_variant(Integer(), "sqlite")
-Str: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+Str: Final = Text().with_variant(Text(collation="C"), "postgresql")
 Real: Final[TypeEngine[float]] = Double().with_variant(REAL(), "sqlite")
 
 
