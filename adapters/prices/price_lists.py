@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fnmatch import translate
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,11 @@ MAX_VERSION_LENGTH: Final = 100
 
 FOREVER: Final = 2**63 - 1
 """Later than every time that a message can name, in microseconds since the epoch."""
+
+
+def package_version() -> str:
+    """The version of the price list that the package is."""
+    return f"genai-prices:{installed('genai-prices')}"
 
 
 class PriceListError(ValueError):

@@ -4,9 +4,6 @@ from collections.abc import Mapping
 
 from adapters.nats.streams.topology import advisory_consumer, agents_consumer, notify_consumer
 from adapters.notifiers.base import Notifier
-from adapters.notifiers.pagerduty import PagerDutyNotifier
-from adapters.notifiers.slack import SlackNotifier
-from adapters.notifiers.webhook import WebhookNotifier
 from contracts.subjects import Family
 from daemon.clock import now_micros
 from daemon.foundation import Foundation
@@ -25,14 +22,21 @@ def make_notifiers(settings: Settings) -> Mapping[str, Notifier]:
 
 
 def _notifier(settings: NotifierSettings) -> Notifier:
+    # The HTTP client is loaded where there is somebody to tell.
     url, key = settings.url.get_secret_value(), settings.key.get_secret_value()
     match settings.type:
         case "webhook":
+            from adapters.notifiers.webhook import WebhookNotifier
+
             older = (old.get_secret_value() for old in settings.old_keys)
             return WebhookNotifier(url, [secret for secret in (key, *older) if secret])
         case "slack":
+            from adapters.notifiers.slack import SlackNotifier
+
             return SlackNotifier(url)
         case "pagerduty":
+            from adapters.notifiers.pagerduty import PagerDutyNotifier
+
             return PagerDutyNotifier(key, url)
 
 

@@ -16,8 +16,8 @@ from genai_prices.types import (
     calc_unit_price,
 )
 
-from adapters.prices.price_lists import PriceListError
-from adapters.prices.prices import KNOWN_NAMES, PACKAGE_VERSION, LayeredPrices, load_price_book
+from adapters.prices.price_lists import PriceListError, package_version
+from adapters.prices.prices import KNOWN_NAMES, LayeredPrices, load_price_book
 from contracts.values.prices import UnitPrices
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,8 +66,8 @@ def price_in(book: LayeredPrices, model: str, moment: int = NOW) -> int | None:
 
 def test_a_price_names_the_package_and_its_version(package: LayeredPrices) -> None:
     found = package.find("gpt-4o", NOW, 1_000)
-    assert found == UnitPrices(2_500_000, 10_000_000, PACKAGE_VERSION)
-    assert PACKAGE_VERSION.startswith("genai-prices:")
+    assert found == UnitPrices(2_500_000, 10_000_000, package_version())
+    assert package_version().startswith("genai-prices:")
 
 
 @pytest.mark.parametrize("model", ["openai/gpt-4o", "openai:gpt-4o", "GPT-4o", "OpenAI/GPT-4o", "azure/gpt-4o"])
@@ -216,7 +216,7 @@ def test_the_newest_file_wins_and_the_older_one_answers_where_it_is_silent(write
     assert price_in(book, "gpt-4o", at(2026, 6, 1)) == 3_000_000
     assert price_in(book, "gpt-4o", at(2026, 5, 31)) == 1_000_000
     assert price_in(book, "acme-1") == 2_000_000
-    assert book.sources == ((PACKAGE_VERSION, "package"), ("own-1", str(older)), ("own-2", str(newer)))
+    assert book.sources == ((package_version(), "package"), ("own-1", str(older)), ("own-2", str(newer)))
 
 
 def test_a_written_name_beats_a_glob_and_aliases_are_names(write_list: WriteList) -> None:
