@@ -7,7 +7,20 @@ would otherwise go by the language of the database, and rules such as "the word 
 
 from typing import Final
 
-from sqlalchemy import REAL, BigInteger, Column, Double, Integer, LargeBinary, MetaData, Text
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    Column,
+    Connection,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Text,
+    TextClause,
+    event,
+)
 from sqlalchemy.types import TypeEngine
 
 metadata: Final = MetaData(
@@ -43,3 +56,19 @@ def blob(name: str, *, nullable: bool = False) -> Column[bytes]:
 def serial(name: str) -> Column[int]:
     """A primary key that the database counts up."""
     return Column(name, Int, primary_key=True, autoincrement=True)
+
+
+def partial_index(name: str, *columns: str, where: TextClause, unique: bool = False) -> Index:
+    """An index of the rows of which *where* holds."""
+    return Index(name, *columns, unique=unique, sqlite_where=where)
+
+
+@event.listens_for(metadata, "before_create")
+def _make_partial_on_postgresql(_target: MetaData, connection: Connection, **_: object) -> None:
+    """The same words by PostgreSQL's option. Naming it loads the dialect, which a daemon on SQLite does without."""
+    if connection.dialect.name != "postgresql":
+        return
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            if (where := index.dialect_kwargs.get("sqlite_where")) is not None:
+                index.dialect_kwargs["postgresql_where"] = where

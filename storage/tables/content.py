@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import Index, Table
 from sqlalchemy import text as sql
 
-from storage.tables.base import integer, metadata, real, text
+from storage.tables.base import integer, metadata, partial_index, real, text
 
 _SCHEDULED: Final = sql("status = 'scheduled'")
 
@@ -110,7 +110,7 @@ publications: Final = Table(
     text("cancelled_by", nullable=True),
     integer("cancelled_at", nullable=True),
     text("cancel_reason", nullable=True),
-    Index("ix_publications_due_at", "due_at", sqlite_where=_SCHEDULED, postgresql_where=_SCHEDULED),
+    partial_index("ix_publications_due_at", "due_at", where=_SCHEDULED),
     Index("ix_publications_publish_at", "publish_at", "post_id"),
     Index("ix_publications_status_publish_at", "status", "publish_at", "post_id"),
     Index("ix_publications_message_id", "message_id"),

@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import Index, Table
 from sqlalchemy import text as sql
 
-from storage.tables.base import integer, metadata, text
+from storage.tables.base import integer, metadata, partial_index, text
 
 _IS_PENDING: Final = sql("state = 'PENDING'")
 _HAS_BYTES: Final = sql("state = 'DELETED' AND object IS NOT NULL")
@@ -39,8 +39,8 @@ assets: Final = Table(
     Index("uq_assets_upload_id", "upload_id", unique=True),
     Index("ix_assets_job_id", "job_id", "asset_id"),
     Index("ix_assets_object", "object"),
-    Index("ix_assets_pending", "expires_at", sqlite_where=_IS_PENDING, postgresql_where=_IS_PENDING),
-    Index("ix_assets_unnamed", "updated_at", sqlite_where=_HAS_BYTES, postgresql_where=_HAS_BYTES),
+    partial_index("ix_assets_pending", "expires_at", where=_IS_PENDING),
+    partial_index("ix_assets_unnamed", "updated_at", where=_HAS_BYTES),
     sqlite_strict=True,
 )
 
@@ -73,7 +73,7 @@ anchors: Final = Table(
     integer("created_at"),
     integer("updated_at"),
     Index("ix_anchors_instruction_id", "instruction_id", "anchor_id"),
-    Index("ix_anchors_awaiting", "awaits_task_id", sqlite_where=_IS_AWAITING, postgresql_where=_IS_AWAITING),
+    partial_index("ix_anchors_awaiting", "awaits_task_id", where=_IS_AWAITING),
     sqlite_strict=True,
 )
 
@@ -131,6 +131,6 @@ exports: Final = Table(
     integer("updated_at"),
     Index("uq_exports_identity", "identity", unique=True),
     Index("ix_exports_job_id", "job_id", "export_id"),
-    Index("ix_exports_at_work", "updated_at", sqlite_where=_AT_WORK, postgresql_where=_AT_WORK),
+    partial_index("ix_exports_at_work", "updated_at", where=_AT_WORK),
     sqlite_strict=True,
 )

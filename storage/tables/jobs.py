@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import Index, Table
 from sqlalchemy import text as sql
 
-from storage.tables.base import integer, metadata, real, text
+from storage.tables.base import integer, metadata, partial_index, real, text
 
 _HAS_FAILED: Final = sql("status = 'FAILED'")
 _IS_RETRY: Final = sql("retry_of IS NOT NULL")
@@ -60,9 +60,9 @@ jobs: Final = Table(
     text("prompt", nullable=True),
     Index("ix_jobs_project_id", "project_id", "job_id"),
     Index("ix_jobs_project_id_status", "project_id", "status", "job_id"),
-    Index("ix_jobs_failed", "job_id", sqlite_where=_HAS_FAILED, postgresql_where=_HAS_FAILED),
+    partial_index("ix_jobs_failed", "job_id", where=_HAS_FAILED),
     # A failed job is retried by one new job, whoever asks at the same time.
-    Index("uq_jobs_retry_of", "retry_of", unique=True, sqlite_where=_IS_RETRY, postgresql_where=_IS_RETRY),
+    partial_index("uq_jobs_retry_of", "retry_of", unique=True, where=_IS_RETRY),
     sqlite_strict=True,
 )
 
@@ -157,14 +157,8 @@ tasks: Final = Table(
     integer("updated_at"),
     # What a worker reported and is still to be proven.
     text("reported", nullable=True),
-    Index("ix_tasks_reported", "task_id", sqlite_where=_IS_REPORTED, postgresql_where=_IS_REPORTED),
-    Index(
-        "uq_tasks_request_key",
-        *("type", "subject_id", "request_key"),
-        unique=True,
-        sqlite_where=_IS_KEYED,
-        postgresql_where=_IS_KEYED,
-    ),
+    partial_index("ix_tasks_reported", "task_id", where=_IS_REPORTED),
+    partial_index("uq_tasks_request_key", *("type", "subject_id", "request_key"), unique=True, where=_IS_KEYED),
     Index("ix_tasks_status", "status", "updated_at"),
     Index("ix_tasks_trace_id", "trace_id"),
     sqlite_strict=True,

@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import Index, Table, UniqueConstraint
 from sqlalchemy import text as sql
 
-from storage.tables.base import blob, integer, metadata, serial, text
+from storage.tables.base import blob, integer, metadata, partial_index, serial, text
 
 _PENDING: Final = sql("state = 'pending'")
 _FAILED: Final = sql("state = 'failed'")
@@ -41,9 +41,9 @@ outbox: Final = Table(
     # Last: what stands behind a long value can be read only through all of its pages.
     blob("body"),
     UniqueConstraint("message_id"),
-    Index("ix_outbox_owner_lane", "owner", "lane", "position", sqlite_where=_PENDING, postgresql_where=_PENDING),
+    partial_index("ix_outbox_owner_lane", "owner", "lane", "position", where=_PENDING),
     # Hardly ever has a row: so that counting what was refused for good costs nothing.
-    Index("ix_outbox_failed", "position", sqlite_where=_FAILED, postgresql_where=_FAILED),
+    partial_index("ix_outbox_failed", "position", where=_FAILED),
     sqlite_strict=True,
     # A position is never used twice: a daemon that comes back from a long pause must not remove another's row.
     sqlite_autoincrement=True,
@@ -115,7 +115,7 @@ ops_runs: Final = Table(
     Index("ix_ops_runs_started_at", "started_at"),
     Index("ix_ops_runs_operation_started_at", "operation", "started_at"),
     # A handful at any time: each daemon looks for those whose daemon died.
-    Index("ix_ops_runs_running", "started_at", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
+    partial_index("ix_ops_runs_running", "started_at", where=_RUNNING),
     Index("ix_ops_runs_trace_id", "trace_id"),
     sqlite_strict=True,
 )

@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import Index, Table
 from sqlalchemy import text as sql
 
-from storage.tables.base import blob, integer, metadata, text
+from storage.tables.base import blob, integer, metadata, partial_index, text
 
 _WAITING: Final = sql("replay_number IS NULL AND outcome IS NULL")
 _IN_FLIGHT: Final = sql("replay_number IS NOT NULL AND outcome IS NULL")
@@ -34,9 +34,9 @@ replay_items: Final = Table(
     integer("replay_number", nullable=True),
     text("outcome", nullable=True),
     text("reason", nullable=True),
-    Index("ix_replay_items_in_flight", "run_id", sqlite_where=_IN_FLIGHT, postgresql_where=_IN_FLIGHT),
+    partial_index("ix_replay_items_in_flight", "run_id", where=_IN_FLIGHT),
     Index("ix_replay_items_outcome", "run_id", "outcome"),
-    Index("ix_replay_items_waiting", "run_id", "target", "item_id", sqlite_where=_WAITING, postgresql_where=_WAITING),
+    partial_index("ix_replay_items_waiting", "run_id", "target", "item_id", where=_WAITING),
     Index("ix_replay_items_item_id", "item_id"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
@@ -57,7 +57,7 @@ dead_letter_replays: Final = Table(
     blob("body", nullable=True),
     # Why an operator edited it.
     text("reason", nullable=True),
-    Index("ix_dead_letter_replays_undecided", "requested_at", sqlite_where=_UNDECIDED, postgresql_where=_UNDECIDED),
+    partial_index("ix_dead_letter_replays_undecided", "requested_at", where=_UNDECIDED),
     Index("ix_dead_letter_replays_run_id", "run_id"),
     sqlite_strict=True,
 )

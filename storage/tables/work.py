@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import Index, Table, UniqueConstraint
 from sqlalchemy import text as sql
 
-from storage.tables.base import integer, metadata, real, text
+from storage.tables.base import integer, metadata, partial_index, real, text
 
 _DISPATCHED: Final = sql("state = 'dispatched'")
 
@@ -32,8 +32,8 @@ work: Final = Table(
     integer("created_at"),
     integer("updated_at"),
     UniqueConstraint("message_id"),
-    Index("ix_work_deadline_at", "deadline_at", sqlite_where=_DISPATCHED, postgresql_where=_DISPATCHED),
-    Index("ix_work_counted_from", "type", "counted_from", sqlite_where=_DISPATCHED, postgresql_where=_DISPATCHED),
+    partial_index("ix_work_deadline_at", "deadline_at", where=_DISPATCHED),
+    partial_index("ix_work_counted_from", "type", "counted_from", where=_DISPATCHED),
     Index("ix_work_subject_id", "subject_id"),
     sqlite_strict=True,
 )
