@@ -4,8 +4,12 @@ Nothing is imported before it is known which command is wanted: ``headgate --hel
 not carry the libraries that draw tables for its whole life.
 """
 
+import gc
 import sys
 from collections.abc import Sequence
+from typing import Final
+
+_OBJECTS_BETWEEN_SEARCHES: Final = 50_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -16,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from daemon.cli.serve import serve
 
         sys.exit(serve(given[1:]))
+    # What a command loads is in use to its end: to look for garbage in it, now and when the process ends, is in vain.
+    gc.set_threshold(_OBJECTS_BETWEEN_SEARCHES)
     import typer
 
     from daemon.cli.app import app
@@ -24,4 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # The library's code for wrong usage, 2, means "unhealthy" here. The base of BadParameter is every wrong usage.
     usage_error = typer.BadParameter.__bases__[0]
     usage_error.exit_code = USAGE  # type: ignore[attr-defined]  # the base is typed as a plain class
-    app(given, prog_name="headgate")
+    try:
+        app(given, prog_name="headgate")
+    finally:
+        gc.freeze()

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 
 from daemon.cli.shared import Config, Json, print_json, settings_or_fail
-from daemon.settings.faults import dotted
 from daemon.terminal import escaped
 
 
@@ -12,6 +11,8 @@ def check_config(config: Config = None, as_json: Json = False) -> None:
     import json
 
     settings = settings_or_fail(config, as_json=as_json)
+    from daemon.settings.faults import dotted
+
     if as_json:
         print_json(settings.masked())
         return

@@ -7,7 +7,6 @@ import typer
 
 from daemon.cli.shared import FAILED, USAGE, Config, Json, fail, print_json, settings_or_fail
 from daemon.terminal import escaped
-from daemon.version import VERSION
 
 contracts = typer.Typer(help="The contracts that other programs are written against.", no_args_is_help=True)
 
@@ -21,6 +20,7 @@ def export(
     """Write a JSON Schema for every kind and version, and asyncapi.yaml, to DIR."""
     settings = settings_or_fail(config, as_json=as_json)
     from contracts.schemas.export import export as write_contracts
+    from daemon.version import VERSION
 
     try:
         written = write_contracts(folder, prefix=settings.nats.prefix, version=VERSION)

@@ -1,13 +1,11 @@
 """``headgate migrate``: the database's schema, without a daemon."""
 
-import asyncio
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daemon.cli.shared import Config, Json, fail, print_json, settings_or_fail
-from daemon.settings.values import without_credentials
 from daemon.terminal import escaped
 
 if TYPE_CHECKING:
@@ -36,6 +34,9 @@ def migrate(
     if create and direction is not Direction.UP:
         raise typer.BadParameter(f"{direction} makes nothing", param_hint="--create")
     settings = settings_or_fail(config, as_json=as_json)
+    import asyncio
+
+    from daemon.settings.values import without_credentials
     from storage.engine.failures import StorageError
 
     try:

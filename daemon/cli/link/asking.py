@@ -1,6 +1,5 @@
 """Asking the daemon: one command, one answer; what goes wrong on the way is one line and an exit code."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,8 @@ class Asker:
 
     def request(self, bare_subject: str, kind: str, payload: "JsonObject") -> "Answer":
         """The answer of the command *kind* at a subject without its prefix; ends the program where there is none."""
+        import asyncio
+
         from contracts.subjects import Subjects
         from daemon.cli.link.link import Link
         from daemon.cli.link.requests import NobodyListens, Unanswered, ask
