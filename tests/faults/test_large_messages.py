@@ -16,9 +16,8 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 LARGE = int(7.9 * 2**20)
 MESSAGES = 21
-MOST_MIB = 230
-"""The 200 MiB of the contract, and what allocators, threads and a busy machine may differ by. An idle daemon has 120,
-and all messages are 166."""
+MOST_MIB = 200
+"""An idle daemon has 95, and all messages are 166."""
 
 
 def peak_mib(daemon: DaemonProcess) -> float:
