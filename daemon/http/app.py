@@ -1,13 +1,14 @@
 """The HTTP endpoints, by FastStream's ASGI app: liveness, readiness, metrics and the AsyncAPI page."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeAlias
 
 import orjson
 import uvicorn
 from faststream.asgi import AsgiFastStream, AsgiResponse, get
+from faststream.asgi.types import ASGIApp
 from prometheus_client import CollectorRegistry, make_asgi_app
 
 from contracts.errors import JsonObject
@@ -39,7 +40,18 @@ def build_app(
     console: Console | None = None,
 ) -> AsgiFastStream:
     """The ASGI app. The broker joins it later (``add_broker``), when its server is known."""
+    return AsgiFastStream(
+        asgi_routes=[
+            *_probes(readiness, measure),
+            ("/metrics", make_asgi_app(registry)),
+            *_contract_pages(contract),
+            *(console.routes() if console is not None else ()),
+        ],
+        logger=None,
+    )
 
+
+def _probes(readiness: Readiness, measure: Measure) -> Sequence[tuple[str, ASGIApp]]:
     @get(include_in_schema=False)
     async def livez(_scope: object) -> AsgiResponse:
         """The process runs and its loop turns."""
@@ -61,6 +73,10 @@ def build_app(
         }
         return _json(body, _OK if ready else _UNAVAILABLE)
 
+    return [("/livez", livez), ("/readyz", readyz), ("/healthz", readyz)]
+
+
+def _contract_pages(contract: Callable[[], Awaitable[ContractDocument]]) -> Sequence[tuple[str, ASGIApp]]:
     @get(include_in_schema=False)
     async def asyncapi(_scope: object) -> AsgiResponse:
         """What may be said to this daemon, for people."""
@@ -72,18 +88,7 @@ def build_app(
         """What may be said to this daemon, for programs."""
         return AsgiResponse((await contract()).json, _OK, {"content-type": "application/json"})
 
-    return AsgiFastStream(
-        asgi_routes=[
-            ("/livez", livez),
-            ("/readyz", readyz),
-            ("/healthz", readyz),
-            ("/metrics", make_asgi_app(registry)),
-            ("/asyncapi", asyncapi),
-            ("/asyncapi.json", asyncapi_json),
-            *(console.routes() if console is not None else ()),
-        ],
-        logger=None,
-    )
+    return [("/asyncapi", asyncapi), ("/asyncapi.json", asyncapi_json)]
 
 
 def _json(body: object, status: int) -> AsgiResponse:
