@@ -1,5 +1,8 @@
 """All of it by the keyboard alone: no pointer, and no help by a script."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,6 +98,77 @@ def test_letters_are_found_replayed_edited_and_discarded(page: "Page", daemon: D
     page.keyboard.press("Enter")
     dialog.get_by_text("discarded 1").wait_for()
     assert len(letters(daemon, producers=["typed"], states=["discarded"])) == 1
+
+
+@contextmanager
+def halted(daemon: DaemonProcess) -> Iterator[None]:
+    """No question is answered meanwhile."""
+    daemon.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        daemon.signal(signal.SIGCONT)
+
+
+def slowed(page: "Page") -> None:
+    """As on a machine that is slower by far than a person's fingers."""
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 8})
+
+
+def test_keys_that_come_before_their_view_reach_it(page: "Page", daemon: DaemonProcess) -> None:
+    publish(daemon, [usage(producer="hasty", status="fine") for _ in range(3)])
+    heading(page, "Now")
+    slowed(page)
+
+    page.keyboard.type("gd/producer:hasty")
+    for key in ("Enter", "Escape", "Enter", "j", "Enter", "e"):
+        page.keyboard.press(key)
+
+    page.get_by_role("textbox", name="Body").wait_for()
+    page.get_by_text("2 of 3").wait_for()
+    for key in ("Escape", "]", "[", "[", "d"):
+        page.keyboard.press(key)
+    page.get_by_role("dialog", name="Discard").get_by_text("1 would be discarded").wait_for()
+    page.get_by_text("1 of 3").wait_for()
+
+
+def test_keys_that_come_while_the_page_goes_back_reach_what_it_goes_back_to(
+    page: "Page", daemon: DaemonProcess
+) -> None:
+    publish(daemon, [usage(producer="returning", status="fine") for _ in range(3)])
+    heading(page, "Now")
+    narrowed_to(page, "returning")
+    page.keyboard.press("Enter")
+    data_rows(page, "Dead letters").first.wait_for()
+    page.keyboard.press("Enter")
+    heading(page, "Dead letter session.usage")
+    slowed(page)
+
+    page.keyboard.press("Escape")
+    page.keyboard.type("/state:replaying")
+    page.keyboard.press("Enter")
+
+    page.get_by_role("button", name="Remove filter state replaying").wait_for()
+    page.get_by_role("button", name="Remove filter producer returning").wait_for()
+
+
+def test_keys_wait_for_an_answer_in_their_order_unless_the_person_turns_elsewhere(
+    page: "Page", daemon: DaemonProcess
+) -> None:
+    publish(daemon, [usage(producer="awaited", status="fine") for _ in range(3)])
+    heading(page, "Now")
+    with halted(daemon):
+        page.keyboard.type("gd")
+        heading(page, "Dead letters")
+        page.keyboard.type("xr")
+        page.keyboard.press("Escape")
+        page.keyboard.type("aa")
+        page.get_by_role("heading", name="Dead letters", level=1).click()
+        page.keyboard.press("Enter")
+        page.keyboard.type("xr")
+    page.get_by_role("dialog", name="Replay").get_by_text("1 would go").wait_for()
+    page.keyboard.press("Escape")
+    assert "view=list" in page.url, "the one that was asked for by Enter"
 
 
 def test_a_draft_is_approved_and_each_view_is_reached(page: "Page", daemon: DaemonProcess) -> None:

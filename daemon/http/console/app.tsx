@@ -11,7 +11,8 @@ import { href } from "./model/route.ts";
 import { count, visible } from "./model/text.ts";
 import { clock, zoneName } from "./model/time.ts";
 import { Help } from "./parts/shell/help.tsx";
-import { followKeys, useKeys } from "./parts/shell/keys.ts";
+import { dropHeld, followHeldKeys } from "./parts/shell/held_keys.ts";
+import { followKeys, useShellKeys } from "./parts/shell/keys.ts";
 import { Outcome } from "./parts/shell/outcome.tsx";
 import { keepPreferences, nextTheme, nextZone, now, theme, zone } from "./parts/shell/preferences.ts";
 import { followAddress, go, route } from "./parts/shell/router.ts";
@@ -103,7 +104,7 @@ function Navigation(): VNode {
 
 function Banner({ onHelp }: { onHelp: () => void }): VNode {
   const field = useRef<HTMLInputElement>(null);
-  useKeys([
+  useShellKeys([
     { key: "/", help: "filter, or find any id", run: () => field.current?.focus() },
     { key: "?", help: "this help", run: onHelp },
     { key: ".", help: "pause, go on", run: () => (paused.value = !paused.value) },
@@ -179,8 +180,9 @@ function Root(): VNode {
   return credentials.value === null ? <SignIn /> : <App />;
 }
 
-followAddress();
+followAddress(dropHeld);
 followKeys();
+followHeldKeys();
 keepPreferences();
 effect(() => {
   document.title = `headgate: ${credentials.value === null ? "Sign in" : titleOf(route.value.path)}`;

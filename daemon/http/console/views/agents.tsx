@@ -86,6 +86,7 @@ export function Agents(): VNode {
         columns={columns}
         keyOf={(agent) => agent.agent}
         onOpen={(agent) => (agent.session_id ? go(["session", agent.session_id]) : undefined)}
+        loading={status.loading}
         empty={status.loading ? "…" : status.problem ? "" : "No agent was heard yet."}
       />
       {status.result && (

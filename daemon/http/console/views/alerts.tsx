@@ -16,7 +16,7 @@ import { useKeys } from "../parts/shell/keys.ts";
 import { say, sayProblem } from "../parts/shell/outcome.tsx";
 import { now } from "../parts/shell/preferences.ts";
 import { ProblemView } from "../parts/problem.tsx";
-import { go, route } from "../parts/shell/router.ts";
+import { back, go, route } from "../parts/shell/router.ts";
 import { Instant } from "../parts/time.tsx";
 import { Details, State, Text } from "../parts/words.tsx";
 
@@ -94,6 +94,7 @@ function AlertList(): VNode {
         onOpen={(alert) => go(["alert", alert.rule])}
         onEnd={alerts.more}
         complete={alerts.complete}
+        loading={alerts.loading}
         empty={alerts.loading ? "…" : alerts.problem ? "" : "No rule has been judged yet."}
       />
     </>
@@ -104,7 +105,7 @@ function OneAlert({ rule }: { rule: string }): VNode {
   const asked = useAnswer<Alert, "alert.get">("alert.get", useMemo(() => ({ rule }), [rule]));
   const [suppressing, setSuppressing] = useState(false);
   useEffect(() => listenToEvents(`alert.${rule}.>`, asked.refresh), [rule, asked.refresh]);
-  useKeys([{ key: "Escape", help: "back", run: () => (history.length > 1 ? history.back() : go(["alerts"])) }]);
+  useKeys([{ key: "Escape", help: "back", run: () => back(["alerts"]) }]);
   const alert = asked.result;
   const raised = alert !== null && alert.severity !== "ok";
   return (

@@ -257,6 +257,7 @@ function Sessions({ terms }: { terms: Terms }): VNode {
         onOpen={(session) => go(["session", session.session_id])}
         onEnd={sessions.more}
         complete={sessions.complete}
+        loading={sessions.loading}
         empty={sessions.loading ? "…" : sessions.problem ? "" : "No sessions match."}
       />
     </>

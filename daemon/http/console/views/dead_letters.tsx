@@ -2,11 +2,11 @@
 
 import { signal } from "@preact/signals";
 import type { VNode } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ask } from "../link/ask.ts";
 import { common } from "../link/pulse.ts";
 import type { LetterGroup, LetterLine, Page } from "../link/views.ts";
-import { groupTerms, LETTER_KEYS, letterPayload, letterQuery, letterTerms, narrowed, type Term, type Terms } from "../model/filters.ts";
+import { groupTerms, LETTER_KEYS, type GroupKey, letterPayload, letterQuery, letterTerms, narrowed, type Term, type Terms } from "../model/filters.ts";
 import { href } from "../model/route.ts";
 import { EVERYTHING, NOTHING, isNothing, isSelected, selectedCount, type Selection } from "../model/selection.ts";
 import { bytes, count, plural, visible } from "../model/text.ts";
@@ -37,6 +37,7 @@ export function DeadLetters(): VNode {
   const asList = query.get("view") === "list";
   const change = (next: Terms): void => replaceQuery(letterQuery(query, next));
   const key = `${asList} ${JSON.stringify(terms)}`;
+  const [groups, offer] = useState<readonly GroupKey[]>([]);
   return (
     <>
       <h1>Dead letters</h1>
@@ -47,15 +48,17 @@ export function DeadLetters(): VNode {
           chosen={asList ? "List" : "Groups"}
           onChoose={(name) => setQuery({ view: name === "List" ? "list" : null })}
         />
+        <FilterBar terms={terms} keys={Object.keys(LETTER_KEYS)} onChange={change} suggestions={suggested(groups)} />
       </div>
-      {asList ? <List key={key} terms={terms} onChange={change} /> : <Groups key={key} terms={terms} onChange={change} />}
+      {asList ? <List key={key} terms={terms} onGroups={offer} /> : <Groups key={key} terms={terms} onGroups={offer} />}
     </>
   );
 }
 
 interface PartProps {
   readonly terms: Terms;
-  readonly onChange: (terms: Terms) => void;
+  /** Hears what is worth offering as filters. */
+  readonly onGroups: (groups: readonly GroupKey[]) => void;
 }
 
 const groupKey = (group: LetterGroup): string => JSON.stringify([group.kind, group.code, group.paths, group.producer]);
@@ -71,7 +74,7 @@ const GROUP_COLUMNS: readonly Column<LetterGroup>[] = [
   { name: "last 24 h", width: "6rem", cell: (group) => <GroupHistory group={group} /> },
 ];
 
-function Groups({ terms, onChange }: PartProps): VNode {
+function Groups({ terms, onGroups }: PartProps): VNode {
   const payload = useMemo(() => ({ action: "groups", ...letterPayload(terms, now.peek()), limit: GROUP_LIMIT }), []);
   const groups = useList<LetterGroup, "dead-letters">("dead-letters", payload);
   const [selection, setSelection] = useState<Selection>(NOTHING);
@@ -83,6 +86,7 @@ function Groups({ terms, onChange }: PartProps): VNode {
     all
       ? [{ terms, known: groups.complete ? letters : null }]
       : chosen.map((group) => ({ terms: narrowed(terms, group), known: group.count }));
+  useEffect(() => onGroups(groups.rows), [groups.rows]);
   const newer = useNewer(letters, groups.asOf, () => newGroups(payload, letters));
   const open = (group: LetterGroup): void => {
     const narrow = letterQuery(new URLSearchParams(), narrowed(terms, group));
@@ -92,7 +96,6 @@ function Groups({ terms, onChange }: PartProps): VNode {
   return (
     <>
       <div class="bar">
-        <FilterBar terms={terms} keys={Object.keys(LETTER_KEYS)} onChange={onChange} suggestions={suggested(groups.rows)} />
         <Newer count={newer} onShow={groups.refresh} loading={groups.loading} />
       </div>
       {groups.problem && <ProblemView problem={groups.problem} />}
@@ -107,6 +110,7 @@ function Groups({ terms, onChange }: PartProps): VNode {
         onSelect={setSelection}
         onEnd={groups.more}
         complete={groups.complete}
+        loading={groups.loading}
         empty={groups.loading ? "…" : groups.problem ? "" : "No dead letters match."}
       />
       <p class="summary">
@@ -118,6 +122,7 @@ function Groups({ terms, onChange }: PartProps): VNode {
         targets={targets}
         onSelection={setSelection}
         total={letters}
+        loading={groups.loading && groups.rows.length === 0}
         onActed={groups.refresh}
         {...(chosen.length === 1 && chosen[0] ? { onOpen: () => open(chosen[0] as LetterGroup) } : {})}
       />
@@ -125,7 +130,7 @@ function Groups({ terms, onChange }: PartProps): VNode {
   );
 }
 
-function suggested(groups: readonly LetterGroup[]): Terms {
+function suggested(groups: readonly GroupKey[]): Terms {
   const seen = new Map<string, Term>();
   for (const group of groups) for (const term of groupTerms(group)) seen.set(`${term.key}:${term.value}`, term);
   for (const state of ["open", "replaying", "resolved", "discarded"]) seen.set(`state:${state}`, { key: "state", value: state });
@@ -147,7 +152,7 @@ const LETTER_COLUMNS: readonly Column<LetterLine>[] = [
 
 const letterKey = (letter: LetterLine): string => letter.dead_letter_id;
 
-function List({ terms, onChange }: PartProps): VNode {
+function List({ terms, onGroups }: PartProps): VNode {
   const payload = useMemo(() => ({ action: "list", ...letterPayload(terms, now.peek()), limit: LIST_LIMIT }), []);
   const letters = useList<LetterLine, "dead-letters">("dead-letters", payload);
   const [selection, setSelection] = useState<Selection>(NOTHING);
@@ -157,9 +162,11 @@ function List({ terms, onChange }: PartProps): VNode {
     if (letters.first?.next_cursor === null) return setTotal(letters.first.items.length);
     void totalOf(payload).then(setTotal);
   }, [letters.asOf]);
-  useEffect(() => {
+  // Before a key opens one of them.
+  useLayoutEffect(() => {
     letterOrder.value = letters.rows.map(letterKey);
   }, [letters.rows]);
+  useEffect(() => onGroups(letters.rows.slice(0, LIST_LIMIT)), [letters.first]);
   const newest = letters.first?.items[0]?.received_at ?? null;
   const newer = useNewer(letters.asOf, letters.asOf, () => newLetters(payload, newest));
   const targets = (): Target[] =>
@@ -170,7 +177,6 @@ function List({ terms, onChange }: PartProps): VNode {
   return (
     <>
       <div class="bar">
-        <FilterBar terms={terms} keys={Object.keys(LETTER_KEYS)} onChange={onChange} suggestions={suggested(letters.rows.slice(0, 200).map(asGroup))} />
         <Newer count={newer} onShow={letters.refresh} loading={letters.loading} />
       </div>
       {letters.problem && <ProblemView problem={letters.problem} />}
@@ -185,6 +191,7 @@ function List({ terms, onChange }: PartProps): VNode {
         onSelect={setSelection}
         onEnd={letters.more}
         complete={letters.complete}
+        loading={letters.loading}
         empty={letters.loading ? "…" : letters.problem ? "" : "No dead letters match."}
       />
       <p class="summary">
@@ -197,13 +204,12 @@ function List({ terms, onChange }: PartProps): VNode {
         targets={targets}
         onSelection={setSelection}
         total={total}
+        loading={letters.loading && letters.rows.length === 0}
         onActed={letters.refresh}
       />
     </>
   );
 }
-
-const asGroup = (letter: LetterLine): LetterGroup => ({ ...letter, count: 1, first_seen: letter.received_at, last_seen: letter.received_at });
 
 /** How many letters match, by the groups, which count them. */
 async function totalOf(payload: object): Promise<number | null> {
@@ -256,21 +262,28 @@ interface FootProps {
   readonly targets: () => Target[];
   readonly onSelection: (selection: Selection) => void;
   readonly total: number | null;
+  /** Keys wait for what they act on while it is so. */
+  readonly loading: boolean;
   readonly onActed: () => void;
   readonly onOpen?: () => void;
 }
 
-function Foot({ words, selection, targets, onSelection, total, onActed, onOpen }: FootProps): VNode {
+function Foot({ words, selection, targets, onSelection, total, loading, onActed, onOpen }: FootProps): VNode {
   const [open, setOpen] = useState<{ verb: "Replay" | "Discard"; targets: Target[] } | null>(null);
   const nothing = isNothing(selection);
   const act = (verb: "Replay" | "Discard"): void => {
     if (!nothing) setOpen({ verb, targets: targets() });
   };
   const copy = (): void => void navigator.clipboard?.writeText(location.href).then(() => say("Link copied"));
+  useKeys(
+    [
+      { key: "r", help: "replay what is selected", run: () => act("Replay") },
+      { key: "d", help: "discard what is selected", run: () => act("Discard") },
+      { key: "a", help: "select all that match", run: () => onSelection(EVERYTHING) },
+    ],
+    loading,
+  );
   useKeys([
-    { key: "r", help: "replay what is selected", run: () => act("Replay") },
-    { key: "d", help: "discard what is selected", run: () => act("Discard") },
-    { key: "a", help: "select all that match", run: () => onSelection(EVERYTHING) },
     { key: "y", help: "copy the link", run: copy },
     { key: "Escape", help: "select nothing", run: () => onSelection(NOTHING) },
   ]);

@@ -15,7 +15,7 @@ import { useAnswer, useList } from "../parts/lists/answers.ts";
 import { useKeys } from "../parts/shell/keys.ts";
 import { say, sayProblem } from "../parts/shell/outcome.tsx";
 import { ProblemView } from "../parts/problem.tsx";
-import { go, route, setQuery } from "../parts/shell/router.ts";
+import { back, go, route, setQuery } from "../parts/shell/router.ts";
 import { Tabs } from "../parts/tabs.tsx";
 import { Instant } from "../parts/time.tsx";
 import { Details, Id, State, Text } from "../parts/words.tsx";
@@ -43,7 +43,7 @@ function useJob(id: string): { job: JobView | null; asked: ReturnType<typeof use
 function OneJob({ id }: { id: string }): VNode {
   const { job, asked } = useJob(id);
   const tab = TABS.find((name) => name.toLowerCase() === route.value.query.get("tab")) ?? "Instruction";
-  useKeys([{ key: "Escape", help: "back", run: () => (history.length > 1 ? history.back() : go(["jobs"])) }]);
+  useKeys([{ key: "Escape", help: "back", run: () => back(["jobs"]) }]);
   return (
     <>
       <h1>

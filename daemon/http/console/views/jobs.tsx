@@ -109,6 +109,7 @@ function JobList({ terms, onChange }: { terms: Terms; onChange: (terms: Terms) =
         onOpen={(job) => go(["job", job.job_id])}
         onEnd={jobs.more}
         complete={jobs.complete}
+        loading={jobs.loading}
         empty={jobs.loading ? "…" : jobs.problem ? "" : "No jobs match."}
       />
     </>

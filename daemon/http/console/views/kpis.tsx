@@ -86,6 +86,7 @@ function ReportPart({ terms, period }: { terms: Terms; period: string }): VNode 
         columns={COLUMNS}
         keyOf={(post) => `${post.platform} ${post.post_id}`}
         onOpen={(post) => go(["story"], { id: post.post_id })}
+        loading={asked.loading}
         empty={asked.loading ? "…" : asked.problem ? "" : "No post was measured in this window."}
       />
       {report && report.periods.length > 0 && <Periods report={report} />}

@@ -18,7 +18,7 @@ import { loadEditor } from "../parts/letters/editor.tsx";
 import { Replays } from "../parts/letters/replays.tsx";
 import { say } from "../parts/shell/outcome.tsx";
 import { ProblemView } from "../parts/problem.tsx";
-import { go, route } from "../parts/shell/router.ts";
+import { back, go, route } from "../parts/shell/router.ts";
 import { followRun } from "../parts/run_progress.tsx";
 import { Instant } from "../parts/time.tsx";
 import { Id, State, Text } from "../parts/words.tsx";
@@ -34,6 +34,23 @@ function OneLetter({ id, editing }: { id: string; editing: boolean }): VNode {
   const asked = useAnswer<LetterView, "dead-letters">("dead-letters", useMemo(() => ({ action: "show", dead_letter_id: id }), [id]));
   const letter = asked.result;
   const body = useBody(letter);
+  const [verb, setVerb] = useState<Verb | null>(null);
+  const step = stepFrom(id, editing);
+  const edit = (): void => go(["dead", id, "edit"]);
+  useKeys(
+    [
+      { key: "r", help: "replay", run: () => letter && setVerb("Replay") },
+      { key: "e", help: "edit", run: () => letter && isEditable(letter, body) && edit() },
+      { key: "d", help: "discard", run: () => letter && setVerb("Discard") },
+    ],
+    asked.loading && letter === null,
+  );
+  useKeys([
+    { key: "[", help: "letter before", run: () => step(-1) },
+    { key: "]", help: "next letter", run: () => step(1) },
+    { key: "y", help: "copy the link", run: copyLink },
+    { key: "Escape", help: "back", run: () => (editing ? go(["dead", id]) : back(["dead"])) },
+  ]);
   useOutcome(letter, asked.refresh);
   useEffect(() => {
     // Fetched beside the letter, not after it.
@@ -43,7 +60,17 @@ function OneLetter({ id, editing }: { id: string; editing: boolean }): VNode {
     <>
       <h1>Dead letter {letter ? visible(`${letter.kind} ${letter.message_id ?? ""}`) : ""}</h1>
       {asked.problem && <ProblemView problem={asked.problem} />}
-      {letter && <Bar letter={letter} body={body} editing={editing} onChanged={asked.refresh} />}
+      {letter && <Bar letter={letter} body={body} editing={editing} onAct={setVerb} onEdit={edit} onStep={step} />}
+      {letter && verb && (
+        <BulkDialog
+          verb={verb}
+          targets={[{ terms: [], ids: [id], known: 1 }]}
+          onClose={(acted) => {
+            setVerb(null);
+            if (acted) asked.refresh();
+          }}
+        />
+      )}
       {letter && (
         <div class="two">
           <section aria-label="About it">
@@ -66,7 +93,21 @@ function OneLetter({ id, editing }: { id: string; editing: boolean }): VNode {
   );
 }
 
+type Verb = "Replay" | "Discard";
+
 const canEdit = (letter: LetterView): boolean => letter.state === "open" || letter.state === "replaying";
+const isEditable = (letter: LetterView, body: Body | null): boolean => canEdit(letter) && body?.text !== null;
+const copyLink = (): void => void navigator.clipboard?.writeText(location.href).then(() => say("Link copied"));
+
+/** Goes so many letters on in the list that the person came from, without waiting for the one in between. */
+const stepFrom =
+  (id: string, editing: boolean) =>
+  (by: number): void => {
+    const order = letterOrder.peek();
+    const at = order.indexOf(id);
+    const next = order[at + by];
+    if (at >= 0 && next !== undefined) go(editing ? ["dead", next, "edit"] : ["dead", next]);
+  };
 
 /** Says what became of a letter that is on its way, and shows it as it is then. */
 function useOutcome(letter: LetterView | null, refresh: () => void): void {
@@ -91,68 +132,43 @@ interface BarProps {
   readonly letter: LetterView;
   readonly body: Body | null;
   readonly editing: boolean;
-  readonly onChanged: () => void;
+  readonly onAct: (verb: Verb) => void;
+  readonly onEdit: () => void;
+  readonly onStep: (by: number) => void;
 }
 
-function Bar({ letter, body, editing, onChanged }: BarProps): VNode {
-  const [verb, setVerb] = useState<"Replay" | "Discard" | null>(null);
+function Bar({ letter, body, editing, onAct, onEdit, onStep }: BarProps): VNode {
   const order = letterOrder.value;
   const at = order.indexOf(letter.dead_letter_id);
-  const step = (by: number): void => {
-    const next = order[at + by];
-    if (at >= 0 && next !== undefined) go(editing ? ["dead", next, "edit"] : ["dead", next]);
-  };
-  const edit = (): void => go(["dead", letter.dead_letter_id, "edit"]);
-  const back = (): void => (editing ? go(["dead", letter.dead_letter_id]) : history.length > 1 ? history.back() : go(["dead"]));
-  const copy = (): void => void navigator.clipboard?.writeText(location.href).then(() => say("Link copied"));
-  const editable = canEdit(letter) && body?.text !== null;
-  useKeys([
-    { key: "r", help: "replay", run: () => setVerb("Replay") },
-    { key: "e", help: "edit", run: () => editable && edit() },
-    { key: "d", help: "discard", run: () => setVerb("Discard") },
-    { key: "[", help: "letter before", run: () => step(-1) },
-    { key: "]", help: "next letter", run: () => step(1) },
-    { key: "y", help: "copy the link", run: copy },
-    { key: "Escape", help: "back", run: back },
-  ]);
+  const editable = isEditable(letter, body);
   return (
     <div class="bar">
       {at >= 0 && (
         <span>
-          <button aria-label="Letter before" disabled={at === 0} onClick={() => step(-1)}>
+          <button aria-label="Letter before" disabled={at === 0} onClick={() => onStep(-1)}>
             ‹
           </button>{" "}
           {count(at + 1)} of {count(order.length)}{" "}
-          <button aria-label="Next letter" disabled={at === order.length - 1} onClick={() => step(1)}>
+          <button aria-label="Next letter" disabled={at === order.length - 1} onClick={() => onStep(1)}>
             ›
           </button>
         </span>
       )}
       <State of={letter.state} /> <span>{bytes(letter.bytes)}</span>
-      <Act onAct={() => setVerb("Replay")} scope="ops:write" disabled={letter.state !== "open"} why={`it is ${letter.state}`} hint="r">
+      <Act onAct={() => onAct("Replay")} scope="ops:write" disabled={letter.state !== "open"} why={`it is ${letter.state}`} hint="r">
         Replay…
       </Act>
-      <Act onAct={edit} scope="ops:write" disabled={!editable || editing} why={editing ? "it is being edited" : "it cannot be edited"} hint="e">
+      <Act onAct={onEdit} scope="ops:write" disabled={!editable || editing} why={editing ? "it is being edited" : "it cannot be edited"} hint="e">
         Edit
       </Act>
-      <Act onAct={() => setVerb("Discard")} scope="ops:write" disabled={!canEdit(letter)} why={`it is ${letter.state}`} hint="d">
+      <Act onAct={() => onAct("Discard")} scope="ops:write" disabled={!canEdit(letter)} why={`it is ${letter.state}`} hint="d">
         Discard…
       </Act>
       <a href={href(["story"], { id: letter.dead_letter_id })}>Story</a>
       {body && <button onClick={() => void download(letter, body)}>Download</button>}
-      <button onClick={copy}>
+      <button onClick={copyLink}>
         Copy link <kbd>y</kbd>
       </button>
-      {verb && (
-        <BulkDialog
-          verb={verb}
-          targets={[{ terms: [], ids: [letter.dead_letter_id], known: 1 }]}
-          onClose={(acted) => {
-            setVerb(null);
-            if (acted) onChanged();
-          }}
-        />
-      )}
     </div>
   );
 }

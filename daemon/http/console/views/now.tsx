@@ -138,6 +138,7 @@ function Causes(): VNode {
         columns={CAUSE_COLUMNS}
         keyOf={(group) => JSON.stringify([group.kind, group.code, group.paths, group.producer])}
         onOpen={open}
+        loading={groups.loading}
         empty={groups.loading ? "…" : groups.problem ? "" : "Nothing is: no dead letter is open."}
       />
       {groups.first?.next_cursor && (

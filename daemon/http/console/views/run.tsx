@@ -13,7 +13,7 @@ import { Grid, type Column } from "../parts/lists/grid.tsx";
 import { useKeys } from "../parts/shell/keys.ts";
 import { say, sayProblem } from "../parts/shell/outcome.tsx";
 import { ProblemView } from "../parts/problem.tsx";
-import { go, route } from "../parts/shell/router.ts";
+import { back, go, route } from "../parts/shell/router.ts";
 import { RunProgress, useRuns } from "../parts/run_progress.tsx";
 import { Tabs } from "../parts/tabs.tsx";
 import { Instant } from "../parts/time.tsx";
@@ -37,7 +37,9 @@ function OneRun({ id }: { id: string }): VNode {
   useEffect(() => {
     if (live && hasEnded(live.status)) asked.refresh();
   }, [live?.status]);
-  useKeys([{ key: "Escape", help: "back", run: () => (history.length > 1 ? history.back() : go(["runs"])) }]);
+  // The list of its items comes with it, and the keys of the list.
+  useKeys([], asked.loading && run === null);
+  useKeys([{ key: "Escape", help: "back", run: () => back(["runs"]) }]);
   const abort = (): void =>
     void ask("replay-abort", { run_id: id }, { onSlow: say }).then((answer) =>
       answer.ok ? say("Aborted: nothing more is sent") : sayProblem(answer.problem),
@@ -146,6 +148,7 @@ function Items({ id, live }: { id: string; live: RunStatus | undefined }): VNode
         onOpen={(item) => go(["dead", item.id])}
         onEnd={items.more}
         complete={items.complete}
+        loading={items.loading}
         empty={items.loading ? "…" : "No items."}
       />
     </>

@@ -110,6 +110,7 @@ function RunList({ terms, actsOnly }: { terms: Terms; actsOnly: boolean }): VNod
         onOpen={(run) => go(["run", run.run_id])}
         onEnd={runs.more}
         complete={runs.complete}
+        loading={runs.loading}
         empty={runs.loading ? "…" : runs.problem ? "" : "No runs match."}
       />
     </>

@@ -9,7 +9,7 @@ import { count, cut, plural, visible, visibleLines } from "../model/text.ts";
 import { isUnknown, useAnswer } from "../parts/lists/answers.ts";
 import { useKeys } from "../parts/shell/keys.ts";
 import { ProblemView } from "../parts/problem.tsx";
-import { go, route } from "../parts/shell/router.ts";
+import { back, route } from "../parts/shell/router.ts";
 import { Instant } from "../parts/time.tsx";
 import { State, Text, Value } from "../parts/words.tsx";
 
@@ -21,7 +21,7 @@ export function Session(): VNode {
 function OneSession({ id }: { id: string }): VNode {
   const asked = useAnswer<SessionView, "ledger.get">("ledger.get", useMemo(() => ({ session_id: id }), [id]));
   const logs = useAnswer<Page<SessionEvent>, "logs">("logs", useMemo(() => ({ session_id: id, limit: 200 }), [id]));
-  useKeys([{ key: "Escape", help: "back", run: () => (history.length > 1 ? history.back() : go(["cost"])) }]);
+  useKeys([{ key: "Escape", help: "back", run: () => back(["cost"]) }]);
   const session = asked.result;
   const events = logs.result?.items ?? session?.newest_events ?? [];
   return (

@@ -1,6 +1,6 @@
 /** Answers as state of a component: asked on sight, after a reconnect, and on demand; the last one stays while away. */
 
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ask, type Answer } from "../../link/ask.ts";
 import type { Command, PayloadOf } from "../../link/commands.ts";
 import { generation, hidden } from "../../link/connection.ts";
@@ -61,8 +61,8 @@ export function useList<T, C extends Command = Command>(command: C, payload: Pay
   const [later, setLater] = useState<{ of: Page<T> | null; rows: readonly T[]; cursor: string | null }>(NO_PAGE);
   const loading = useRef(false);
   const first = asked.result;
-  const current = later.of === first ? later : { of: first, rows: [], cursor: first?.next_cursor ?? null };
-  const rows = first === null ? [] : current.rows.length ? [...first.items, ...current.rows] : first.items;
+  const current = later.of === first ? later : { of: first, rows: NO_ROWS, cursor: first?.next_cursor ?? null };
+  const rows = useMemo(() => (current.rows.length ? [...(first?.items ?? []), ...current.rows] : (first?.items ?? NO_ROWS)), [first, current.rows]);
   const more = useCallback(() => {
     if (loading.current || current.cursor === null || payload === null || rows.length >= MOST_ROWS) return;
     loading.current = true;
@@ -75,7 +75,8 @@ export function useList<T, C extends Command = Command>(command: C, payload: Pay
   return { ...asked, result: asked.result?.items ?? null, rows, complete: first !== null && current.cursor === null, more, first };
 }
 
-const NO_PAGE = { of: null, rows: [], cursor: null };
+const NO_ROWS: readonly never[] = [];
+const NO_PAGE = { of: null, rows: NO_ROWS, cursor: null };
 
 /** Calls `look` when `mark` changes, at most every ten seconds, and never while nobody looks. */
 export function useTenSeconds(mark: unknown, look: () => void): void {

@@ -30,6 +30,8 @@ interface GridProps<T> {
   /** Rows below the last loaded one come into sight. */
   readonly onEnd?: () => void;
   readonly complete?: boolean;
+  /** Keys wait for the first rows while it is so. */
+  readonly loading?: boolean;
   /** Whether the single keys of lists are this grid's: one in a view. */
   readonly main?: boolean;
   readonly empty?: ComponentChildren;
@@ -38,7 +40,7 @@ interface GridProps<T> {
 const PAGE = 50;
 
 export function Grid<T>(props: GridProps<T>): VNode {
-  const { name, rows, columns, keyOf, selection, onSelect, onOpen, onEnd, complete = true, main = false } = props;
+  const { name, rows, columns, keyOf, selection, onSelect, onOpen, onEnd, complete = true, loading = false, main = false } = props;
   const [active, setActive] = useState(0);
   const [page, setPage] = useState(0);
   const anchor = useRef<string | null>(null);
@@ -71,18 +73,16 @@ export function Grid<T>(props: GridProps<T>): VNode {
     if (row !== undefined) onOpen?.(row);
   };
 
-  const keys: Binding[] = main
-    ? [
-        { key: "j", help: "next row", run: () => move(at + 1) },
-        { key: "k", help: "row before", run: () => move(at - 1) },
-        { key: "ArrowDown", help: "next row", run: () => move(at + 1) },
-        { key: "ArrowUp", help: "row before", run: () => move(at - 1) },
-        ...(onOpen ? [{ key: "Enter", help: "open", run: () => open(at) }] : []),
-        ...(onSelect ? [{ key: "x", help: "select (with Shift: a range)", run: () => select(at, false) }] : []),
-        ...(onSelect ? [{ key: "X", help: "select a range", run: () => select(at, true) }] : []),
-      ]
-    : [];
-  useKeys(keys);
+  const keys: Binding[] = [
+    { key: "j", help: "next row", run: () => move(at + 1) },
+    { key: "k", help: "row before", run: () => move(at - 1) },
+    { key: "ArrowDown", help: "next row", run: () => move(at + 1) },
+    { key: "ArrowUp", help: "row before", run: () => move(at - 1) },
+    ...(onOpen ? [{ key: "Enter", help: "open", run: () => open(at) }] : []),
+    ...(onSelect ? [{ key: "x", help: "select (with Shift: a range)", run: () => select(at, false) }] : []),
+    ...(onSelect ? [{ key: "X", help: "select a range", run: () => select(at, true) }] : []),
+  ];
+  useKeys(main ? keys : [], main && loading && rows.length === 0);
 
   const onKey = (event: KeyboardEvent): void => {
     const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: 20, PageUp: -20 };

@@ -5,14 +5,35 @@ import { href, parseRoute, type Route } from "../../model/route.ts";
 
 export const route = signal<Route>(parseRoute(location.hash));
 
-export function followAddress(): void {
+/** Whether the page is about to go back: the browser does that a little later, and tells when it has. */
+export const leaving = signal(false);
+const LEAVING_MS = 1_000;
+
+/** `onMoved` hears of every way that the page did not go by itself: a link, the browser's buttons, the address line. */
+export function followAddress(onMoved: () => void): void {
   addEventListener("hashchange", () => {
-    route.value = parseRoute(location.hash);
+    const { path, query } = route.peek();
+    const isOurs = leaving.peek();
+    if (href(path, query) !== location.hash) {
+      if (!isOurs) onMoved();
+      route.value = parseRoute(location.hash);
+    }
+    leaving.value = false;
   });
 }
 
 export function go(path: readonly string[], query?: URLSearchParams | Record<string, string>): void {
   location.hash = href(path, query);
+  // At once, not when the browser tells: the next key may come before that, and is for the view that was asked for.
+  route.value = parseRoute(location.hash);
+}
+
+/** To where the person came from; to `otherwise` where that is nowhere. */
+export function back(otherwise: readonly string[]): void {
+  if (history.length <= 1) return go(otherwise);
+  leaving.value = true;
+  setTimeout(() => (leaving.value = false), LEAVING_MS);
+  history.back();
 }
 
 /** The same view with another state: no new entry in the history. */
