@@ -1,15 +1,15 @@
 """The two ends of a delivery: read from the acknowledgement subject, and answered on it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import ConnectionClosedError, ConnectionDrainingError, OutboundBufferLimitError
 from nats.errors import Error as NatsError
 
 from adapters.nats.lenient_decoding import NO_HEADERS
+from adapters.nats.wire import acknowledgement, write_together
 from contracts.gate.delivery import Delivery
 
 ACK_PREFIX: Final = "$JS.ACK."
@@ -65,11 +65,11 @@ class Acks:
 
     async def ack(self, deliveries: Iterable[Delivery]) -> int:
         """Acknowledge; answers how many acknowledgements were handed to the connection."""
-        commands = [b"PUB %b 0\r\n\r\n" % delivery.ack_to.encode() for delivery in deliveries]
+        commands = [acknowledgement(delivery.ack_to) for delivery in deliveries]
         if not commands:
             return 0
         try:
-            await _publish_together(self._nc, commands)
+            await write_together(self._nc, commands)
         except NatsError as error:
             log.warning("acknowledgements_lost", reason=str(error))
             return 0
@@ -95,21 +95,3 @@ class Acks:
             log.warning("answer_lost", answer=body[:4].decode(), reason=str(error))
             return False
         return True
-
-
-async def _publish_together(client: Client, commands: Sequence[bytes]) -> None:
-    """Publish by one write. The client's own way makes and writes each by itself, which costs three times as much.
-
-    Raises as its ``publish`` does.
-    """
-    written = b"".join(commands)
-    if client.is_closed:
-        raise ConnectionClosedError
-    if client.is_draining_pubs:
-        raise ConnectionDrainingError
-    if not client.is_connected and client._pending_data_size + len(written) > client._max_pending_size:  # noqa: SLF001
-        raise OutboundBufferLimitError
-    client.stats["out_msgs"] += len(commands)
-    await client._send_command(written)  # noqa: SLF001 - there is no public way for many at once
-    if client._flush_queue is not None and client._flush_queue.empty():  # noqa: SLF001
-        await client._flush_pending()  # noqa: SLF001

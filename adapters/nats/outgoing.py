@@ -8,6 +8,8 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from adapters.nats.wire import Encoded
+
 # The server closes the connection of a client whose protocol line is over 4,096 bytes; the reply subject is on it too.
 MAX_SUBJECT_BYTES: Final = 3000
 WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
@@ -24,8 +26,7 @@ _MESSAGE_ERRORS: Final = WRONG_LAST_SEQUENCE | {
 
 _SUBJECT = re.compile(r"[^\s.*>\x00-\x1f\x7f]+(?:\.[^\s.*>\x00-\x1f\x7f]+)*")
 _HEADER_KEY = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_HEADER_FRAME_BYTES: Final = len("NATS/1.0\r\n\r\n")
-_HEADER_LINE_BYTES: Final = len(": \r\n")
+_LINE_BREAKS: Final = str.maketrans({"\r": " ", "\n": " "})
 
 
 class Outgoing(Struct, frozen=True):
@@ -42,14 +43,6 @@ class Outgoing(Struct, frozen=True):
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     expected_last_subject_sequence: int | None = None
     tried: bool = False
-
-    def all_headers(self) -> dict[str, str]:
-        headers = dict(self.headers)
-        if self.message_id is not None:
-            headers["Nats-Msg-Id"] = self.message_id
-        if self.expected_last_subject_sequence is not None:
-            headers["Nats-Expected-Last-Subject-Sequence"] = str(self.expected_last_subject_sequence)
-        return headers
 
 
 class PublishStatus(StrEnum):
@@ -92,21 +85,29 @@ class UnpublishableError(ValueError):
     """The message can never be published; says why."""
 
 
-def wire_bytes(message: Outgoing) -> int:
-    """How much of the server's ``max_payload`` the message takes: headers and body.
+def encode(message: Outgoing) -> Encoded:
+    """The message as it goes over the wire.
 
     Raises :class:`UnpublishableError` for what the server would refuse anyway, in part by closing the connection.
     """
     if not _SUBJECT.fullmatch(message.subject):
         raise UnpublishableError("the subject is malformed")
     try:
-        if len(message.subject.encode()) > MAX_SUBJECT_BYTES:
+        subject = message.subject.encode()
+        if len(subject) > MAX_SUBJECT_BYTES:
             raise UnpublishableError(f"the subject is longer than {MAX_SUBJECT_BYTES} bytes")
-        size = _HEADER_FRAME_BYTES + len(message.body)
-        for key, value in message.all_headers().items():
-            if not _HEADER_KEY.fullmatch(key):
-                raise UnpublishableError("a header name is malformed")
-            size += _HEADER_LINE_BYTES + len(key) + len(value.encode())
+        lines = "".join([_header(key, value) for key, value in message.headers.items()])
+        if message.message_id is not None:
+            lines += _header("Nats-Msg-Id", message.message_id)
+        if message.expected_last_subject_sequence is not None:
+            lines += f"Nats-Expected-Last-Subject-Sequence: {message.expected_last_subject_sequence}\r\n"
+        return Encoded(subject, lines.encode(), message.body)
     except UnicodeEncodeError as error:
         raise UnpublishableError("the subject or a header is not valid Unicode") from error
-    return size
+
+
+def _header(key: str, value: str) -> str:
+    """One line of headers, whatever the value holds."""
+    if not _HEADER_KEY.fullmatch(key):
+        raise UnpublishableError("a header name is malformed")
+    return f"{key}: {value.strip().translate(_LINE_BREAKS) if not value.isprintable() else value.strip()}\r\n"

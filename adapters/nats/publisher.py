@@ -6,7 +6,7 @@ which tells them apart. What follows a chunk that could not be stored is not sen
 keep their order.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from nats.aio.client import Client
@@ -14,8 +14,9 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from adapters.nats.jetstream_api import answered, integer, section
-from adapters.nats.outgoing import Outgoing, Published, PublishStatus, UnpublishableError, not_stored, wire_bytes
+from adapters.nats.outgoing import Outgoing, Published, PublishStatus, UnpublishableError, encode, not_stored
 from adapters.nats.replies import Replies
+from adapters.nats.wire import Encoded, publication, write_together
 
 BATCH_FROM: Final = 10
 BATCH_MOST: Final = 1000
@@ -44,15 +45,15 @@ class StreamPublisher:
         """Publish to ``stream`` in order; answers one outcome for each message, in the same order, and never raises for
         what the server or the connection does."""
         outcomes: dict[int, Published] = {}
-        sizes: dict[int, int] = {}
+        encoded: dict[int, Encoded] = {}
         for index, message in enumerate(messages):
             try:
-                sizes[index] = self._size(message)
+                encoded[index] = self._encoded(message)
             except UnpublishableError as error:
                 outcomes[index] = Published(PublishStatus.REFUSED, reason=f"{stream}: {error}")
-        for chunk in _chunks(sizes):
-            in_batch = len(chunk) >= self._batch_from and self._fits_a_batch(chunk, sizes, messages)
-            answers = await self._publish_chunk(stream, [messages[index] for index in chunk], in_batch=in_batch)
+        for chunk in _chunks(encoded):
+            in_batch = len(chunk) >= self._batch_from and self._fits_a_batch(chunk, encoded, messages)
+            answers = await self._publish_chunk(stream, [encoded[index] for index in chunk], in_batch=in_batch)
             outcomes.update(zip(chunk, answers, strict=True))
             if _is_held_up(answers):
                 break
@@ -62,17 +63,17 @@ class StreamPublisher:
         """Give up the reply subscription; closing twice is fine."""
         await self._replies.close()
 
-    def _size(self, message: Outgoing) -> int:
-        size, limit = wire_bytes(message), self._nc.max_payload
-        if size > limit:
-            raise UnpublishableError(f"{size} bytes with headers are over the server's limit of {limit}")
-        return size
+    def _encoded(self, message: Outgoing) -> Encoded:
+        encoded, limit = encode(message), self._nc.max_payload
+        if encoded.size > limit:
+            raise UnpublishableError(f"{encoded.size} bytes with headers are over the server's limit of {limit}")
+        return encoded
 
-    def _fits_a_batch(self, chunk: list[int], sizes: dict[int, int], messages: Sequence[Outgoing]) -> bool:
+    def _fits_a_batch(self, chunk: list[int], encoded: Mapping[int, Encoded], messages: Sequence[Outgoing]) -> bool:
         limit = self._nc.max_payload - _BATCH_HEADER_BYTES
-        return all(sizes[index] <= limit and not messages[index].tried for index in chunk)
+        return all(encoded[index].size <= limit and not messages[index].tried for index in chunk)
 
-    async def _publish_chunk(self, stream: str, messages: list[Outgoing], *, in_batch: bool) -> list[Published]:
+    async def _publish_chunk(self, stream: str, messages: list[Encoded], *, in_batch: bool) -> list[Published]:
         if not self._nc.is_connected:
             return [_AWAY] * len(messages)
         pipeline = _PIPELINE
@@ -87,29 +88,19 @@ class StreamPublisher:
                 pipeline = 1  # a part may fit, and it must be the first part
         return await self._publish_singly(stream, messages, pipeline)
 
-    async def _publish_batch(self, stream: str, messages: list[Outgoing]) -> Published:
+    async def _publish_batch(self, stream: str, messages: list[Encoded]) -> Published:
         """One atomic batch; ``sequence`` of the answer is that of its last message. Only the commit asks for a reply:
         to an unacceptable message in the middle it answers that the batch is incomplete."""
         batch_id = self._replies.new_id()
-        last = len(messages)
         async with self._replies.expect(1) as flight:
             try:
-                for number, message in enumerate(messages, start=1):
-                    headers = message.all_headers()
-                    headers["Nats-Batch-Id"] = batch_id
-                    headers["Nats-Batch-Sequence"] = str(number)
-                    if number == last:
-                        headers["Nats-Batch-Commit"] = "1"
-                        await self._nc.publish(message.subject, message.body, flight.reply_to(0), headers)
-                    else:
-                        await self._nc.publish(message.subject, message.body, headers=headers)
+                await write_together(self._nc, _batch(messages, batch_id, flight.reply_to(0)))
             except NatsError as error:
-                # Without its commit nothing of a batch is stored.
                 return Published(PublishStatus.UNAVAILABLE, reason=f"{stream}: {error}")
             answers = await flight.wait(self._timeout_s)
         return _read(stream, answers[0])
 
-    async def _publish_singly(self, stream: str, messages: list[Outgoing], pipeline: int) -> list[Published]:
+    async def _publish_singly(self, stream: str, messages: list[Encoded], pipeline: int) -> list[Published]:
         outcomes: list[Published] = []
         for start in range(0, len(messages), pipeline):
             outcomes += await self._publish_pipelined(stream, messages[start : start + pipeline])
@@ -117,27 +108,35 @@ class StreamPublisher:
                 break
         return outcomes + [_BEHIND] * (len(messages) - len(outcomes))
 
-    async def _publish_pipelined(self, stream: str, messages: list[Outgoing]) -> list[Published]:
+    async def _publish_pipelined(self, stream: str, messages: list[Encoded]) -> list[Published]:
         async with self._replies.expect(len(messages)) as flight:
-            unsent: list[Published] = []
-            for index, message in enumerate(messages):
-                try:
-                    await self._nc.publish(message.subject, message.body, flight.reply_to(index), message.all_headers())
-                except NatsError as error:
-                    flight.shorten(index)
-                    unsent = [Published(PublishStatus.UNAVAILABLE, reason=f"{stream}: {error}")] * (
-                        len(messages) - index
-                    )
-                    break
+            try:
+                await write_together(
+                    self._nc, [publication(each, flight.reply_to(at)) for at, each in enumerate(messages)]
+                )
+            except NatsError as error:
+                return [Published(PublishStatus.UNAVAILABLE, reason=f"{stream}: {error}")] * len(messages)
             answers = await flight.wait(self._timeout_s)
-        return [_read(stream, answer) for answer in answers] + unsent
+        return [_read(stream, answer) for answer in answers]
 
 
-def _chunks(sizes: dict[int, int]) -> Iterator[list[int]]:
+def _batch(messages: Sequence[Encoded], batch_id: str, reply_to: str) -> list[bytes]:
+    """The commands of one atomic batch."""
+    lines = b"Nats-Batch-Id: %b\r\nNats-Batch-Sequence: " % batch_id.encode()
+    commands = [
+        publication(message, more_headers=b"%b%d\r\n" % (lines, number))
+        for number, message in enumerate(messages[:-1], start=1)
+    ]
+    commit = b"%b%d\r\nNats-Batch-Commit: 1\r\n" % (lines, len(messages))
+    return [*commands, publication(messages[-1], reply_to, commit)]
+
+
+def _chunks(encoded: Mapping[int, Encoded]) -> Iterator[list[int]]:
     """The messages in order, cut so that a chunk can be one batch."""
     chunk: list[int] = []
     total = 0
-    for index, size in sizes.items():
+    for index, message in encoded.items():
+        size = message.size
         if chunk and (len(chunk) == BATCH_MOST or total + size > BATCH_BYTES):
             yield chunk
             chunk, total = [], 0

@@ -23,13 +23,6 @@ class Flight:
         """Where the answer to the request ``index`` (from 0) must go."""
         return f"{self._inbox}.{self.first + index}"
 
-    def shorten(self, count: int) -> None:
-        """Only the first ``count`` requests were sent."""
-        self._missing -= sum(answer is None for answer in self._answers[count:])
-        del self._answers[count:]
-        if self._missing == 0:
-            self._landed.set()
-
     def land(self, number: int, answer: Msg) -> bool:
         """Take an answer if it is one of this flight's."""
         index = number - self.first
