@@ -53,7 +53,7 @@ from daemon.maintenance.work_consumers import KEEP_S, WorkConsumers
 from daemon.observability.assembly import add_checks
 from daemon.observability.health import HealthCheck
 from daemon.observability.log_output import LineOutput
-from daemon.observability.logs import adopt_library_loggers, configure_logs
+from daemon.observability.logs import adopt_library_loggers, configure_logs, writes_together
 from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Readiness
 from daemon.observability.story_log import LoggedDatabase, StoryLog
@@ -140,7 +140,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
     tell_settings_without_effect(settings)
     prices = load_prices(settings)
     stored, revision = await migrated_database(settings, stack)
-    stories = StoryLog(together=log_output.together)
+    stories = StoryLog(write=writes_together(settings.log, log_output))
     database = LoggedDatabase(stored, stories)
     versions = [PricingVersion(version, source, now_micros()) for version, source in prices.sources]
     await database.write(lambda uow: uow.pricing_versions.record(versions))

@@ -7,18 +7,14 @@ it after the commit. Refusals may come by the thousand: of each code the first o
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Final, TypeVar
 
-import structlog
-
 from contracts.errors import JsonValue
+from daemon.observability.logs import WriteEvents, write_each
 from storage.engine.database import Database
 from storage.unit_of_work import Happening, UnitOfWork
 
 T = TypeVar("T")
-
-log = structlog.get_logger(__name__)
 
 MOST_REFUSALS: Final = 20
 """Lines a second of refusals of one code."""
@@ -26,36 +22,31 @@ _CODE: Final = "code"
 
 
 class StoryLog:
-    """Tells happenings; *clock* counts seconds. Those of one transaction are written *together*."""
+    """Tells happenings; *clock* counts seconds. Those of one transaction are given to *write* at once."""
 
-    def __init__(
-        self,
-        clock: Callable[[], float] = time.monotonic,
-        together: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, write: WriteEvents = write_each) -> None:
         self._clock = clock
-        self._together = together
+        self._write = write
         self._second = 0
         self._told: Counter[str] = Counter()
         self._passed_over: Counter[str] = Counter()
 
     def tell(self, happenings: Sequence[Happening]) -> None:
-        with self._together():
-            for event, facts in happenings:
-                if _CODE in facts:
-                    self.refusal(event, facts)
-                else:
-                    log.info(event, **facts)
+        self._write([each for each in happenings if _CODE not in each.facts or self._may_be_told(each.facts)])
 
     def refusal(self, event: str, facts: Mapping[str, JsonValue]) -> None:
         """Tell a refusal, or count it where enough of its code were told in this second."""
+        if self._may_be_told(facts):
+            self._write([(event, facts)])
+
+    def _may_be_told(self, facts: Mapping[str, JsonValue]) -> bool:
         self._turn_second()
         code = str(facts[_CODE])
         if self._told[code] >= MOST_REFUSALS:
             self._passed_over[code] += 1
-            return
+            return False
         self._told[code] += 1
-        log.info(event, **facts)
+        return True
 
     async def tell_counts(self) -> None:
         """Tell how many refusals of former seconds were passed over."""
@@ -67,8 +58,9 @@ class StoryLog:
             return
         self._second = second
         self._told.clear()
-        for code, count in self._passed_over.items():
-            log.info("refusals_not_told", code=code, count=count)
+        self._write(
+            [("refusals_not_told", {"code": code, "count": count}) for code, count in self._passed_over.items()]
+        )
         self._passed_over.clear()
 
 

@@ -101,6 +101,57 @@ def test_no_secret_is_logged_whoever_passes_it(call: str, style: str) -> None:
     assert "redacted" in text
 
 
+TOLD_TOGETHER = """
+from daemon.observability.logs import writes_together
+write = writes_together(LogSettings(level={level!r}, format={format!r}), output)
+"""
+
+
+def told(events: str, *, level: str = "info", style: str = "json") -> str:
+    """What is written of *events*, the story of one transaction."""
+    return logged(TOLD_TOGETHER.format(level=level, format=style) + f"write({events})", level=level, style=style)
+
+
+def test_a_story_is_told_in_the_lines_that_each_event_would_have() -> None:
+    facts = {"job_id": "j-1", "from": "QUEUED", "to": "DONE", "attempt": 2, "text": "Grüße\n", "odd": None}
+    one_by_one = [json.loads(line) for line in logged(f"log.info('moved', **{facts}); log.info('x')").splitlines()]
+    together = [json.loads(line) for line in told(f"[('moved', {facts}), ('x', {{}})]").splitlines()]
+
+    assert [list(line) for line in together] == [list(line) for line in one_by_one]
+    assert [line | {"timestamp": ""} for line in together] == [line | {"timestamp": ""} for line in one_by_one]
+    assert {len(str(line["timestamp"])) for line in [*together, *one_by_one]} == {27}
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+@pytest.mark.parametrize(
+    "facts",
+    [
+        "{'token': 'hidden'}",
+        "{'by': 'nats://user:hidden@127.0.0.1'}",
+        "{'by': 'BEARER hidden'}",
+        "{'by': 'wh\u017fec_hidden'}",
+        "{'by': 'x.whsec_hidden'}",
+        "{'details': {'authorization': 'hidden'}}",
+        "{'details': ['Bearer\thidden']}",
+        "{'by': '\\ud800 whsec_hidden'}",
+    ],
+)
+def test_no_secret_is_told_in_a_story(facts: str, style: str) -> None:
+    text = told(f"[('moved', {facts})]", style=style)
+    assert "hidden" not in text
+    assert "redacted" in text
+
+
+def test_a_story_below_the_level_is_not_told() -> None:
+    assert told("[('moved', {})]", level="warning") == ""
+
+
+def test_context_that_was_bound_stands_in_a_story_too() -> None:
+    code = TOLD_TOGETHER.format(level="info", format="json")
+    (line,) = json_lines(f"{code}structlog.contextvars.bind_contextvars(run_id='r-1'); write([('moved', {{}})])")
+    assert line["run_id"] == "r-1"
+
+
 def test_counts_of_tokens_are_not_secrets() -> None:
     (line,) = json_lines("log.info('usage', input_tokens=5, secrets_count=2)")
     assert (line["input_tokens"], line["secrets_count"]) == (5, 2)
