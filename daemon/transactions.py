@@ -59,16 +59,16 @@ async def committed(
     *,
     repeats: Repeats = PATIENT,
     reading: bool = False,
+    patience_s: float = 0.0,
     while_away: WhileAway | None = None,
 ) -> T:
     """One transaction, sooner or later. Raises what neither waiting nor repeating can mend, and :class:`StorageAway`
     where *repeats* or *while_away* have had enough."""
-    transaction = database.read if reading else database.write
     backoff = Backoff(repeats.first_s, repeats.most_s, chance)
     conflicts = 0
     while True:
         try:
-            return await transaction(work)
+            return await (database.read(work) if reading else database.write(work, patience_s=patience_s))
         except StorageConflict as error:
             conflicts += 1
             if repeats.conflicts is not None and conflicts > repeats.conflicts:

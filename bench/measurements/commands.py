@@ -131,15 +131,17 @@ class Caller:
         return answer["result"]
 
 
-def envelope(kind: str, payload: Mapping[str, object], message_id: str | None = None) -> bytes:
-    """A message of the benchmark's own."""
+def envelope(
+    kind: str, payload: Mapping[str, object], message_id: str | None = None, trace_id: str | None = None
+) -> bytes:
+    """A message of the benchmark's own; what answers another has its trace."""
     return orjson.dumps(
         {
             "envelope_version": 2,
             "kind": kind,
             "schema_version": "1.0",
             "message_id": message_id or f"bench:{uuid4().hex}",
-            "trace_id": str(uuid4()),
+            "trace_id": trace_id or str(uuid4()),
             "created_at": datetime.now(UTC).isoformat(),
             "producer": "bench",
             "payload": payload,

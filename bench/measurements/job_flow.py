@@ -106,7 +106,9 @@ async def _work(pull: ContinuousPull, publisher: StreamPublisher) -> None:
 
 
 def _report(delivery: Delivery, sequence: int, status: str) -> Outgoing:
-    order = orjson.loads(delivery.body)["payload"]
+    work = orjson.loads(delivery.body)
+    order = work["payload"]
     event_id = f"{order['work_id']}:{sequence}"
     said: dict[str, str | int] = {"event_id": event_id, "attempt": 1, "sequence": sequence, "status": status}
-    return Outgoing(f"hg.callback.job.{order['job_id']}", envelope("job.status", said, event_id), event_id)
+    body = envelope("job.status", said, event_id, work["trace_id"])
+    return Outgoing(f"hg.callback.job.{order['job_id']}", body, event_id)

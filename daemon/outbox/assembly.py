@@ -14,6 +14,9 @@ from handlers.healing.undeliverable import tell_waiting
 
 _RELAYED: Final = (Family.WORK, Family.EVENT, Family.DEAD, Family.REPLAY, Family.NOTIFY)
 
+_VIEWS_PACE_S: Final = 0.2
+"""Of views under a flow: a job that moves on within that time is shown once. Alone a change is shown at once."""
+
 
 def make_relay(base: Foundation) -> Relay:
     client, subjects = base.nats.client, base.subjects
@@ -31,6 +34,7 @@ def make_relay(base: Foundation) -> Relay:
         owner=base.daemon_id,
         lanes=sorted(lanes),
         limits=RelayLimits(base.settings.outbox.max_batch, base.settings.outbox.backoff_max_s),
+        crowded_pace_s={status: _VIEWS_PACE_S},
         metrics=base.metrics,
         clock=now_micros,
         keepers={subjects.stream(Family.WORK): WorkLane(client, base.database, subjects, now_micros)},

@@ -36,6 +36,9 @@ log = structlog.get_logger(__name__)
 _MOST_BYTES: Final = 4 * 2**20
 _IDLE_CHECK_S: Final = 5.0
 _PACE_S: Final = 0.05
+_CROWD: Final = 20
+_PATIENCE_S: Final = 0.03
+"""How long what became of a round waits for a transaction to share; less than is left of the pace, mostly."""
 _MICROS: Final = 1_000_000
 
 FindMessages: TypeAlias = Callable[[str, str, frozenset[str], int], Awaitable[Mapping[str, int]]]
@@ -124,6 +127,7 @@ class Relay:
         metrics: Metrics,
         clock: Callable[[], int],
         keepers: Mapping[str, LaneKeeper] | None = None,
+        crowded_pace_s: Mapping[str, float] | None = None,
         tell_waiting: TellWaiting = _tell_nobody,
         traces: "Traces | None" = None,
     ) -> None:
@@ -131,6 +135,7 @@ class Relay:
         self._publisher = publisher
         self._find_messages = find_messages
         self._keepers = dict(keepers or {})
+        self._crowded_pace_s = dict(crowded_pace_s or {})
         self._tell_waiting = tell_waiting
         self._traces = traces
         self._owner = owner
@@ -207,15 +212,17 @@ class Relay:
         Rounds keep a pace: what is committed meanwhile shares the next one, which costs hardly more than one message,
         and of views for the status bucket those that were overtaken meanwhile are never written.
         """
+        clock = asyncio.get_running_loop().time
         while True:
-            next_round = asyncio.get_running_loop().time() + _PACE_S
-            is_empty, obstacle = await self._go_round(lane)
-            if is_empty or obstacle is not None:
+            began = clock()
+            rows, obstacle = await self._go_round(lane)
+            if not rows or obstacle is not None:
                 return obstacle
-            await asyncio.sleep(max(0.0, next_round - asyncio.get_running_loop().time()))
+            pace_s = self._crowded_pace_s.get(lane, _PACE_S) if rows > _CROWD else _PACE_S
+            await asyncio.sleep(max(0.0, began + pace_s - clock()))
 
-    async def _go_round(self, lane: str) -> tuple[bool, str | None]:
-        """Publish what is next: whether nothing was, and why not all of it could be.
+    async def _go_round(self, lane: str) -> tuple[int, str | None]:
+        """Publish what is next: how many rows there were, and why not all of them could be published.
 
         Of its rows nothing stays here: they may be large.
         """
@@ -229,11 +236,11 @@ class Relay:
         if not rows:
             if not self._wakes[lane].is_set():
                 self._idle[lane].set()
-            return True, None
+            return 0, None
         done = await self._publish(lane, rows)
         await self._record(lane, done)
         self._count(lane, done)
-        return False, done.obstacle
+        return len(rows), done.obstacle
 
     async def _publish(self, lane: str, rows: Sequence[OutboxRow]) -> _Round:
         done = _Round()
@@ -285,7 +292,7 @@ class Relay:
                 keeper.record_sent(done.sent, uow)
             return self._tell_waiting(done.set_aside, uow) if done.set_aside else ()
 
-        told = await committed(self._database, write)
+        told = await committed(self._database, write, patience_s=_PATIENCE_S)
         self.wake({message.lane for message in told})
 
     def _count(self, lane: str, done: _Round) -> None:

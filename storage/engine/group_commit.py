@@ -1,11 +1,14 @@
 """Group commit: units of work that queued while the last transaction ran share the next one, and its sync.
 
-Each is a savepoint of its own: one that fails leaves no trace and does not touch its neighbours.
+One that fails leaves no trace and does not touch its neighbours: the transaction is rolled back and made once more,
+each unit in a savepoint of its own, which costs two statements each and is hardly ever needed. One that is patient waits
+for a while to be taken along by another.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
@@ -30,14 +33,15 @@ class _Request(Generic[T]):
         self._error: Exception | None = None
         self.is_done = False
         self.is_dropped = False
+        self._taken_along = asyncio.Event()
 
     def carry_out(self, connection: Connection) -> None:
-        """Run the work, alone in its transaction."""
+        """Run the work in a transaction that ends where it fails."""
         self._unit = UnitOfWork(connection)
         self._result = self._work(self._unit)
 
     def carry_out_among_others(self, connection: Connection) -> None:
-        """Run the work so that what it changed is gone where it fails. Raises what ends the whole transaction."""
+        """Run the work so that what it changed is gone where it fails. Raises what ends the transaction anyway."""
         connection.exec_driver_sql("SAVEPOINT unit")
         try:
             self.carry_out(connection)
@@ -55,6 +59,16 @@ class _Request(Generic[T]):
             self._unit.committed()
         self.is_done = True
 
+    async def wait_to_be_taken_along(self, patience_s: float) -> None:
+        """Return when it is done, or when it has waited long enough."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._taken_along.wait()
+
+    def tell(self) -> None:
+        """It is done: in the loop, to whoever waits for that."""
+        self._taken_along.set()
+
     def result(self) -> T:
         """What the work answered, or raise what it raised."""
         if self._error is not None:
@@ -67,46 +81,73 @@ class GroupCommit:
 
     For each unit of work one call is handed to the connection's thread. The first that runs takes along what queued by
     then; a call whose unit went with an earlier group returns at once. Both queues keep one order, so a call finds its
-    unit in front or done.
+    unit done, or behind nothing but patient ones: those come without a call, for as long as their patience lasts.
     """
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
         self._queue: deque[_Request[Any]] = deque()
 
-    async def run(self, work: Callable[[UnitOfWork], T]) -> T:
+    async def run(self, work: Callable[[UnitOfWork], T], patience_s: float = 0.0) -> T:
         """Run *work*; durable when this returns. A unit whose caller is cancelled before it began is dropped."""
         request = _Request(work)
         self._queue.append(request)
         try:
-            await self._transactions.connection.run(partial(self._commit_with, request))
+            if patience_s > 0:
+                await request.wait_to_be_taken_along(patience_s)
+            if not request.is_done:
+                await self._commit(request)
         except asyncio.CancelledError:
             request.is_dropped = True
             raise
         return request.result()
 
     async def close(self) -> None:
+        """Close the connection after all that is in the queue."""
+        while self._queue:
+            await self._commit(self._queue[-1])
         await self._transactions.connection.close()
 
-    def _commit_with(self, request: _Request[Any], connection: Connection) -> None:
-        """In the connection's thread: commit *request* and what else waits."""
-        if request.is_done:
-            return
+    async def _commit(self, request: _Request[Any]) -> None:
+        for each in await self._transactions.connection.run(partial(self._commit_with, request)):
+            each.tell()
+
+    def _commit_with(self, request: _Request[Any], connection: Connection) -> Sequence[_Request[Any]]:
+        """In the connection's thread: commit *request* and what else waits; those that are done by that."""
+        done: list[_Request[Any]] = []
+        while not request.is_done:
+            done += self._commit_next(connection)
+        return done
+
+    def _commit_next(self, connection: Connection) -> Sequence[_Request[Any]]:
         taken = [self._queue.popleft() for _ in range(min(_MOST_TOGETHER, len(self._queue)))]
         group = [each for each in taken if not each.is_dropped]
         error: Exception | None = None
         try:
             if group:
-                self._transactions.transaction(connection, partial(_carry_out, group))
+                self._transaction(connection, group)
         except Exception as raised:  # noqa: BLE001 - raised to all who wait for the transaction
             error = raised
         for each in taken:
             each.end(error)
+        return taken
+
+    def _transaction(self, connection: Connection, group: Sequence[_Request[Any]]) -> None:
+        try:
+            self._transactions.transaction(connection, partial(_carry_out, group))
+        except (StorageAway, MemoryError):
+            raise
+        except Exception:
+            if len(group) == 1:
+                raise
+            self._transactions.transaction(connection, partial(_carry_out_apart, group))
 
 
 def _carry_out(group: Sequence[_Request[Any]], connection: Connection) -> None:
-    if len(group) == 1:
-        group[0].carry_out(connection)
-        return
+    for request in group:
+        request.carry_out(connection)
+
+
+def _carry_out_apart(group: Sequence[_Request[Any]], connection: Connection) -> None:
     for request in group:
         request.carry_out_among_others(connection)

@@ -98,6 +98,76 @@ async def test_one_that_fails_leaves_no_trace_and_its_neighbours_whole(database:
     assert await stored(database) == {"b", "d"}
 
 
+async def test_what_a_unit_notes_is_that_of_its_last_run(database: Database) -> None:
+    """Where a neighbour fails all run once more: nothing is told twice, and what is called after a commit, once."""
+    told: list[str] = []
+
+    def noting(uow: UnitOfWork) -> str:
+        uow.after_commit(lambda: told.append("b"))
+        return claim("b")(uow)
+
+    taken, failed = await queued(database, noting, claim_and_raise("c", LookupError("mine")))
+    assert taken == "b"
+    assert isinstance(failed, LookupError)
+    assert told == ["b"]
+
+
+async def test_one_that_is_patient_is_taken_along_by_the_next(database: Database) -> None:
+    with commits() as counted:
+        patient = asyncio.ensure_future(database.write(claim("a"), patience_s=60))
+        await asyncio.sleep(0)
+        assert await database.write(claim("b")) == "b"
+        assert await patient == "a"
+    assert len(counted) == 1
+    assert await stored(database) == {"a", "b"}
+
+
+async def test_patience_has_an_end(database: Database) -> None:
+    assert await database.write(claim("a"), patience_s=0.01) == "a"
+    assert await stored(database) == {"a"}
+
+
+async def test_any_number_of_patient_ones_holds_nobody_up(database: Database) -> None:
+    def record(number: int) -> Callable[[UnitOfWork], int]:
+        def work(uow: UnitOfWork) -> int:
+            uow.inbox.claim([InboxKey("k", f"{number}", "hash")], now=1)
+            return number
+
+        return work
+
+    patient = [asyncio.ensure_future(database.write(record(number), patience_s=60)) for number in range(40)]
+    await asyncio.sleep(0)
+    assert await database.write(claim("a")) == "a"
+    assert await asyncio.gather(*patient) == list(range(40))
+
+
+async def test_one_that_is_patient_and_fails_touches_no_neighbour(database: Database) -> None:
+    patient = asyncio.ensure_future(database.write(claim_and_raise("a", LookupError("mine")), patience_s=60))
+    await asyncio.sleep(0)
+    assert await database.write(claim("b")) == "b"
+    with pytest.raises(LookupError):
+        await patient
+    assert await stored(database) == {"b"}
+
+
+async def test_one_that_is_patient_is_written_before_the_database_closes(sqlite_template: Path, tmp_path: Path) -> None:
+    path = databases.sqlite_copy(sqlite_template, tmp_path)
+    async with databases.opened(path) as database:
+        patient = asyncio.ensure_future(database.write(claim("a"), patience_s=60))
+        await asyncio.sleep(0)
+    assert await patient == "a"
+    async with databases.opened(path) as database:
+        assert await stored(database) == {"a"}
+
+
+async def test_a_patient_one_whose_caller_went_away_is_dropped(database: Database) -> None:
+    patient = asyncio.ensure_future(database.write(claim("a"), patience_s=60))
+    await asyncio.sleep(0)
+    patient.cancel()
+    assert await database.write(claim("b")) == "b"
+    assert await stored(database) == {"b"}
+
+
 async def test_data_that_is_refused_fails_its_own_unit_only(database: Database) -> None:
     def twice(uow: UnitOfWork) -> str:
         claim("c")(uow)
