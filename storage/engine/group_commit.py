@@ -1,8 +1,8 @@
 """Group commit: units of work that queued while the last transaction ran share the next one, and its sync.
 
 One that fails leaves no trace and does not touch its neighbours: the transaction is rolled back and made once more,
-each unit in a savepoint of its own, which costs two statements each and is hardly ever needed. One that is patient waits
-for a while to be taken along by another.
+each unit in a savepoint of its own, which costs two statements a unit and is hardly ever needed. One that is patient
+waits for a while to be taken along by another.
 """
 
 import asyncio
