@@ -1,8 +1,9 @@
 """The writer behind the command endpoint: what queued while the last transaction ran shares the next one.
 
-One command alone does not wait; under load the groups grow by themselves. What makes a transaction fail decides what
-happens: storage away is answered at once, a conflict between daemons repeats the whole, anything else halves the group
-until the broken command stands alone.
+One command alone does not wait; under load the groups grow by themselves: a group takes what has queued by the time its
+transaction begins, not by the time it is handed over, for there it may have to wait for others. What makes a
+transaction fail decides what happens: storage away is answered at once, a conflict between daemons repeats the whole,
+anything else halves the group until the broken command stands alone.
 """
 
 import asyncio
@@ -79,19 +80,24 @@ class ChangeQueue(Generic[C]):
         """Work until cancelled."""
         while True:
             await self._queued.wait()
-            group = [self._queue.popleft() for _ in range(min(MOST_TOGETHER, len(self._queue)))]
+            await self._carry_out_what_waits()
             if not self._queue:
                 self._queued.clear()
-            await self._carry_out(group)
-            if not self._queue:
                 self._idle.set()
 
     async def finish(self) -> None:
         """Return when everything that was taken in is answered."""
         await self._idle.wait()
 
-    async def _carry_out(self, group: Sequence[C]) -> None:
-        async for outcome in isolated(group, self._committed):
+    async def _carry_out_what_waits(self) -> None:
+        group: list[C] = []
+
+        def fill() -> None:
+            """Called in the thread of the database, too; a transaction that is repeated has the same group."""
+            if not group:
+                group.extend(self._queue.popleft() for _ in range(min(MOST_TOGETHER, len(self._queue))))
+
+        async for outcome in isolated(group, partial(self._committed, fill)):
             match outcome:
                 case Poison(call, cause):
                     await self._answer_all([call], [self._broken(call.command, cause)])
@@ -102,18 +108,22 @@ class ChangeQueue(Generic[C]):
                     guarded("facts", partial(self._count, done.facts))
                     await self._answer_all(calls, done.replies)
 
-    async def _committed(self, calls: Sequence[C]) -> ExecutedBatch | None:
+    async def _committed(self, fill: Callable[[], None], calls: Sequence[C]) -> ExecutedBatch | None:
         """One transaction, repeated after a conflict between daemons; None where storage is away."""
-        commands = [call.command for call in calls]
 
         def execute(uow: UnitOfWork) -> ExecutedBatch:
-            return execute_commands(commands, uow, self._context(), self._changes)
+            fill()
+            return execute_commands([call.command for call in calls], uow, self._context(), self._changes)
 
         try:
             return await committed(self._database, execute, repeats=ANSWERED)
         except StorageAway as error:
+            fill()  # it may not have come so far
             log.warning("commands_unavailable", commands=len(calls), reason=str(error))
             return None
+        except Exception:
+            fill()
+            raise
 
     async def _answer_all(self, group: Sequence[C], replies: Sequence[Reply]) -> None:
         for call, reply in zip(group, replies, strict=True):
