@@ -10,8 +10,6 @@ from typing import Final, cast
 import orjson
 
 from contracts.errors import JsonObject
-from contracts.registry import REGISTRY
-from contracts.schemas.asyncapi import asyncapi
 from contracts.subjects import Subjects
 from daemon.version import VERSION
 
@@ -41,6 +39,9 @@ def _made_once(subjects: Subjects) -> ContractDocument:
 
 @cache
 def _made(subjects: Subjects) -> ContractDocument:
+    from contracts.registry import REGISTRY
+    from contracts.schemas.asyncapi import asyncapi
+
     document = asyncapi(REGISTRY, subjects, version="")
     digest = hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
     info = cast("JsonObject", document["info"])

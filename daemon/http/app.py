@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import orjson
 import uvicorn
@@ -12,7 +12,6 @@ from faststream.asgi.types import ASGIApp
 from prometheus_client import CollectorRegistry, make_asgi_app
 
 from contracts.errors import JsonObject
-from daemon.contract_document import ContractDocument
 from daemon.errors import StartError
 from daemon.http.asyncapi_page import render
 from daemon.http.connections import Closed, ConnectionLimits, bounded
@@ -20,6 +19,9 @@ from daemon.http.console import Console
 from daemon.http.dispatch import App
 from daemon.observability.readiness import Readiness
 from daemon.settings.process import HttpSettings
+
+if TYPE_CHECKING:
+    from daemon.contract_document import ContractDocument
 
 Measure: TypeAlias = Callable[[], Awaitable[JsonObject]]
 """Measures every dependency: name -> status, latency, detail."""
@@ -36,7 +38,7 @@ def build_app(
     readiness: Readiness,
     measure: Measure,
     registry: CollectorRegistry,
-    contract: Callable[[], Awaitable[ContractDocument]],
+    contract: Callable[[], Awaitable["ContractDocument"]],
     console: Console | None = None,
 ) -> AsgiFastStream:
     """The ASGI app. The broker joins it later (``add_broker``), when its server is known."""
