@@ -51,7 +51,7 @@ async def nc_own(own_server: EmbeddedServer) -> AsyncIterator[Client]:
         return None
 
     client = await nats.connect(
-        own_server.url, max_reconnect_attempts=-1, reconnect_time_wait=0, connect_timeout=1, error_cb=ignored
+        own_server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.05, connect_timeout=1, error_cb=ignored
     )
     yield client
     await client.close()

@@ -196,7 +196,7 @@ async def pipeline(daemon: DaemonProcess) -> AsyncIterator[Pipeline]:
         """A killed daemon takes its server along: the connection comes back by itself."""
 
     nc = await nats.connect(
-        daemon.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0, error_cb=ignored, connect_timeout=1
+        daemon.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.05, error_cb=ignored, connect_timeout=1
     )
     yield Pipeline(daemon, nc)
     await nc.close()
