@@ -47,6 +47,18 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fresh", action="store_true", help="start each program as a user does, for all tests")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """How the programs of a test and of its fixtures are started (tests/support/starts/programs.py)."""
+    from tests.support.starts.programs import Forks
+
+    Forks.wanted = not (item.config.getoption("fresh") or item.get_closest_marker("fresh"))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """How many workers ``-n auto`` means."""

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import subprocess
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +16,8 @@ from nats.aio.client import Client
 
 from daemon.http.console import STATIC
 from daemon.http.console_build import is_current
-from tests.support import commands
-from tests.support.daemons import HEADGATE, DaemonProcess, environment, eventually
+from tests.support import command_line, commands
+from tests.support.daemons import DaemonProcess, eventually
 from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -71,17 +70,8 @@ class Report:
         return None
 
 
-def headgate(daemon: DaemonProcess, *arguments: str, stdin: str | None = None) -> str:
-    done = subprocess.run(
-        [str(HEADGATE), *arguments, "--config", str(daemon.config)],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-        timeout=120,
-    )
-    return done.stdout.strip()
+def headgate(daemon: DaemonProcess, *arguments: str, stdin: str = "") -> str:
+    return command_line.headgate(*arguments, "--config", daemon.config, stdin=stdin).out.strip()
 
 
 def connected(daemon: DaemonProcess, talk: Callable[[Client], Awaitable[T]]) -> T:

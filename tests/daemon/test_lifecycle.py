@@ -19,9 +19,10 @@ from nats.js.api import DiscardPolicy
 from adapters.nats.server.embedded_server import EmbeddedServer
 from tests.contracts.samples import envelope, usage
 from tests.support.commands import get
-from tests.support.daemons import HEADGATE, DaemonProcess, environment, eventually, running_daemon
+from tests.support.daemons import DaemonProcess, environment, eventually, running_daemon
+from tests.support.starts.programs import HEADGATE
 
-pytestmark = [pytest.mark.process, pytest.mark.kills]
+pytestmark = [pytest.mark.process, pytest.mark.kills, pytest.mark.fresh]
 
 
 def refused(home: Path, settings: str = "") -> str:

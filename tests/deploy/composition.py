@@ -32,9 +32,10 @@ import jwt
 import yaml
 
 from adapters.nats.server.server_process import server_binary
-from tests.support.daemons import HEADGATE, eventually
+from tests.support.daemons import eventually
 from tests.support.databases import PostgresServer, postgres_server
 from tests.support.records.usage_records import envelope, lines
+from tests.support.starts.programs import HEADGATE
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 SERVICES: Final = ("nats", "postgres", "headgate", "bridge", "prometheus", "alertmanager")

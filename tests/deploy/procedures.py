@@ -22,8 +22,9 @@ from tests.deploy.conftest import DEPLOY
 from tests.support import files
 from tests.support.command_line import headgate
 from tests.support.commands import Json, ask, command
-from tests.support.daemons import HEADGATE, DaemonProcess, environment
+from tests.support.daemons import DaemonProcess, environment
 from tests.support.records.usage_records import envelope, lines
+from tests.support.starts.programs import HEADGATE
 
 DOCS: Final = DEPLOY.parent / "docs"
 RECORDS: Final = [envelope(f"moved:{number}", number) for number in range(20)]

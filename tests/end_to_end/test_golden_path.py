@@ -19,7 +19,7 @@ from tests.end_to_end.test_jobs_end_to_end import ask, example_worker, view
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCENES = ["Open the box.", "Take the cable out.", "Press the <button>."]
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.fresh]
 
 
 async def ok(pipeline: Pipeline, name: str, payload: Json) -> Json:

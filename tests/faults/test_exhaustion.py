@@ -16,7 +16,7 @@ from tests.daemon.operations.operating import operating
 from tests.support.commands import get
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.fresh]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.faults.load import (
 from tests.support.commands import get
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
 
-pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.kills]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.kills, pytest.mark.fresh]
 
 KILLS = 12
 

@@ -12,7 +12,7 @@ from tests.chaos.load.hostile import COSTLY
 from tests.faults.load import all_worked_on
 from tests.support.daemons import DaemonProcess, running_daemon
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.fresh]
 
 LARGE = int(7.9 * 2**20)
 MESSAGES = 21

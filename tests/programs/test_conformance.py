@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.programs.conftest import program
-from tests.support.daemons import HEADGATE
 from tests.support.records.usage_records import many
+from tests.support.starts.programs import HEADGATE
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 

@@ -1,13 +1,18 @@
 """The installed command, run as a user runs it."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
-from tests.support.daemons import HEADGATE, environment
+from tests.support.daemons import environment
+from tests.support.starts.programs import HEADGATE, start
 
 Json = dict[str, object]
 
@@ -36,16 +41,34 @@ def headgate(
     timeout_s: float = 180,
 ) -> Done:
     """Run ``headgate`` to its end; wide enough that no table folds."""
-    done = subprocess.run(
-        [str(HEADGATE), *map(str, arguments)],
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
-        cwd=cwd,
-        env=environment(**{"COLUMNS": "1000", **(variables or {})}),
-        capture_output=True,
-        timeout=timeout_s,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+    reads, writes = os.pipe()
+    with TemporaryFile() as out, TemporaryFile() as err, ThreadPoolExecutor(1) as feeding:
+        try:
+            running = start(
+                [*map(str, arguments)],
+                folder=cwd or Path.cwd(),
+                environment=environment(**{"COLUMNS": "1000", **(variables or {})}),
+                streams=(reads, out.fileno(), err.fileno()),
+            )
+        finally:
+            os.close(reads)
+        feeding.submit(_feed, writes, stdin.encode() if isinstance(stdin, str) else stdin)
+        try:
+            code = running.wait(timeout_s)
+        finally:
+            running.kill()
+        return Done(code, _text(out), _text(err))
+
+
+def _feed(pipe: int, body: bytes) -> None:
+    """All of it, unless the program ends before it has read it."""
+    with suppress(BrokenPipeError), os.fdopen(pipe, "wb") as stream:
+        stream.write(body)
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 @contextmanager

@@ -8,16 +8,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
+from tests.support.starts.programs import PROGRAM, Running, start
 from tests.support.waiting import PATIENCE_S, never_true, pauses
-
-HEADGATE: Final = Path(sys.executable).with_name("headgate")
 
 T = TypeVar("T")
 
@@ -48,13 +46,13 @@ class DaemonProcess:
         settings: str = "",
         *,
         variables: Mapping[str, str] | None = None,
-        program: Sequence[str] = (str(HEADGATE),),
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         self._program = program
         self.home = home
         self.config = home / "config.toml"
         self._variables = dict(variables or {})
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
         home.mkdir(parents=True, exist_ok=True)
         self.config.write_text(settings, encoding="utf-8")
         self.config.chmod(0o600)
@@ -105,14 +103,14 @@ class DaemonProcess:
         goes to a file, or to the descriptor *output*."""
         assert self._process is None or self._process.poll() is not None, "it is running"
         (self.state_dir / "runtime.json").unlink(missing_ok=True)
-        with (self.home / "daemon.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self._program, "serve", "--config", str(self.config), "--json"],
-                cwd=self.home,
-                env=environment(**self._variables),
-                stdin=subprocess.DEVNULL,
-                stdout=log if output is None else output,
-                stderr=subprocess.STDOUT,
+        with (self.home / "daemon.log").open("ab") as log, Path(os.devnull).open("rb") as nothing:
+            said = log.fileno() if output is None else output
+            self._process = start(
+                ["serve", "--config", str(self.config), "--json"],
+                program=self._program,
+                folder=self.home,
+                environment=environment(**self._variables),
+                streams=(nothing.fileno(), said, said),
             )
         if wait:
             self.wait_ready()
@@ -122,7 +120,7 @@ class DaemonProcess:
 
         def ready() -> bool:
             process = self._running()
-            assert process.poll() is None, f"the daemon ended with {process.returncode}: {self.logs[-5:]}"
+            assert process.poll() is None, f"the daemon ended with {process.poll()}: {self.logs[-5:]}"
             try:
                 return self.runtime["pid"] == str(process.pid)
             except (FileNotFoundError, ValueError):
@@ -169,7 +167,7 @@ class DaemonProcess:
             process.kill()
             process.wait(PATIENCE_S)
 
-    def _running(self) -> "subprocess.Popen[bytes]":
+    def _running(self) -> Running:
         assert self._process is not None, "it was never started"
         return self._process
 

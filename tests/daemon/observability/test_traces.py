@@ -146,6 +146,7 @@ def test_one_trace_goes_from_the_producer_to_the_event(tmp_path: Path) -> None:
     assert receiver.services == {"headgate"}
 
 
+@pytest.mark.fresh
 def test_without_an_endpoint_nothing_is_traced_and_nothing_is_imported(tmp_path: Path) -> None:
     async def letter(url: str) -> dict[str, str]:
         nc = await nats.connect(url)

@@ -1,0 +1,133 @@
+"""A process that has imported all of headgate, and forks: what a fork runs is the program itself, in a process of its
+own, without the second of imports.
+
+    python fork_server.py FD
+
+On the socket FD comes one packet for each start: arguments, folder and environment as JSON, and four descriptors, the
+program's first three and a pipe, on which its process id and, once it has ended, its exit code are told.
+"""
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Final
+
+NUMBER: Final = struct.Struct("i")
+LARGEST: Final = 2**17
+_PACKAGES: Final = ("contracts", "domain", "storage", "handlers", "adapters", "daemon")
+_NOT_IMPORTED: Final = ("storage.migrations.",)
+"""Alembic runs these."""
+
+_LATER: Final = (
+    "aiosqlite",
+    "asyncpg",
+    "httpx",
+    "rich.table",
+    "sqlalchemy.dialects.postgresql.asyncpg",
+    "sqlalchemy.dialects.sqlite.aiosqlite",
+)
+"""What programs import only once they run."""
+
+
+def import_all() -> None:
+    for name in _PACKAGES:
+        package = importlib.import_module(name)
+        for found in pkgutil.walk_packages(package.__path__, f"{name}."):
+            if not found.name.startswith(_NOT_IMPORTED):
+                with suppress(ImportError):  # an optional package is not installed
+                    importlib.import_module(found.name)
+    for name in _LATER:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+def next_program(control: socket.socket) -> bool:
+    """Fork for each start that is asked for. True in a fork, which is the program then; False at the end of all."""
+    ends: dict[int, tuple[int, int]] = {}
+    ready = select.poll()
+    ready.register(control, select.POLLIN)
+    while True:
+        for descriptor, _ in ready.poll():
+            if descriptor in ends:
+                ready.unregister(descriptor)
+                _tell_end(descriptor, *ends.pop(descriptor))
+                continue
+            asked, given, _, _ = socket.recv_fds(control, LARGEST, 4)
+            if not asked:
+                return False
+            *streams, told = given
+            pid = os.fork()
+            if pid == 0:
+                control.close()
+                for inherited in (told, *ends, *(pipe for _, pipe in ends.values())):
+                    os.close(inherited)
+                _become(json.loads(asked), streams)
+                return True
+            os.write(told, NUMBER.pack(pid))
+            for stream in streams:
+                os.close(stream)
+            end = os.pidfd_open(pid)
+            ends[end] = (pid, told)
+            ready.register(end, select.POLLIN)
+
+
+def _tell_end(end: int, pid: int, told: int) -> None:
+    os.close(end)
+    _, status = os.waitpid(pid, 0)
+    with suppress(BrokenPipeError):  # nobody waits for it any more
+        os.write(told, NUMBER.pack(os.waitstatus_to_exitcode(status)))
+    os.close(told)
+
+
+def _become(asked: dict[str, object], streams: list[int]) -> None:
+    """All that a start hands to a program."""
+    folder, environment, arguments = asked["folder"], asked["environment"], asked["arguments"]
+    assert isinstance(folder, str)
+    assert isinstance(environment, dict)
+    assert isinstance(arguments, list)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    sys.argv = arguments
+
+
+def _run() -> None:
+    """The program, and what the interpreter does at its end, but for the taking apart of two thousand modules: that
+    copies all the memory that a fork shares."""
+    from daemon.cli import main
+
+    code: object = None
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code
+    assert code is None or isinstance(code, int)
+    threading._shutdown()  # type: ignore[attr-defined]  # the interpreter's own, as the next one
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code or 0)
+
+
+if __name__ == "__main__":
+    del sys.path[0]  # this file's folder, which no program has there
+    with socket.socket(fileno=int(sys.argv[1])) as listening:
+        import_all()
+        forked = next_program(listening)
+    if forked:
+        _run()
