@@ -78,7 +78,7 @@ def _probes(readiness: Readiness, measure: Measure) -> Sequence[tuple[str, ASGIA
     return [("/livez", livez), ("/readyz", readyz), ("/healthz", readyz)]
 
 
-def _contract_pages(contract: Callable[[], Awaitable[ContractDocument]]) -> Sequence[tuple[str, ASGIApp]]:
+def _contract_pages(contract: Callable[[], Awaitable["ContractDocument"]]) -> Sequence[tuple[str, ASGIApp]]:
     @get(include_in_schema=False)
     async def asyncapi(_scope: object) -> AsgiResponse:
         """What may be said to this daemon, for people."""
