@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.measurements.commands import CommandRates
-from bench.measurements.console import REPLAYED, ConsoleFigures
+from bench.measurements.console import ConsoleFigures
 from bench.measurements.console_moving import LISTED_JOBS
 from bench.measurements.dashboard import DashboardTimes
 from bench.measurements.dead_letters import LetterLatency
@@ -123,7 +123,7 @@ class Report:
         self._add("the editor's, compressed", figures.editor_kib, "KiB", Target("at most", 125))
         self._add("heap after an hour's pulses", figures.heap_mib, "MiB", Target("at most", 80))
         self._add("ten idle consoles, of a core", figures.idle_share_percent, "%", Target("at most", 3))
-        followed = f"a replay of {REPLAYED:,} followed, of the page's time"
+        followed = f"a replay of {figures.letters:,} followed, of the page's time"
         self._add(followed, figures.replay_share_percent, "%", Target("at most", 1))
 
     def add_peers(self, rates: PeerRates) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LISTED_JOBS: Final = 10_000
 _TRANSITIONS: Final = 20
-_TIMEOUT_S: Final = 60.0
+_TIMEOUT_S: Final = 240.0
 _STATES: Final = (*["DONE"] * 6, "CREATED", "READY", "FAILED", "CANCELLED")
 """None in which work is in hand: the daemon would look after it."""
 

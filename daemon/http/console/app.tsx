@@ -5,7 +5,7 @@ import { Component, render, type ComponentType, type VNode } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { connectionWord, hidden, keepConnected, lastSeen, linkState, paused, refusedPermission } from "./link/connection.ts";
 import { about, followPrincipal, who } from "./link/principal.ts";
-import { alerting, common, followPulses, running } from "./link/pulse.ts";
+import { alerting, common, followPulses, runningCount } from "./link/pulse.ts";
 import { begin, config, credentials, signOut } from "./link/session.ts";
 import { href } from "./model/route.ts";
 import { count, visible } from "./model/text.ts";
@@ -83,7 +83,7 @@ class Safe extends Component<{ children: VNode }, { failed: string }> {
 
 function Mark({ word }: { word: string }): VNode | null {
   if (word === "dead" && common.value) return <> {count(common.value.dead_letters_open)}</>;
-  if (word === "runs" && running.value.length > 0) return <> ● {count(running.value.length)}</>;
+  if (word === "runs" && runningCount.value > 0) return <> ● {count(runningCount.value)}</>;
   if (word === "alerts" && alerting.value.length > 0) return <> ▲ {count(alerting.value.length)}</>;
   return null;
 }

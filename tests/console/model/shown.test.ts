@@ -6,6 +6,7 @@ import { hasEnded, newer, pace, progressOf } from "../../../daemon/http/console/
 import { EVERYTHING, NOTHING, isSelected, ranged, selectedCount, toggled } from "../../../daemon/http/console/model/selection.ts";
 import { count, cut, httpsUrl, visible, visibleLines } from "../../../daemon/http/console/model/text.ts";
 import { age, clock, duration, instantOf } from "../../../daemon/http/console/model/time.ts";
+import { windowOf } from "../../../daemon/http/console/model/window.ts";
 import { pick, seeded } from "./support.ts";
 
 test("control characters show as their pictures, deceiving ones by their number", () => {
@@ -106,4 +107,17 @@ test("numbers are grouped by thousands", () => {
     if (number !== 0) assert.equal(count(number), number.toLocaleString("en"));
   }
   assert.equal(count(0), "0");
+});
+
+test("of a long list 35 to 60 rows stand in the document, at its ends too, and all that are in sight", () => {
+  const chance = seeded(11);
+  for (let round = 0; round < 2_000; round++) {
+    const rows = Math.floor(chance() * 10 ** (1 + chance() * 5));
+    const seen = 5 + Math.floor(chance() * 40);
+    const first = Math.floor(chance() * Math.max(1, rows - seen));
+    const [from, to] = windowOf(first, seen, rows);
+    assert.ok(from >= 0 && from <= first && to >= Math.min(rows, first + seen), `${first} ${seen} ${rows}`);
+    assert.ok(to <= rows && (to - from === rows || (to - from >= 35 && to - from <= 60)), `${from} ${to}`);
+  }
+  assert.deepEqual(windowOf(0, 17, 0), [0, 0]);
 });

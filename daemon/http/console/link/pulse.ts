@@ -1,10 +1,11 @@
 /** The pulses of all daemons: rates are added, counts of the database that they share are taken once. */
 
-import { computed, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import { config } from "./session.ts";
-import { listen, watchKeys } from "./watch.ts";
+import { followRuns, runKeys, takeRuns } from "./runs.ts";
+import { listen } from "./watch.ts";
 import { parseShown } from "../model/json_tokens.ts";
-import { hasEnded, newer, type RunStatus } from "../model/progress.ts";
+import { hasEnded, type RunStatus } from "../model/progress.ts";
 
 export interface Pulse {
   readonly daemon_id: string;
@@ -36,11 +37,10 @@ export interface Figures {
 
 const MOST_HISTORY = 60;
 const SILENT_MS = 10_000;
+const SKEW_MS = 500;
 
 const beats = signal<ReadonlyMap<string, Beat>>(new Map());
 export const history = signal<readonly Figures[]>([]);
-/** Running operations by their keys, and those that ended while the page looked. */
-export const runKeys = signal<ReadonlyMap<string, RunStatus>>(new Map());
 /** The daemon's clock less this machine's, in milliseconds. */
 export const clockSkew = signal(0);
 
@@ -74,10 +74,15 @@ export const running = computed(() => {
   return [...known.values()].filter((run) => !hasEnded(run.status));
 });
 
+/** How many run: a number, so that what shows it is left alone while they go on. */
+export const runningCount = computed(() => running.value.length);
+
 function take(text: string): void {
   const envelope = parseShown(text) as { created_at: string; payload: Pulse };
   const pulse = envelope.payload;
-  clockSkew.value = Date.parse(envelope.created_at) - Date.now();
+  const skew = Date.parse(envelope.created_at) - Date.now();
+  // How long a pulse was on its way is no other time: every age on the screen would be drawn anew.
+  if (Math.abs(skew - clockSkew.value) > SKEW_MS) clockSkew.value = skew;
   beats.value = new Map(beats.value).set(pulse.daemon_id, { ...pulse, at: Date.now() });
   const now = figures.value;
   if (now !== null && pulse.daemon_id === newest.value?.daemon_id)
@@ -89,16 +94,14 @@ export function followPulses(): void {
     () => `${config.value?.prefix ?? "hg"}.pulse.>`,
     (message) => {
       try {
-        take(message.string());
+        batch(() => {
+          take(message.string());
+          takeRuns();
+        });
       } catch {
         // A pulse that cannot be read tells nothing; the next one comes in two seconds.
       }
     },
   );
-  watchKeys<RunStatus>("run", (run) => {
-    const known = new Map(runKeys.value);
-    known.set(run.run_id, newer(known.get(run.run_id) ?? null, run));
-    while (known.size > 200) known.delete(known.keys().next().value ?? "");
-    runKeys.value = known;
-  });
+  followRuns();
 }

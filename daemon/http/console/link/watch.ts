@@ -3,8 +3,8 @@
  * dropped; seen again or connected again, the present state is taken first.
  */
 
-import { effect } from "@preact/signals";
-import type { Msg, Subscription } from "@nats-io/nats-core";
+import { effect, untracked } from "@preact/signals";
+import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import { parseShown } from "../model/json_tokens.ts";
 import { connection, generation, hidden, linkState, paused } from "./connection.ts";
 import { config } from "./session.ts";
@@ -13,27 +13,27 @@ export type Stop = () => void;
 
 const bucket = (): string => `${(config.value?.prefix ?? "hg").toUpperCase()}_STATUS`;
 
-/** Calls `onMessage` for what comes on `subject`, and `onResume` each time listening begins, also after a gap. */
-export function listen(subject: () => string, onMessage: (message: Msg) => void, onResume?: () => void): Stop {
-  let subscription: Subscription | null = null;
-  const stop = effect(() => {
+/** Calls `begin` whenever the page is connected and looked at, and what that returned when it no longer is. */
+export function whileHere(begin: (nc: NatsConnection) => Stop | void): Stop {
+  return effect(() => {
     void generation.value;
     const away = linkState.value !== "connected" || hidden.value || paused.value;
-    subscription?.unsubscribe();
-    subscription = null;
     const nc = connection();
-    if (away || nc === null) return;
-    subscription = nc.subscribe(subject(), {
+    return away || nc === null ? undefined : untracked(() => begin(nc));
+  });
+}
+
+/** Calls `onMessage` for what comes on `subject`, and `onResume` each time listening begins, also after a gap. */
+export function listen(subject: () => string, onMessage: (message: Msg) => void, onResume?: () => void): Stop {
+  return whileHere((nc) => {
+    const subscription = nc.subscribe(subject(), {
       callback: (error, message) => {
         if (error === null) onMessage(message);
       },
     });
     onResume?.();
+    return () => subscription.unsubscribe();
   });
-  return () => {
-    stop();
-    subscription?.unsubscribe();
-  };
 }
 
 function viewIn<V>(message: Msg): V | null {
@@ -46,30 +46,27 @@ function viewIn<V>(message: Msg): V | null {
   }
 }
 
-/** Follows one key of the status bucket: subscribe, then get, so that nothing falls between. */
-export function watchKey<V extends object>(key: string, onView: (view: V) => void): Stop {
-  const subject = (): string => `$KV.${bucket()}.${key}`;
-  const take = (message: Msg): void => {
+const viewed =
+  <V extends object>(onView: (view: V) => void) =>
+  (message: Msg): void => {
     const view = viewIn<V>(message);
     if (view !== null) onView(view);
   };
-  return listen(subject, take, () => {
-    connection()
-      ?.request(`$JS.API.DIRECT.GET.KV_${bucket()}.${subject()}`, "", { timeout: 5_000 })
-      .then(take, () => undefined);
-  });
+
+/** Asks for what lies under one key of the status bucket; where nothing does, nothing is told. */
+export function getKey<V extends object>(key: string, onView: (view: V) => void): void {
+  connection()
+    ?.request(`$JS.API.DIRECT.GET.KV_${bucket()}.$KV.${bucket()}.${key}`, "", { timeout: 5_000 })
+    .then(viewed(onView), () => undefined);
 }
 
+/** Follows one key: subscribe, then get, so that nothing falls between. */
+export const watchKey = <V extends object>(key: string, onView: (view: V) => void): Stop =>
+  listen(() => `$KV.${bucket()}.${key}`, viewed(onView), () => getKey(key, onView));
+
 /** Follows all keys under a prefix from now on: what lay there before is not told. */
-export function watchKeys<V extends object>(prefix: string, onView: (view: V) => void): Stop {
-  return listen(
-    () => `$KV.${bucket()}.${prefix}.>`,
-    (message) => {
-      const view = viewIn<V>(message);
-      if (view !== null) onView(view);
-    },
-  );
-}
+export const watchKeys = <V extends object>(prefix: string, onView: (view: V) => void): Stop =>
+  listen(() => `$KV.${bucket()}.${prefix}.>`, viewed(onView));
 
 /** Calls `onEvent` with the payload of each event under `rest`. */
 export function listenToEvents<P>(rest: string, onEvent: (payload: P) => void, onResume?: () => void): Stop {

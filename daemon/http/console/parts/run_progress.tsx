@@ -1,9 +1,10 @@
 /** How runs are getting on, by their status keys; where no key tells, they are asked for, at most every ten seconds. */
 
+import { useComputed, useSignal, type ReadonlySignal } from "@preact/signals";
 import type { VNode } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { ask } from "../link/ask.ts";
-import { watchKey } from "../link/watch.ts";
+import { watchRun } from "../link/runs.ts";
 import { hasEnded, newer, pace, progressOf, type Progress, type RunStatus, type Sample } from "../model/progress.ts";
 import { count } from "../model/text.ts";
 import { duration } from "../model/time.ts";
@@ -12,18 +13,23 @@ import { State } from "./words.tsx";
 
 const ASK_MS = [700, 1_500, 3_000, 10_000];
 
-/** The newest status of each run, in the order of `ids`. */
-export function useRuns(ids: readonly string[]): readonly RunStatus[] {
-  const [known, setKnown] = useState<ReadonlyMap<string, RunStatus>>(new Map());
-  const key = ids.join(" ");
+/** The newest status of each run, in the order of `ids`: whoever reads it is drawn anew with each, and nobody else. */
+export function useRuns(ids: readonly string[]): ReadonlySignal<readonly RunStatus[]> {
+  const wanted = useSignal(ids);
+  const known = useSignal<ReadonlyMap<string, RunStatus>>(NONE);
   useEffect(() => {
-    const take = (view: RunStatus): void =>
-      setKnown((before) => new Map(before).set(view.run_id, newer(before.get(view.run_id) ?? null, view)));
+    wanted.value = ids;
+    const take = (view: RunStatus): void => {
+      const before = known.peek();
+      known.value = new Map(before).set(view.run_id, newer(before.get(view.run_id) ?? null, view));
+    };
     const stops = ids.map((id) => followRun(id, take));
     return () => stops.forEach((stop) => stop());
-  }, [key]);
-  return ids.flatMap((id) => known.get(id) ?? []);
+  }, [ids.join(" ")]);
+  return useComputed(() => wanted.value.flatMap((id) => known.value.get(id) ?? []));
 }
+
+const NONE: ReadonlyMap<string, RunStatus> = new Map();
 
 /** Listens to the key of a run, and asks while it is silent and the run has not ended. */
 export function followRun(id: string, take: (view: RunStatus) => void): () => void {
@@ -34,7 +40,7 @@ export function followRun(id: string, take: (view: RunStatus) => void): () => vo
     ended ||= hasEnded(view.status);
     take(view);
   };
-  const stop = watchKey<RunStatus>(`run.${id}`, (view) => {
+  const stop = watchRun(id, (view) => {
     heard = Date.now();
     hear(view);
   });
@@ -64,7 +70,13 @@ export function usePace(progress: Progress): ReturnType<typeof pace> {
   return progress.ended ? null : pace(samples.current, progress.waiting);
 }
 
-export function RunProgress({ runs, discards = false }: { runs: readonly RunStatus[]; discards?: boolean }): VNode {
+interface RunProgressProps {
+  readonly of: ReadonlySignal<readonly RunStatus[]>;
+  readonly discards?: boolean;
+}
+
+export function RunProgress({ of, discards = false }: RunProgressProps): VNode {
+  const runs = of.value;
   const progress = progressOf(runs);
   const speed = usePace(progress);
   const status = progress.ended ? (runs.find((run) => run.status !== "succeeded")?.status ?? "succeeded") : "running";

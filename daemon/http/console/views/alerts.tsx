@@ -1,5 +1,6 @@
 /** Alerts: what is raised, since when, who keeps it quiet, until when and why. */
 
+import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { ask, newMessageId } from "../link/ask.ts";
@@ -63,9 +64,9 @@ const COLUMNS: readonly Column<Alert>[] = [
 
 function AlertList(): VNode {
   const alerts = useList<Alert, "alert.list">("alert.list", useMemo(() => ({ limit: 200 }), []));
-  const [moves, setMoves] = useState(0);
-  useEffect(() => listenToEvents("alert.>", () => setMoves((before) => before + 1)), []);
-  useTenSeconds(moves || JSON.stringify(alerting.value), alerts.refresh);
+  const moves = useSignal(0);
+  useEffect(() => listenToEvents("alert.>", () => (moves.value += 1)), []);
+  useTenSeconds(() => `${moves.value} ${JSON.stringify(alerting.value)}`, alerts.refresh);
   const tally = new Map<string, number>();
   for (const alert of alerts.rows) {
     const word = alert.lifecycle === "suppressed" ? "suppressed" : alert.severity !== "ok" && alert.acknowledged_by ? "quiet" : alert.severity;

@@ -87,7 +87,7 @@ function Groups({ terms, onGroups }: PartProps): VNode {
       ? [{ terms, known: groups.complete ? letters : null }]
       : chosen.map((group) => ({ terms: narrowed(terms, group), known: group.count }));
   useEffect(() => onGroups(groups.rows), [groups.rows]);
-  const newer = useNewer(letters, groups.asOf, () => newGroups(payload, letters));
+  const newer = useNewer(groups.asOf, () => newGroups(payload, letters));
   const open = (group: LetterGroup): void => {
     const narrow = letterQuery(new URLSearchParams(), narrowed(terms, group));
     narrow.set("view", "list");
@@ -168,7 +168,7 @@ function List({ terms, onGroups }: PartProps): VNode {
   }, [letters.rows]);
   useEffect(() => onGroups(letters.rows.slice(0, LIST_LIMIT)), [letters.first]);
   const newest = letters.first?.items[0]?.received_at ?? null;
-  const newer = useNewer(letters.asOf, letters.asOf, () => newLetters(payload, newest));
+  const newer = useNewer(letters.asOf, () => newLetters(payload, newest));
   const targets = (): Target[] =>
     selection.of === "some"
       ? [{ terms, ids: [...selection.keys], known: selection.keys.size }]
@@ -236,12 +236,12 @@ async function newLetters(payload: object, newest: string | null): Promise<numbe
 }
 
 /** How many letters there are that the list does not show: looked for when the pulse tells of more, never on a timer. */
-function useNewer(mark: unknown, asOf: number, look: () => Promise<number>): number {
+function useNewer(asOf: number, look: () => Promise<number>): number {
   const [newer, setNewer] = useState(0);
   const latest = useRef(asOf);
   latest.current = asOf;
   useEffect(() => setNewer(0), [asOf]);
-  useTenSeconds(common.value?.dead_letters_open ?? mark, () => {
+  useTenSeconds(() => common.value?.dead_letters_open, () => {
     const asked = latest.current;
     if (asked > 0) void look().then((found) => asked === latest.current && setNewer(found));
   });

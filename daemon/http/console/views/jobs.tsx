@@ -10,7 +10,7 @@ import { termsOf, withTerm, withTerms, type Terms } from "../model/filters.ts";
 import { usd } from "../model/money.ts";
 import { count } from "../model/text.ts";
 import { instantOf } from "../model/time.ts";
-import { useList, useTenSeconds } from "../parts/lists/answers.ts";
+import { useList } from "../parts/lists/answers.ts";
 import { FilterBar } from "../parts/lists/filter_bar.tsx";
 import { Grid, type Column } from "../parts/lists/grid.tsx";
 import { now } from "../parts/shell/preferences.ts";
@@ -85,7 +85,6 @@ function JobList({ terms, onChange }: { terms: Terms; onChange: (terms: Terms) =
     seen.current = moved.peek();
   }, [jobs.asOf]);
   const newer = moved.value - seen.current;
-  useTenSeconds(moved.value, () => undefined);
   const counts = (jobs.first as JobPage | null)?.counts ?? {};
   return (
     <>

@@ -121,7 +121,7 @@ const CAUSE_COLUMNS: readonly Column<LetterGroup>[] = [
 
 function Causes(): VNode {
   const groups = useList<LetterGroup, "dead-letters">("dead-letters", useMemo(() => ({ action: "groups", states: ["open"], limit: 10 }), []));
-  useTenSeconds(common.value?.dead_letters_open, groups.refresh);
+  useTenSeconds(() => common.value?.dead_letters_open, groups.refresh);
   const open = (group: LetterGroup): void => {
     const query = letterQuery(new URLSearchParams(), narrowed([{ key: "state", value: "open" }], group));
     query.set("view", "list");

@@ -1,5 +1,6 @@
 /** One run: who asked for what, how it gets on, what became of each item. */
 
+import { useComputed, type ReadonlySignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { ask } from "../link/ask.ts";
@@ -32,11 +33,13 @@ function OneRun({ id }: { id: string }): VNode {
   const asked = useAnswer<Page<RunView>, "runs">("runs", useMemo(() => ({ run_id: id, limit: 1 }), [id]));
   const run = asked.result?.items[0] ?? null;
   const ids = useMemo(() => [id], [id]);
-  const [live] = useRuns(ids);
-  const status = live?.status ?? run?.status ?? null;
+  const live = useRuns(ids);
+  const told = useComputed(() => live.value[0]?.status).value;
+  const isCounted = useComputed(() => live.value[0]?.requested !== undefined).value;
+  const status = told ?? run?.status ?? null;
   useEffect(() => {
-    if (live && hasEnded(live.status)) asked.refresh();
-  }, [live?.status]);
+    if (hasEnded(told)) asked.refresh();
+  }, [told]);
   // The list of its items comes with it, and the keys of the list.
   useKeys([], asked.loading && run === null);
   useKeys([{ key: "Escape", help: "back", run: () => back(["runs"]) }]);
@@ -50,7 +53,7 @@ function OneRun({ id }: { id: string }): VNode {
       <h1>Run {visible(id)}</h1>
       {asked.problem && <ProblemView problem={asked.problem} />}
       {asked.result && run === null && <p>There is no such run, or its row is not kept.</p>}
-      {live && live.requested !== undefined ? <RunProgress runs={[live]} /> : <State of={status} />}
+      {isCounted ? <RunProgress of={live} /> : <State of={status} />}
       {isReplay && (
         <p class="bar">
           <Act onAct={abort} scope="ops:write" kind="danger" disabled={hasEnded(status)} why="it has ended">
@@ -128,10 +131,10 @@ const COLUMNS: readonly Column<RunItem>[] = [
   { name: "reason", width: "minmax(8rem, 2fr)", cell: (item) => <Text of={item.reason} /> },
 ];
 
-function Items({ id, live }: { id: string; live: RunStatus | undefined }): VNode {
+function Items({ id, live }: { id: string; live: ReadonlySignal<readonly RunStatus[]> }): VNode {
   const [wanted, setWanted] = useState("all");
-  const items = useList<RunItem, "replay-status">("replay-status", useMemo(() => ({ run_id: id, limit: 500 }), [id]));
-  useTenSeconds(live?.version, items.refresh);
+  const items = useList<RunItem, "replay-status">("replay-status", useMemo(() => ({ run_id: id, limit: 200 }), [id]));
+  useTenSeconds(() => live.value[0]?.version, items.refresh);
   const outcome = OUTCOMES[wanted];
   const rows = items.rows.filter((item) => !outcome || item.outcome === outcome);
   return (

@@ -1,8 +1,10 @@
 /** Runs: the audit, who did what; what is running tells its progress by itself. */
 
+import { computed } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { running, runKeys } from "../link/pulse.ts";
+import { running } from "../link/pulse.ts";
+import { runKeys } from "../link/runs.ts";
 import type { Run } from "../link/views.ts";
 import { termsOf, withTerms, type Term, type Terms } from "../model/filters.ts";
 import { progressOf } from "../model/progress.ts";
@@ -117,16 +119,20 @@ function RunList({ terms, actsOnly }: { terms: Terms; actsOnly: boolean }): VNod
   );
 }
 
+const known = computed(() => [...new Set([...running.value.map((run) => run.run_id), ...runKeys.value.keys()])]);
+
 /** Runs that began, by their keys, since the list was asked for. */
 function useNewRuns(asOf: number): number {
   const seen = useRef(new Set<string>());
   const [newer, setNewer] = useState(0);
-  const ids = [...running.value.map((run) => run.run_id), ...runKeys.value.keys()];
   useEffect(() => {
-    seen.current = new Set(ids);
+    seen.current = new Set(known.peek());
     setNewer(0);
   }, [asOf]);
-  useTenSeconds(ids.length, () => setNewer(ids.filter((id) => !seen.current.has(id)).length));
+  useTenSeconds(
+    () => known.value.length,
+    () => setNewer(known.peek().filter((id) => !seen.current.has(id)).length),
+  );
   return newer;
 }
 

@@ -3,6 +3,7 @@
  * follows the runs. Several groups are several runs: one filter cannot name two groups without their neighbours.
  */
 
+import { useComputed } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { ask, newMessageId, type Answer } from "../../link/ask.ts";
@@ -303,12 +304,12 @@ interface FollowingProps {
 
 function Following({ verb, runs, targets, since }: FollowingProps): VNode {
   const statuses = useRuns(runs);
-  const going = statuses.length < runs.length || statuses.some((run) => !hasEnded(run.status));
+  const going = useComputed(() => statuses.value.length < runs.length || statuses.value.some((run) => !hasEnded(run.status))).value;
   const [joined, setJoined] = useState<number | null>(null);
   const first = targets[0];
   useEffect(() => {
     if (going) return;
-    say(`${verb}: ${statuses.map((run) => `run ${run.status}`).join(", ")}`);
+    say(`${verb}: ${statuses.peek().map((run) => `run ${run.status}`).join(", ")}`);
     if (since === null || !first || first.ids) return;
     void ask<{ items: { count: number }[] }, "dead-letters">("dead-letters", {
       action: "groups",
@@ -325,7 +326,7 @@ function Following({ verb, runs, targets, since }: FollowingProps): VNode {
     });
   return (
     <>
-      <RunProgress runs={statuses} discards={verb === "Discard"} />
+      <RunProgress of={statuses} discards={verb === "Discard"} />
       {joined !== null && joined > 0 && since !== null && first && (
         <p>
           {count(joined)} new letters in this group since it began{" "}

@@ -1,7 +1,7 @@
 /** The last day of a group as a little line: asked for when its row is in sight, a few at a time, once. */
 
-import type { VNode } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import type { RefObject, VNode } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ask } from "../../link/ask.ts";
 import type { LetterGroup } from "../../link/views.ts";
 import { groupTerms, letterPayload } from "../../model/filters.ts";
@@ -28,10 +28,25 @@ async function look(group: LetterGroup): Promise<readonly number[]> {
   return answer.ok ? answer.result.items.map((bucket) => bucket.count) : [];
 }
 
-export function GroupHistory({ group }: { group: LetterGroup }): VNode | null {
+/** Whether an element has been in sight: more rows stand in the document than a person sees. */
+function useSeen(element: RefObject<HTMLElement | null>): boolean {
+  const [seen, setSeen] = useState(false);
+  useEffect(() => {
+    if (!element.current) return;
+    const observer = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && setSeen(true));
+    observer.observe(element.current);
+    return () => observer.disconnect();
+  }, []);
+  return seen;
+}
+
+export function GroupHistory({ group }: { group: LetterGroup }): VNode {
   const key = JSON.stringify([group.kind, group.code, group.paths, group.producer, group.last_seen]);
   const [values, setValues] = useState(kept.get(key));
+  const place = useRef<HTMLDivElement>(null);
+  const seen = useSeen(place);
   useEffect(() => {
+    if (!seen) return;
     if (kept.has(key)) return setValues(kept.get(key));
     let gone = false;
     waiting.push(async () => {
@@ -45,6 +60,10 @@ export function GroupHistory({ group }: { group: LetterGroup }): VNode | null {
     return () => {
       gone = true;
     };
-  }, [key]);
-  return values && values.length > 1 ? <Sparkline values={values} label={`last 24 h: ${values.join(", ")}`} /> : null;
+  }, [key, seen]);
+  return (
+    <div class="history" ref={place}>
+      {values && values.length > 1 && <Sparkline values={values} label={`last 24 h: ${values.join(", ")}`} />}
+    </div>
+  );
 }

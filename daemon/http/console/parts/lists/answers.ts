@@ -1,5 +1,6 @@
 /** Answers as state of a component: asked on sight, after a reconnect, and on demand; the last one stays while away. */
 
+import { untracked, useSignalEffect } from "@preact/signals";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ask, type Answer } from "../../link/ask.ts";
 import type { Command, PayloadOf } from "../../link/commands.ts";
@@ -78,22 +79,28 @@ export function useList<T, C extends Command = Command>(command: C, payload: Pay
 const NO_ROWS: readonly never[] = [];
 const NO_PAGE = { of: null, rows: NO_ROWS, cursor: null };
 
-/** Calls `look` when `mark` changes, at most every ten seconds, and never while nobody looks. */
-export function useTenSeconds(mark: unknown, look: () => void): void {
-  const last = useRef({ mark, at: Date.now(), timer: 0 });
+/**
+ * Calls `look` when what `mark` reads of signals comes to something else (undefined is not known yet), at most every ten
+ * seconds, and never while nobody looks. The view is not drawn for it.
+ */
+export function useTenSeconds(mark: () => unknown, look: () => void): void {
+  const last = useRef({ mark: undefined as unknown, at: Date.now(), timer: 0 });
   const latest = useRef(look);
   latest.current = look;
-  useEffect(() => {
+  useSignalEffect(() => {
     const state = last.current;
-    if (Object.is(state.mark, mark) || hidden.value || state.timer) return;
-    state.mark = mark;
+    const now = mark();
+    state.mark ??= now;
+    if (Object.is(state.mark, now) || hidden.value || state.timer) return;
+    state.mark = now;
     const wait = Math.max(0, state.at + 10_000 - Date.now());
     state.timer = setTimeout(() => {
       state.timer = 0;
       state.at = Date.now();
+      state.mark = untracked(mark);
       latest.current();
     }, wait) as unknown as number;
-  }, [mark]);
+  });
   useEffect(() => () => clearTimeout(last.current.timer), []);
 }
 

@@ -2,8 +2,10 @@
 
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useState } from "preact/hooks";
+import { windowOf } from "../../model/window.ts";
 
-const MARGIN = 8;
+/** Rows are changed so many at a time. */
+const STEP = 4;
 const NARROW = "(max-width: 40rem)";
 
 interface VisibleRows {
@@ -21,7 +23,7 @@ export const cardHeight = (columns: number): number => 16 + 20 * Math.ceil(colum
 export function useVisibleRows(body: RefObject<HTMLElement | null>, rows: number, columns: number): VisibleRows {
   const heightNow = (): number => (matchMedia(NARROW).matches ? cardHeight(columns) : 28);
   const [height, setHeight] = useState(heightNow);
-  const [sight, setSight] = useState({ top: 0, room: 1_000 });
+  const [sight, setSight] = useState({ top: 0, room: 0 });
   useEffect(() => {
     const element = body.current;
     if (!element) return;
@@ -30,7 +32,8 @@ export function useVisibleRows(body: RefObject<HTMLElement | null>, rows: number
       cancelAnimationFrame(asked);
       asked = requestAnimationFrame(() => {
         setSight((before) => {
-          const [top, room] = [element.scrollTop, element.clientHeight];
+          const step = STEP * heightNow();
+          const [top, room] = [Math.floor(element.scrollTop / step) * step, element.clientHeight];
           return before.top === top && before.room === room ? before : { top, room };
         });
         setHeight(heightNow());
@@ -56,7 +59,6 @@ export function useVisibleRows(body: RefObject<HTMLElement | null>, rows: number
     },
     [height],
   );
-  const from = Math.max(0, Math.min(rows, Math.floor(sight.top / height) - MARGIN));
-  const to = Math.min(rows, Math.ceil((sight.top + sight.room) / height) + MARGIN);
+  const [from, to] = windowOf(Math.floor(sight.top / height), Math.ceil(sight.room / height) + STEP, rows);
   return { from, to, height, reveal };
 }
