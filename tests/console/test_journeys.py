@@ -154,6 +154,32 @@ def test_letters_are_discarded_with_a_reason(page: "Page", daemon: DaemonProcess
     assert len(letters(daemon, producers=["unwanted"], states=["discarded"])) == 2
 
 
+def test_a_jump_to_a_time_moves_the_list_and_not_what_is_acted_on(page: "Page", daemon: DaemonProcess) -> None:
+    publish(daemon, [usage(producer="lasting", status="fine") for _ in range(3)])
+    (earlier, *_) = letters(daemon, producers=["lasting"])
+    publish(daemon, [usage(producer="lasting", status="fine") for _ in range(2)])
+    go(page, "dead?producer=lasting&view=list")
+    rows = data_rows(page, "Dead letters")
+    rows.nth(4).wait_for()
+    page.keyboard.press("t")
+    page.keyboard.type("yesterday")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").get_by_text("write 09:12").wait_for()
+
+    page.get_by_role("textbox", name="Jump to a time").fill(earlier["received_at"])
+    page.keyboard.press("Enter")
+
+    rows.nth(4).wait_for(state="detached")
+    assert rows.first.get_by_text(earlier["message_id"]).is_visible()
+    page.keyboard.press("a")
+    page.get_by_role("group", name="Selection").get_by_text("5 letters selected").wait_for()
+    page.reload()
+    rows.nth(2).wait_for()
+    assert rows.count() == 3
+    page.get_by_role("button", name="To the newest").click()
+    rows.nth(4).wait_for()
+
+
 def test_an_edit_on_a_stale_letter_is_refused_and_the_text_stays(
     page: "Page", other_context: "BrowserContext", daemon: DaemonProcess
 ) -> None:
@@ -260,7 +286,7 @@ def test_an_idle_page_asks_nothing(page: "Page", daemon: DaemonProcess) -> None:
     assert commands() == before
 
 
-def test_an_approval_of_a_draft_that_was_overtaken_is_refused_and_shows_the_newest(
+def test_an_approval_of_a_draft_that_was_overtaken_is_refused_and_shows_the_newest_each_time(
     page: "Page", daemon: DaemonProcess
 ) -> None:
     job = drafted_job(daemon)
@@ -268,16 +294,21 @@ def test_an_approval_of_a_draft_that_was_overtaken_is_refused_and_shows_the_newe
     page.get_by_role("button", name="Approve…").click()
     dialog = page.get_by_role("dialog", name="Approve")
     dialog.get_by_text("the first draft").wait_for()
-    edited = [{"block_id": "step-1", "type": "step", "text": "the second draft"}]
-    put = {"instruction_id": job["instruction_id"], "base_version": 1, "blocks": edited}
-    ask(daemon, "hg.cmd.instruction.put", put)
+    for version, text in enumerate(["the second draft", "the third draft", "the fourth draft"], 1):
+        edited = [{"block_id": "step-1", "type": "step", "text": text}]
+        put = {"instruction_id": job["instruction_id"], "base_version": version, "blocks": edited}
+        ask(daemon, "hg.cmd.instruction.put", put)
+        # Each is read in the dialog before the next one comes: what was overtaken is never approved.
+        dialog.get_by_role("button", name=f"Approve v{version}").click()
+        dialog.get_by_text("VERSION_CONFLICT").wait_for()
+        assert dialog.get_by_role("button", name=f"Approve v{version}").is_disabled()
+        dialog.get_by_role("button", name="Show the newest version").click()
+        dialog.get_by_text(text).wait_for()
+        assert dialog.get_by_text("VERSION_CONFLICT").count() == 0
+    assert not ask(daemon, "hg.cmd.job.get", {"job_id": job["job_id"]})["approved"]
 
-    dialog.get_by_role("button", name="Approve v1").click()
-
-    dialog.get_by_text("VERSION_CONFLICT").wait_for()
-    dialog.get_by_role("button", name="Show the newest version").click()
-    dialog.get_by_text("the second draft").wait_for()
-    dialog.get_by_role("button", name="Approve v2").click()
-    outcome(page).get_by_text("Approved version 2").wait_for()
+    dialog.get_by_role("button", name="Approve v4").click()
+    outcome(page).get_by_text("Approved version 4").wait_for()
+    assert ask(daemon, "hg.cmd.job.get", {"job_id": job["job_id"]})["approved"]
     page.get_by_role("button", name="Render").click()
     page.get_by_text("RENDERING").first.wait_for()

@@ -7,6 +7,7 @@ import { EVERYTHING, NOTHING, isSelected, ranged, selectedCount, toggled } from 
 import { count, cut, httpsUrl, visible, visibleLines } from "../../../daemon/http/console/model/text.ts";
 import { age, clock, duration, instantOf } from "../../../daemon/http/console/model/time.ts";
 import { windowOf } from "../../../daemon/http/console/model/window.ts";
+import { endOf } from "../../../daemon/http/console/model/written_time.ts";
 import { pick, seeded } from "./support.ts";
 
 test("control characters show as their pictures, deceiving ones by their number", () => {
@@ -120,4 +121,35 @@ test("of a long list 35 to 60 rows stand in the document, at its ends too, and a
     assert.ok(to <= rows && (to - from === rows || (to - from >= 35 && to - from <= 60)), `${from} ${to}`);
   }
   assert.deepEqual(windowOf(0, 17, 0), [0, 0]);
+});
+
+test("a time is read as it is shown, and its end is the last that it may mean", () => {
+  const now = Date.parse("2026-11-29T10:00:00Z");
+  const ends: Record<string, string> = {
+    "09:12": "2026-11-29T09:13:00.000Z",
+    "9:12:01": "2026-11-29T09:12:02.000Z",
+    "10:00": "2026-11-29T10:01:00.000Z",
+    "22:40": "2026-11-28T22:41:00.000Z",
+    "28 Nov": "2026-11-29T00:00:00.000Z",
+    "28 Nov 09:12:01": "2026-11-28T09:12:02.000Z",
+    "30 Dec 23:59": "2025-12-31T00:00:00.000Z",
+    "2 Jan 2025 03:04:05": "2025-01-02T03:04:06.000Z",
+    "2026-11-28": "2026-11-29T00:00:00.000Z",
+    " 2026-11-28 09:12 ": "2026-11-28T09:13:00.000Z",
+    "2026-11-28T09:12:01": "2026-11-28T09:12:02.000Z",
+    "2026-11-28T09:12:01.123456+02:00": "2026-11-28T07:12:01.124Z",
+    "24h": "2026-11-28T10:00:00.001Z",
+  };
+  for (const [text, end] of Object.entries(ends)) assert.equal(endOf(text, "utc", now), end, text);
+  for (const bad of ["", " ", "yesterday", "25:00", "09:60", "31 Feb", "0 Nov", "1 Foo", "2026-13-01", "2026-02-30", "9"]) assert.equal(endOf(bad, "utc", now), null, bad);
+
+  const chance = seeded(12);
+  for (const zone of ["utc", "local"] as const)
+    for (let round = 0; round < 1_000; round++) {
+      const at = now - Math.floor(chance() * 400 * 86_400_000);
+      const shown = clock(new Date(at).toISOString(), zone, now);
+      const end = Date.parse(endOf(shown, zone, now) ?? "");
+      // An hour that a zone has twice is shown alike both times.
+      assert.equal(clock(new Date(end - 1_000).toISOString(), zone, now), shown);
+    }
 });

@@ -2,7 +2,7 @@
 
 export type Zone = "local" | "utc";
 
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+export const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const pad = (number: number, digits = 2): string => String(number).padStart(digits, "0");
 
 interface Parts {
@@ -12,7 +12,7 @@ interface Parts {
   clock: string;
 }
 
-function partsOf(at: Date, zone: Zone): Parts {
+export function partsOf(at: Date, zone: Zone): Parts {
   return zone === "utc"
     ? {
         year: at.getUTCFullYear(),

@@ -4,18 +4,21 @@ import { signal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ask } from "../link/ask.ts";
+import type { PayloadOf } from "../link/commands.ts";
 import { common } from "../link/pulse.ts";
 import type { LetterGroup, LetterLine, Page } from "../link/views.ts";
 import { groupTerms, LETTER_KEYS, type GroupKey, letterPayload, letterQuery, letterTerms, narrowed, type Term, type Terms } from "../model/filters.ts";
 import { href } from "../model/route.ts";
 import { EVERYTHING, NOTHING, isNothing, isSelected, selectedCount, type Selection } from "../model/selection.ts";
 import { bytes, count, plural, visible } from "../model/text.ts";
+import { instantOf } from "../model/time.ts";
 import { Act } from "../parts/act.tsx";
 import { useList, useTenSeconds } from "../parts/lists/answers.ts";
 import { BulkDialog, type Target } from "../parts/letters/bulk_dialog.tsx";
 import { FilterBar } from "../parts/lists/filter_bar.tsx";
 import { GroupHistory } from "../parts/letters/group_history.tsx";
 import { Grid, type Column } from "../parts/lists/grid.tsx";
+import { Jump } from "../parts/lists/jump.tsx";
 import { useKeys } from "../parts/shell/keys.ts";
 import { say } from "../parts/shell/outcome.tsx";
 import { now } from "../parts/shell/preferences.ts";
@@ -154,12 +157,14 @@ const letterKey = (letter: LetterLine): string => letter.dead_letter_id;
 
 function List({ terms, onGroups }: PartProps): VNode {
   const payload = useMemo(() => ({ action: "list", ...letterPayload(terms, now.peek()), limit: LIST_LIMIT }), []);
-  const letters = useList<LetterLine, "dead-letters">("dead-letters", payload);
+  // Where the list begins is no filter: what is selected, counted and acted on is the same.
+  const from = instantOf(route.value.query.get("at") ?? "", now.peek());
+  const letters = useList<LetterLine, "dead-letters">("dead-letters", useMemo(() => begunAt(payload, from), [from]));
   const [selection, setSelection] = useState<Selection>(NOTHING);
   const [total, setTotal] = useState<number | null>(null);
   useEffect(() => {
     if (letters.asOf === 0) return;
-    if (letters.first?.next_cursor === null) return setTotal(letters.first.items.length);
+    if (from === null && letters.first?.next_cursor === null) return setTotal(letters.first.items.length);
     void totalOf(payload).then(setTotal);
   }, [letters.asOf]);
   // Before a key opens one of them.
@@ -168,7 +173,7 @@ function List({ terms, onGroups }: PartProps): VNode {
   }, [letters.rows]);
   useEffect(() => onGroups(letters.rows.slice(0, LIST_LIMIT)), [letters.first]);
   const newest = letters.first?.items[0]?.received_at ?? null;
-  const newer = useNewer(letters.asOf, () => newLetters(payload, newest));
+  const newer = useNewer(letters.asOf, () => (from === null ? newLetters(payload, newest) : Promise.resolve(0)));
   const targets = (): Target[] =>
     selection.of === "some"
       ? [{ terms, ids: [...selection.keys], known: selection.keys.size }]
@@ -178,9 +183,11 @@ function List({ terms, onGroups }: PartProps): VNode {
     <>
       <div class="bar">
         <Newer count={newer} onShow={letters.refresh} loading={letters.loading} />
+        <Jump from={from} onJump={(at) => setQuery({ at })} />
       </div>
       {letters.problem && <ProblemView problem={letters.problem} />}
       <Grid
+        key={from}
         main
         name="Dead letters"
         rows={letters.rows}
@@ -192,11 +199,16 @@ function List({ terms, onGroups }: PartProps): VNode {
         onEnd={letters.more}
         complete={letters.complete}
         loading={letters.loading}
-        empty={letters.loading ? "…" : letters.problem ? "" : "No dead letters match."}
+        empty={letters.loading ? "…" : letters.problem ? "" : from === null ? "No dead letters match." : "None that match is older."}
       />
       <p class="summary">
         {total === null ? `${plural(letters.rows.length, "letter")} loaded` : `${plural(total, "letter")}`}
-        {letters.complete ? ": all are shown" : ": more come as you scroll"}
+        {from !== null && (
+          <>
+            , the list begins before <Instant at={from} />
+          </>
+        )}
+        {!letters.complete ? ": more come as you scroll" : from === null ? ": all are shown" : ""}
       </p>
       <Foot
         words={chosen === null ? "all that match are selected" : `${plural(chosen, "letter")} selected`}
@@ -209,6 +221,12 @@ function List({ terms, onGroups }: PartProps): VNode {
       />
     </>
   );
+}
+
+/** The same list from an instant on: newer ones are left out. */
+function begunAt(payload: PayloadOf<"dead-letters">, from: string | null): PayloadOf<"dead-letters"> {
+  const until = typeof payload.until === "string" ? Date.parse(payload.until) : Infinity;
+  return from === null || until <= Date.parse(from) ? payload : { ...payload, until: from };
 }
 
 /** How many letters match, by the groups, which count them. */
