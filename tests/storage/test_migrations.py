@@ -251,10 +251,9 @@ print(asyncio.run(migration.upgrade(url, scripts=pathlib.Path(scripts))).current
 """
 
 
-def test_of_three_processes_one_migrates_and_the_others_wait(empty_url: str, tmp_path: Path) -> None:
-    ran = tmp_path / "ran"
-    scripts = scripts_with(tmp_path, SLOW.format(ran=str(ran)))
-    arguments = [sys.executable, "-c", MIGRATE, empty_url, str(scripts)]
+def at_once(url: str, scripts: Path) -> list[str]:
+    """What three processes say that migrate one database at the same time."""
+    arguments = [sys.executable, "-c", MIGRATE, url, str(scripts)]
     started = [
         subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
         for _ in range(3)
@@ -269,9 +268,19 @@ def test_of_three_processes_one_migrates_and_the_others_wait(empty_url: str, tmp
 
     answers = [process.communicate(timeout=60)[0] for process in started]
 
-    assert answers == ["next\n"] * 3
     assert [process.returncode for process in started] == [0, 0, 0]
+    return answers
+
+
+def test_of_three_processes_one_migrates_and_the_others_wait(empty_url: str, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+
+    assert at_once(empty_url, scripts_with(tmp_path, SLOW.format(ran=str(ran)))) == ["next\n"] * 3
     assert len(ran.read_text().splitlines()) == 1
+
+
+def test_of_three_processes_one_makes_a_fresh_database_and_the_others_find_it(empty_url: str) -> None:
+    assert at_once(empty_url, migrations.SCRIPTS) == [f"{HEAD}\n"] * 3
 
 
 async def test_migrating_says_nothing_and_leaves_logging_alone(
