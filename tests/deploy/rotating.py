@@ -5,7 +5,6 @@ import itertools
 import json
 import re
 import time
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from contracts.gate.webhooks import signed_headers
 from tests.deploy.conftest import Server
 from tests.support.daemons import DaemonProcess, eventually
 from tests.support.databases import PostgresServer
+from tests.support.records.envelopes import enveloped
 from tests.support.records.usage_records import envelope
 
 HBA: Final = "local all headgate,headgate_b scram-sha-256\n"
@@ -210,13 +210,4 @@ class Outside:
 
 
 def _envelope(kind: str, payload: object, message_id: str | None = None) -> dict[str, object]:
-    return {
-        "envelope_version": 2,
-        "kind": kind,
-        "schema_version": "1.0",
-        "message_id": message_id or str(uuid.uuid4()),
-        "trace_id": str(uuid.uuid4()),
-        "created_at": "2026-11-20T10:15:30.123Z",
-        "producer": "worker-1",
-        "payload": payload,
-    }
+    return enveloped(kind, payload, message_id=message_id, created_at="2026-11-20T10:15:30.123Z", producer="worker-1")

@@ -8,7 +8,6 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +20,7 @@ import yaml
 from tests.deploy.conftest import DEPLOY
 from tests.support.command_line import headgate
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
+from tests.support.records.envelopes import enveloped
 from tests.support.records.usage_records import envelope, lines
 
 pytestmark = [
@@ -146,18 +146,7 @@ async def job_that_gets_done(daemon: DaemonProcess) -> None:
 
 
 def message(kind: str, payload: dict[str, object], message_id: str | None = None) -> bytes:
-    return json.dumps(
-        {
-            "envelope_version": 2,
-            "kind": kind,
-            "schema_version": "1.0",
-            "message_id": message_id or str(uuid.uuid4()),
-            "trace_id": str(uuid.uuid4()),
-            "created_at": datetime.now(UTC).isoformat(),
-            "producer": "dashboards",
-            "payload": payload,
-        }
-    ).encode()
+    return json.dumps(enveloped(kind, payload, message_id=message_id, producer="dashboards")).encode()
 
 
 def traffic(daemon: DaemonProcess) -> None:

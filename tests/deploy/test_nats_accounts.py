@@ -4,10 +4,8 @@ import asyncio
 import json
 import os
 import subprocess
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from tests.daemon.bridge.bridge_harness import TUNING, Pipeline, settings_text
 from tests.deploy.conftest import DEPLOY, Server, password, passwords
 from tests.support.command_line import headgate
 from tests.support.daemons import running_daemon
+from tests.support.records.envelopes import enveloped
 from tests.support.records.usage_records import envelope, lines
 
 pytestmark = pytest.mark.process
@@ -215,16 +214,7 @@ async def test_the_console_asks_and_hears_what_is_to_be_seen(accounts_server: Se
 
 async def command(client: Client, kind: str, payload: dict[str, object], family: str = "cmd") -> dict[str, Any]:
     """The result of a command that succeeds."""
-    envelope = {
-        "envelope_version": 2,
-        "kind": kind,
-        "schema_version": "1.0",
-        "message_id": str(uuid.uuid4()),
-        "trace_id": str(uuid.uuid4()),
-        "created_at": datetime.now(UTC).isoformat(),
-        "producer": "roles",
-        "payload": payload,
-    }
+    envelope = enveloped(kind, payload, producer="roles")
     reply = await client.request(f"hg.{family}.{kind}", json.dumps(envelope).encode(), timeout=10)
     answer = json.loads(reply.data)["payload"]
     assert answer["status"] < 300, answer

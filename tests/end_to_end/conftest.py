@@ -3,7 +3,6 @@
 import base64
 import json
 import sqlite3
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from standardwebhooks.webhooks import Webhook
 
 from tests.support.daemons import DaemonProcess
 from tests.support.ports import free_port
+from tests.support.records.envelopes import enveloped
 from tests.support.results import check_result
 from tests.support.waiting import PATIENCE_S, never_true, pauses
 
@@ -81,17 +81,7 @@ class Pipeline:
     async def _publish(
         self, subject: str, kind: str, payload: Json, headers: dict[str, str], fields: Json, *, sign: bool = False
     ) -> Json:
-        envelope = {
-            "envelope_version": 2,
-            "kind": kind,
-            "schema_version": "1.0",
-            "message_id": str(uuid.uuid4()),
-            "trace_id": str(uuid.uuid4()),
-            "created_at": soon(),
-            "producer": "worker-1",
-            "payload": payload,
-            **fields,
-        }
+        envelope = enveloped(kind, payload, **{"producer": "worker-1", **fields})
         body = json.dumps(envelope)
         if sign:
             now = datetime.now(UTC)
@@ -108,16 +98,7 @@ class Pipeline:
 
     async def command(self, name: str, payload: Json, *, family: str = "ops") -> Json:
         """A command; the payload of its reply."""
-        envelope = {
-            "envelope_version": 2,
-            "kind": name,
-            "schema_version": "1.0",
-            "message_id": str(uuid.uuid4()),
-            "trace_id": str(uuid.uuid4()),
-            "created_at": soon(),
-            "producer": "operator",
-            "payload": payload,
-        }
+        envelope = enveloped(name, payload, producer="operator")
         reply = await self.nc.request(f"hg.{family}.{name}", json.dumps(envelope).encode(), timeout=15)
         answer = _payload(reply)
         check_result(name, answer)

@@ -72,36 +72,37 @@ def run_example(pipeline: Pipeline, name: str, *arguments: str) -> str:
     return done.stdout
 
 
-async def test_a_job_goes_the_whole_way_with_real_files(pipeline: Pipeline, tmp_path: Path) -> None:
+async def uploaded(pipeline: Pipeline, film: Path) -> str:
+    """A job with its film."""
     project = (await ok(pipeline, "project.create", {"name": "Launch"}))["project_id"]
     job_id = (await ok(pipeline, "job.create", {"project_id": project, "title": "How to start"}))["job_id"]
-    film = tmp_path / "film.mov"
     await asyncio.to_thread(run_example, pipeline, "film.py", str(film), *SCENES)
     await asyncio.to_thread(run_example, pipeline, "upload.py", str(film), job_id)
     assert (await view(pipeline, job_id))["status"] == "UPLOADED"
+    return str(job_id)
 
-    with example_worker(pipeline.daemon):
-        await ok(pipeline, "job.run", {"job_id": job_id})
-        drafted = await becomes(pipeline, job_id, "AWAITING_APPROVAL")
-        instruction = {"instruction_id": drafted["instruction_id"]}
-        draft = await ok(pipeline, "instruction.get", instruction)
-        assert [block["text"] for block in draft["blocks"]] == [f"What scene {each} shows." for each in (1, 2, 3)]
 
-        asked = {**instruction, "base_version": 1, "block_ids": ["step-2"], "prompt": SCENES[1]}
-        regenerated = await task_done(pipeline, (await ok(pipeline, "instruction.regenerate", asked))["task_id"])
-        edited = [{**block, "text": text} for block, text in zip(draft["blocks"], SCENES, strict=True)]
-        written = {**instruction, "base_version": regenerated["result"]["version"], "blocks": edited}
-        version = (await ok(pipeline, "instruction.put", written))["version"]
-        assert version == 3
-        await ok(pipeline, "job.approve", {"job_id": job_id, "version": version})
-        await ok(pipeline, "job.render", {"job_id": job_id})
-        await becomes(pipeline, job_id, "READY")
+async def edited(pipeline: Pipeline, job_id: str) -> Json:
+    """The version that is to be approved: the draft, one step of it written anew, and an editor's own words."""
+    await ok(pipeline, "job.run", {"job_id": job_id})
+    drafted = await becomes(pipeline, job_id, "AWAITING_APPROVAL")
+    instruction = {"instruction_id": drafted["instruction_id"]}
+    draft = await ok(pipeline, "instruction.get", instruction)
+    assert [block["text"] for block in draft["blocks"]] == [f"What scene {each} shows." for each in (1, 2, 3)]
 
-        cut = {"job_id": job_id, "timestamps_ms": [0, 1_000, 2_000]}
-        pictures = (await task_done(pipeline, (await ok(pipeline, "screenshot.extract", cut))["task_id"]))["result"]
+    asked = {**instruction, "base_version": 1, "block_ids": ["step-2"], "prompt": SCENES[1]}
+    regenerated = await task_done(pipeline, (await ok(pipeline, "instruction.regenerate", asked))["task_id"])
+    blocks = [{**block, "text": text} for block, text in zip(draft["blocks"], SCENES, strict=True)]
+    written = {**instruction, "base_version": regenerated["result"]["version"], "blocks": blocks}
+    version = (await ok(pipeline, "instruction.put", written))["version"]
+    assert version == 3
+    return {**instruction, "version": version}
+
+
+async def illustrated(pipeline: Pipeline, approved: Json, pictures: Json) -> Json:
+    """Each step with its picture; a box is drawn on the last, once however often it is asked for."""
     anchors = [
-        (await ok(pipeline, "anchor.create", {**instruction, "version": version, "block_id": f"step-{number}"}))
-        for number in (1, 2, 3)
+        (await ok(pipeline, "anchor.create", {**approved, "block_id": f"step-{number}"})) for number in (1, 2, 3)
     ]
     links = [
         {"anchor_id": anchor["anchor_id"], "asset_id": picture["asset_id"]}
@@ -113,6 +114,35 @@ async def test_a_job_goes_the_whole_way_with_real_files(pipeline: Pipeline, tmp_
     drawing = {**links[-1], "ops": [box]}
     annotation = await ok(pipeline, "anchor.annotate", drawing)
     assert (await ask(pipeline, "anchor.annotate", drawing))["result"] == annotation
+    return annotation
+
+
+def expect_drawn(drawn: bytes, annotation: Json) -> None:
+    assert hashlib.sha256(drawn).hexdigest() == annotation["sha256"]
+    with Image.open(io.BytesIO(drawn)) as shown:
+        assert (shown.size, shown.convert("RGB").getpixel((40, 120))) == ((640, 360), (0xD0, 0x18, 0x18))
+
+
+def expect_all_in_archive(archive: bytes, provenance: Json) -> None:
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        names = opened.namelist()
+        assert names[:3] == ["document.md", "document.html", "provenance.json"]
+        assert all(name.startswith("assets/") and ".." not in name for name in names[3:])
+        assert json.loads(opened.read("provenance.json")) == provenance
+        digests = {hashlib.sha256(opened.read(name)).hexdigest() for name in names[3:]}
+    assert digests == {each["sha256"] for each in provenance["assets"]}
+
+
+async def test_a_job_goes_the_whole_way_with_real_files(pipeline: Pipeline, tmp_path: Path) -> None:
+    job_id = await uploaded(pipeline, tmp_path / "film.mov")
+    with example_worker(pipeline.daemon):
+        approved = await edited(pipeline, job_id)
+        await ok(pipeline, "job.approve", {"job_id": job_id, "version": approved["version"]})
+        await ok(pipeline, "job.render", {"job_id": job_id})
+        await becomes(pipeline, job_id, "READY")
+        cut = {"job_id": job_id, "timestamps_ms": [0, 1_000, 2_000]}
+        pictures = (await task_done(pipeline, (await ok(pipeline, "screenshot.extract", cut))["task_id"]))["result"]
+    annotation = await illustrated(pipeline, approved, pictures)
 
     async with httpx.AsyncClient(timeout=30) as client:
         export, archive = await exported(pipeline, client, job_id, "zip")
@@ -121,18 +151,10 @@ async def test_a_job_goes_the_whole_way_with_real_files(pipeline: Pipeline, tmp_
         drawn = (await client.get(asset["url"])).content
     assert (await view(pipeline, job_id))["status"] == "DONE"
 
-    assert hashlib.sha256(drawn).hexdigest() == annotation["sha256"]
-    with Image.open(io.BytesIO(drawn)) as shown:
-        assert (shown.size, shown.convert("RGB").getpixel((40, 120))) == ((640, 360), (0xD0, 0x18, 0x18))
-    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-        names = opened.namelist()
-        assert names[:3] == ["document.md", "document.html", "provenance.json"]
-        assert all(name.startswith("assets/") and ".." not in name for name in names[3:])
-        provenance = json.loads(opened.read("provenance.json"))
-        digests = {hashlib.sha256(opened.read(name)).hexdigest() for name in names[3:]}
-    assert provenance == export["provenance"]
-    assert digests == {each["sha256"] for each in provenance["assets"]}
-    assert annotation["sha256"] in digests
-    assert provenance["approval"]["version"] == version
+    expect_drawn(drawn, annotation)
+    provenance = export["provenance"]
+    expect_all_in_archive(archive, provenance)
+    assert annotation["sha256"] in {each["sha256"] for each in provenance["assets"]}
+    assert provenance["approval"]["version"] == approved["version"]
     assert b"Press the &lt;button&gt;." in page
     assert b"<script" not in page

@@ -13,8 +13,9 @@ import nats
 import pytest
 from nats.errors import TimeoutError as NatsTimeout
 
-from tests.end_to_end.conftest import SECRET, SETTINGS, Json, Pipeline, soon, until
+from tests.end_to_end.conftest import SECRET, SETTINGS, Json, Pipeline, until
 from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.records.envelopes import enveloped
 
 WORKER = Path(__file__).parents[2] / "examples" / "worker.py"
 
@@ -34,17 +35,7 @@ def example_worker(daemon: DaemonProcess) -> Iterator[None]:
 
 async def ask(pipeline: Pipeline, name: str, payload: Json, *, timeout_s: float = 10.0, **fields: Any) -> Json:
     """A command; the payload of its reply."""
-    envelope = {
-        "envelope_version": 2,
-        "kind": name,
-        "schema_version": "1.0",
-        "message_id": str(uuid.uuid4()),
-        "trace_id": str(uuid.uuid4()),
-        "created_at": soon(),
-        "producer": "owner",
-        "payload": payload,
-        **fields,
-    }
+    envelope = enveloped(name, payload, **{"producer": "owner", **fields})
     reply = await pipeline.nc.request(f"hg.cmd.{name}", json.dumps(envelope).encode(), timeout=timeout_s)
     answer: Json = json.loads(reply.data)["payload"]
     return answer

@@ -5,7 +5,6 @@ import json
 import re
 import time
 import urllib.request
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,9 +19,10 @@ from sqlalchemy import text
 from adapters.nats.server.embedded_server import EmbeddedServer
 from contracts.gate.webhooks import signed_headers
 from storage.unit_of_work import UnitOfWork
-from tests.end_to_end.conftest import SECRET, soon, until
+from tests.end_to_end.conftest import SECRET, until
 from tests.support import databases
 from tests.support.daemons import DaemonProcess
+from tests.support.records.envelopes import enveloped
 
 pytestmark = [pytest.mark.process, pytest.mark.postgres, pytest.mark.kills]
 
@@ -92,16 +92,7 @@ class Outside:
 
 
 def _envelope(kind: str, payload: dict[str, object], message_id: str | None = None) -> bytes:
-    envelope = {
-        "envelope_version": 2,
-        "kind": kind,
-        "schema_version": "1.0",
-        "message_id": message_id or str(uuid.uuid4()),
-        "trace_id": str(uuid.uuid4()),
-        "created_at": soon(),
-        "producer": "worker-1",
-        "payload": payload,
-    }
+    envelope = enveloped(kind, payload, message_id=message_id, producer="worker-1")
     return json.dumps(envelope).encode()
 
 

@@ -4,11 +4,9 @@ import asyncio
 import json
 import os
 import sys
-import uuid
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from nats.aio.client import Client
 
 from tests.programs.conftest import program
 from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.records.envelopes import enveloped
 from tests.support.results import check_result
 
 pytestmark = [pytest.mark.process, pytest.mark.kills]
@@ -83,16 +82,7 @@ async def worker(command: list[str], daemon: DaemonProcess, step_s: float = 0.05
 
 
 async def ask(nc: Client, kind: str, **payload: object) -> dict[str, Any]:
-    envelope = {
-        "envelope_version": 2,
-        "kind": kind,
-        "schema_version": "1.0",
-        "message_id": str(uuid.uuid4()),
-        "trace_id": str(uuid.uuid4()),
-        "created_at": datetime.now(UTC).isoformat(),
-        "producer": "programs",
-        "payload": payload,
-    }
+    envelope = enveloped(kind, payload, producer="programs")
     reply = await nc.request(f"hg.cmd.{kind}", json.dumps(envelope).encode(), timeout=10)
     answer = json.loads(reply.data)["payload"]
     assert answer["status"] < 300, answer

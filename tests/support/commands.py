@@ -3,7 +3,6 @@
 import re
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import orjson
 from nats.aio.client import Client
 
+from tests.support.records.envelopes import enveloped
 from tests.support.results import check_result
 
 # Answers are JSON of many shapes: their type would only get in the way.
@@ -46,17 +46,7 @@ class Answer:
 
 def command(name: str, payload: Json, **changes: Json) -> dict[str, Json]:
     """The envelope of a command; *name* is the kind (``ledger.get``)."""
-    return {
-        "envelope_version": 2,
-        "kind": name,
-        "schema_version": "1.0",
-        "message_id": str(uuid.uuid4()),
-        "trace_id": TRACE,
-        "created_at": "2026-11-20T10:15:30.123Z",
-        "producer": "tester",
-        "payload": payload,
-        **changes,
-    }
+    return enveloped(name, payload, **{"trace_id": TRACE, "created_at": "2026-11-20T10:15:30.123Z", **changes})
 
 
 async def ask(

@@ -25,6 +25,7 @@ from daemon.bridge.process import Running, Tuning, bridge
 from daemon.settings.loading import load_settings
 from daemon.settings.model import Settings
 from tests.adapters.providers.replicate_server import ReplicateServer
+from tests.support.records.envelopes import enveloped
 
 SECRET = "whsec_" + b64encode(b"k" * 32).decode()
 OLD_SECRET = "whsec_" + b64encode(b"o" * 32).decode()
@@ -95,16 +96,14 @@ class Pipeline:
             "video_uri": "https://files.example/in.mp4?sig=1",
             **changes,
         }
-        envelope = {
-            "envelope_version": 2,
-            "kind": work_type,
-            "schema_version": "1.0",
-            "message_id": f"m-{payload['work_id']}-{payload['attempt']}",
-            "trace_id": "5f0c1d0e-6c1f-4b53-9a44-0d8b7a2f7c11",
-            "created_at": "2026-11-20T10:15:30.123Z",
-            "producer": "headgate",
-            "payload": payload,
-        }
+        envelope = enveloped(
+            work_type,
+            payload,
+            message_id=f"m-{payload['work_id']}-{payload['attempt']}",
+            trace_id="5f0c1d0e-6c1f-4b53-9a44-0d8b7a2f7c11",
+            created_at="2026-11-20T10:15:30.123Z",
+            producer="headgate",
+        )
         await self.js.publish(f"hg.work.{work_type}", json.dumps(envelope).encode())
         return payload
 

@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.support.daemons import eventually, running_daemon
+from tests.support.records.envelopes import enveloped
 
 pytestmark = pytest.mark.process
 
@@ -83,16 +84,14 @@ def receiving() -> Iterator[Receiver]:
 
 def message(kind: str, message_id: str, payload: Mapping[str, object]) -> bytes:
     return json.dumps(
-        {
-            "envelope_version": 2,
-            "kind": kind,
-            "schema_version": "1.0",
-            "message_id": message_id,
-            "trace_id": TRACE_ID,
-            "created_at": "2026-11-20T10:15:30Z",
-            "producer": "tracer",
-            "payload": payload,
-        }
+        enveloped(
+            kind,
+            payload,
+            message_id=message_id,
+            trace_id=TRACE_ID,
+            created_at="2026-11-20T10:15:30Z",
+            producer="tracer",
+        )
     ).encode()
 
 

@@ -1,7 +1,6 @@
 """Two daemons on one database, killed in turn while alerts come and go: every step is taken, told and sent once."""
 
 import json
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack
@@ -15,10 +14,11 @@ from nats.aio.client import Client
 
 from adapters.nats.server.embedded_server import EmbeddedServer
 from tests.end_to_end.alerts.test_alerts import RULE, usage
-from tests.end_to_end.conftest import SECRET, soon, until
+from tests.end_to_end.conftest import SECRET, until
 from tests.support import databases
 from tests.support.daemons import DaemonProcess
 from tests.support.http_servers import FakeServer, answers, fake_server
+from tests.support.records.envelopes import enveloped
 
 pytestmark = [pytest.mark.process, pytest.mark.postgres, pytest.mark.slow]
 
@@ -73,16 +73,7 @@ async def pair(tmp_path: Path, storage_url: str, hook: FakeServer) -> AsyncItera
 
 async def ask(nc: Client, subject: str, payload: Json) -> Json:
     """A command, sent again with its message id where a daemon died with it."""
-    envelope = {
-        "envelope_version": 2,
-        "kind": subject.split(".", 2)[2],
-        "schema_version": "1.0",
-        "message_id": str(uuid.uuid4()),
-        "trace_id": str(uuid.uuid4()),
-        "created_at": soon(),
-        "producer": "operator",
-        "payload": payload,
-    }
+    envelope = enveloped(subject.split(".", 2)[2], payload, producer="operator")
 
     async def answered() -> Json | None:
         try:
@@ -99,24 +90,33 @@ async def alert(nc: Client) -> Json:
     return await ask(nc, "hg.cmd.alert.get", {"rule": RULE})
 
 
+async def settled(nc: Client) -> list[Json] | None:
+    """Every step, the oldest first, once all of them have been sent."""
+    history: list[Json] = (await alert(nc))["history"]
+    told = [each for step in history for each in step["notifications"]]
+    return history[::-1] if all(each["state"] == "sent" for each in told) else None
+
+
+async def expect_told_once(nc: Client, history: list[Json]) -> None:
+    """As events."""
+    events = await nc.jetstream().pull_subscribe(f"hg.event.alert.{RULE}.>", stream="HG_EVENT")
+    published = await events.fetch(len(history), timeout=10)
+    # Across daemons the version orders events: what a dead one left is published by the other, later.
+    told = sorted((json.loads(event.data)["payload"] for event in published), key=lambda step: int(step["version"]))
+    assert [step["transition_id"] for step in told] == [step["transition_id"] for step in history]
+    assert (await nc.jetstream().stream_info("HG_EVENT", subjects_filter="hg.event.alert.>")).state.subjects == {
+        f"hg.event.alert.{RULE}.warning": ROUNDS + 1,
+        f"hg.event.alert.{RULE}.ok": ROUNDS,
+    }
+
+
 async def test_every_step_is_taken_told_and_sent_once_whichever_daemon_dies(
     pair: list[DaemonProcess], hook: FakeServer
 ) -> None:
     async with AsyncExitStack() as stack:
         nc = await nats.connect(pair[0].nats_url)
         stack.push_async_callback(nc.close)
-        spent = json.dumps(
-            {
-                "envelope_version": 2,
-                "kind": "session.usage",
-                "schema_version": "2.0",
-                "message_id": "u-1",
-                "trace_id": str(uuid.uuid4()),
-                "created_at": soon(),
-                "producer": "p",
-                "payload": usage("5"),
-            }
-        )
+        spent = json.dumps(enveloped("session.usage", usage("5"), schema_version="2.0", message_id="u-1", producer="p"))
         await nc.jetstream().publish("hg.ingest.session.usage", spent.encode())
 
         async def is_raised() -> bool:
@@ -133,24 +133,10 @@ async def test_every_step_is_taken_told_and_sent_once_whichever_daemon_dies(
             victim.start()
         await until(is_raised)
 
-        async def settled() -> list[Json] | None:
-            history = (await alert(nc))["history"]
-            told = [each for step in history for each in step["notifications"]]
-            return history if all(each["state"] == "sent" for each in told) else None
-
-        history = list(reversed(await until(settled, within_s=90)))
+        history = await until(lambda: settled(nc), within_s=90)
         assert [step["version"] for step in history] == list(range(1, len(history) + 1))
         assert [step["what"] for step in history] == ["warning_raised", "resolved"] * ROUNDS + ["warning_raised"]
-
-        events = await nc.jetstream().pull_subscribe(f"hg.event.alert.{RULE}.>", stream="HG_EVENT")
-        published = await events.fetch(len(history), timeout=10)
-        # Across daemons the version orders events: what a dead one left is published by the other, later.
-        told = sorted((json.loads(event.data)["payload"] for event in published), key=lambda step: int(step["version"]))
-        assert [step["transition_id"] for step in told] == [step["transition_id"] for step in history]
-        assert (await nc.jetstream().stream_info("HG_EVENT", subjects_filter="hg.event.alert.>")).state.subjects == {
-            f"hg.event.alert.{RULE}.warning": ROUNDS + 1,
-            f"hg.event.alert.{RULE}.ok": ROUNDS,
-        }
+        await expect_told_once(nc, history)
         sent = Counter(request.headers["webhook-id"] for request in hook.requests)
         notified = [step["transition_id"] for step in history if step["notifications"]]
         assert sent.keys() == set(notified)

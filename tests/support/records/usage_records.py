@@ -4,6 +4,8 @@ import json
 import uuid
 from pathlib import Path
 
+from tests.support.records.envelopes import enveloped
+
 Json = dict[str, object]
 
 
@@ -26,16 +28,14 @@ def payload(number: int, **changed: object) -> Json:
 
 def envelope(message_id: str, number: int = 1, /, **changed: object) -> Json:
     """A version 2 envelope around it; *changed* fields of the payload are laid over it."""
-    return {
-        "envelope_version": 2,
-        "kind": "session.usage",
-        "schema_version": "2.0",
-        "message_id": message_id,
-        "trace_id": str(uuid.uuid4()),
-        "created_at": "2026-11-20T10:15:30.123Z",
-        "producer": "writer-1",
-        "payload": payload(number, **changed),
-    }
+    return enveloped(
+        "session.usage",
+        payload(number, **changed),
+        schema_version="2.0",
+        message_id=message_id,
+        created_at="2026-11-20T10:15:30.123Z",
+        producer="writer-1",
+    )
 
 
 def envelope_1(number: int = 1, /, **changed: object) -> Json:
