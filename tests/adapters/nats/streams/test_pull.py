@@ -1,77 +1,35 @@
 import asyncio
-import os
-import signal
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import ConsumerInfo
 
-from adapters.errors import ConsumerGoneError
-from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.large_turn import LargeTurn
 from adapters.nats.streams.provisioning import provision
-from adapters.nats.streams.pull import ContinuousPull
 from adapters.nats.streams.topology import Limits, topology
 from contracts.gate.delivery import Delivery
 from contracts.subjects import Subjects
+from tests.adapters.nats.streams.pulling import CONSUMER, PullOf, fill, info, provisioned, pulls, take
 from tests.adapters.nats.waiting import eventually, eventually_awaited
 
 pytestmark = pytest.mark.kills
 
-CONSUMER = "headgate-ingest"
 
-
-@pytest.fixture
-def subjects(prefix: str) -> Subjects:
-    return Subjects(prefix)
+@pytest_asyncio.fixture
+async def stream(nc: Client, prefix: str) -> str:
+    return await provisioned(nc, prefix)
 
 
 @pytest_asyncio.fixture
-async def stream(nc: Client, subjects: Subjects) -> str:
-    await provision(nc, topology(subjects, Limits(ack_wait_s=2)))
-    return subjects.named("INGEST")
-
-
-@pytest_asyncio.fixture
-async def pull_of(nc: Client, stream: str, prefix: str) -> AsyncIterator[Callable[..., ContinuousPull]]:
-    """Makes pulls with what a test varies; they are drained at its end."""
-    made: list[ContinuousPull] = []
-
-    def make(**varied: object) -> ContinuousPull:
-        options = {"stream": stream, "consumer": CONSUMER, "prefix": prefix, "ack_wait_s": 2.0, **varied}
-        made.append(ContinuousPull(nc, **options))  # type: ignore[arg-type]  # options vary by test
-        return made[-1]
-
-    yield make
-    for pull in made:
-        await pull.drain()
-
-
-async def fill(nc: Client, prefix: str, count: int, body: bytes = b"x") -> None:
-    for number in range(count):
-        await nc.publish(f"{prefix}.ingest.k", body, headers={"number": str(number)})
-    await nc.flush()
-
-
-async def take(pull: ContinuousPull, count: int) -> list[Delivery]:
-    taken: list[Delivery] = []
-    async with asyncio.timeout(30):
-        while len(taken) < count:
-            taken += await pull.take(count - len(taken))
-    return taken
-
-
-async def info(nc: Client, stream: str) -> ConsumerInfo:
-    state: ConsumerInfo = await nc.jetstream().consumer_info(stream, CONSUMER)
-    return state
+async def pull_of(nc: Client, stream: str, prefix: str) -> AsyncIterator[PullOf]:
+    async with pulls(nc, stream, prefix) as make:
+        yield make
 
 
 async def test_messages_come_in_order_with_the_facts_of_the_stream(
-    nc: Client, prefix: str, stream: str, pull_of: Callable[..., ContinuousPull]
+    nc: Client, prefix: str, stream: str, pull_of: PullOf
 ) -> None:
     await fill(nc, prefix, 3)
     pull = pull_of()
@@ -86,7 +44,7 @@ async def test_messages_come_in_order_with_the_facts_of_the_stream(
 
 
 async def test_take_hands_out_at_most_the_limit_and_the_rest_next_time(
-    nc: Client, prefix: str, pull_of: Callable[..., ContinuousPull]
+    nc: Client, prefix: str, pull_of: PullOf
 ) -> None:
     await fill(nc, prefix, 10)
     pull = pull_of()
@@ -99,7 +57,7 @@ async def test_take_hands_out_at_most_the_limit_and_the_rest_next_time(
 
 
 async def test_what_is_acknowledged_is_not_delivered_again(
-    nc: Client, prefix: str, stream: str, pull_of: Callable[..., ContinuousPull]
+    nc: Client, prefix: str, stream: str, pull_of: PullOf
 ) -> None:
     await fill(nc, prefix, 5)
     pull = pull_of()
@@ -116,7 +74,7 @@ async def test_what_is_acknowledged_is_not_delivered_again(
 
 
 async def test_no_more_than_the_window_is_held_however_much_waits(
-    nc: Client, prefix: str, stream: str, pull_of: Callable[..., ContinuousPull]
+    nc: Client, prefix: str, stream: str, pull_of: PullOf
 ) -> None:
     """The buffer that nobody takes from is the back-pressure; nothing is dropped by the client."""
     await fill(nc, prefix, 500)
@@ -131,9 +89,7 @@ async def test_no_more_than_the_window_is_held_however_much_waits(
     assert pull.buffered + pull.owed <= 100
 
 
-async def test_a_message_given_back_comes_again_after_its_delay(
-    nc: Client, prefix: str, pull_of: Callable[..., ContinuousPull]
-) -> None:
+async def test_a_message_given_back_comes_again_after_its_delay(nc: Client, prefix: str, pull_of: PullOf) -> None:
     await fill(nc, prefix, 1)
     pull = pull_of(ack_wait_s=60.0)
     await pull.start()
@@ -148,7 +104,7 @@ async def test_a_message_given_back_comes_again_after_its_delay(
 
 
 async def test_a_terminated_message_is_never_delivered_again_and_says_why(
-    nc: Client, prefix: str, stream: str, pull_of: Callable[..., ContinuousPull]
+    nc: Client, prefix: str, stream: str, pull_of: PullOf
 ) -> None:
     reasons: list[bytes] = []
 
@@ -167,9 +123,7 @@ async def test_a_terminated_message_is_never_delivered_again_and_says_why(
     assert b'"reason":"no use"' in reasons[0]
 
 
-async def test_work_in_progress_is_not_delivered_again(
-    nc: Client, prefix: str, stream: str, pull_of: Callable[..., ContinuousPull]
-) -> None:
+async def test_work_in_progress_is_not_delivered_again(nc: Client, prefix: str, stream: str, pull_of: PullOf) -> None:
     await fill(nc, prefix, 2)
     pull = pull_of()
     await pull.start()
@@ -186,7 +140,7 @@ async def test_work_in_progress_is_not_delivered_again(
 
 
 async def test_what_waits_in_the_buffer_does_not_expire_even_in_a_pause(
-    nc: Client, prefix: str, stream: str, pull_of: Callable[..., ContinuousPull]
+    nc: Client, prefix: str, stream: str, pull_of: PullOf
 ) -> None:
     """A long pause uses up no delivery. The fourth message, worked on by nobody, marks when the others would expire."""
     await fill(nc, prefix, 3)
@@ -206,9 +160,7 @@ async def test_what_waits_in_the_buffer_does_not_expire_even_in_a_pause(
     assert [delivery.sequence for delivery in await take(pull, 3)] == [1, 2, 3]
 
 
-async def test_a_paused_pull_takes_no_new_messages(
-    nc: Client, prefix: str, stream: str, pull_of: Callable[..., ContinuousPull]
-) -> None:
+async def test_a_paused_pull_takes_no_new_messages(nc: Client, prefix: str, stream: str, pull_of: PullOf) -> None:
     pull = pull_of()
     await pull.start()
     await pull.pause()
@@ -224,9 +176,7 @@ async def test_a_paused_pull_takes_no_new_messages(
     assert len(await take(pull, 3)) == 3
 
 
-async def test_drain_gives_back_what_nobody_took_at_once(
-    nc: Client, prefix: str, stream: str, pull_of: Callable[..., ContinuousPull]
-) -> None:
+async def test_drain_gives_back_what_nobody_took_at_once(nc: Client, prefix: str, stream: str, pull_of: PullOf) -> None:
     await provision(nc, topology(Subjects(prefix), Limits(ack_wait_s=3600)))
     await fill(nc, prefix, 10)
     first = pull_of(ack_wait_s=3600)
@@ -244,7 +194,7 @@ async def test_drain_gives_back_what_nobody_took_at_once(
     assert await first.ack(worked_on) == 4
 
 
-async def test_a_waiting_take_ends_when_the_pull_is_drained(pull_of: Callable[..., ContinuousPull]) -> None:
+async def test_a_waiting_take_ends_when_the_pull_is_drained(pull_of: PullOf) -> None:
     pull = pull_of()
     await pull.start()
     waiting = asyncio.create_task(pull.take(10))
@@ -255,9 +205,7 @@ async def test_a_waiting_take_ends_when_the_pull_is_drained(pull_of: Callable[..
     assert await waiting == []
 
 
-async def test_an_expired_request_is_followed_by_another(
-    nc: Client, prefix: str, stream: str, pull_of: Callable[..., ContinuousPull]
-) -> None:
+async def test_an_expired_request_is_followed_by_another(nc: Client, prefix: str, stream: str, pull_of: PullOf) -> None:
     requests: list[bytes] = []
 
     async def request(message: Msg) -> None:
@@ -275,9 +223,7 @@ async def test_an_expired_request_is_followed_by_another(
     assert pull.owed == 3999
 
 
-async def test_messages_larger_than_the_byte_window_still_come(
-    nc: Client, prefix: str, pull_of: Callable[..., ContinuousPull]
-) -> None:
+async def test_messages_larger_than_the_byte_window_still_come(nc: Client, prefix: str, pull_of: PullOf) -> None:
     await fill(nc, prefix, 6, body=b"y" * 4_000_000)
     await fill(nc, prefix, 3)
     await fill(nc, prefix, 2, body=b"y" * 900_000)
@@ -293,7 +239,7 @@ async def test_messages_larger_than_the_byte_window_still_come(
 
 
 async def test_of_large_messages_one_is_in_hand_at_a_time_whichever_pulls_ask(
-    nc: Client, prefix: str, pull_of: Callable[..., ContinuousPull]
+    nc: Client, prefix: str, pull_of: PullOf
 ) -> None:
     await fill(nc, prefix, 6, body=b"y" * 2_000_000)
     turn = LargeTurn()
@@ -312,97 +258,9 @@ async def test_of_large_messages_one_is_in_hand_at_a_time_whichever_pulls_ask(
             await holder.give_back(delivery)
 
 
-async def test_a_message_up_to_the_byte_limit_needs_no_turn(
-    nc: Client, prefix: str, pull_of: Callable[..., ContinuousPull]
-) -> None:
+async def test_a_message_up_to_the_byte_limit_needs_no_turn(nc: Client, prefix: str, pull_of: PullOf) -> None:
     await fill(nc, prefix, 9, body=b"y" * 250_000)
     pull = pull_of(ack_wait_s=60.0)
     await pull.start()
 
     assert len(await take(pull, 9)) == 9
-
-
-async def test_a_deleted_consumer_is_told_to_the_taker(
-    nc: Client, stream: str, pull_of: Callable[..., ContinuousPull]
-) -> None:
-    pull = pull_of()
-    await pull.start()
-    await eventually(lambda: pull.owed)
-
-    await nc.jetstream().delete_consumer(stream, CONSUMER)
-
-    with pytest.raises(ConsumerGoneError, match=f"{stream}: the consumer {CONSUMER} does not exist any more"):
-        async with asyncio.timeout(15):
-            await pull.take(10)
-    assert not pull.healthy
-
-
-@pytest.mark.parametrize("whole_stream", [False, True])
-async def test_a_deleted_consumer_is_made_anew_and_the_pull_goes_on(
-    nc: Client, prefix: str, stream: str, pull_of: Callable[..., ContinuousPull], *, whole_stream: bool
-) -> None:
-    async def recreate() -> None:
-        await provision(nc, topology(Subjects(prefix), Limits(ack_wait_s=2)))
-
-    pull = pull_of(recreate=recreate)
-    await pull.start()
-    await eventually(lambda: pull.owed)
-    js = nc.jetstream()
-
-    await (js.delete_stream(stream) if whole_stream else js.delete_consumer(stream, CONSUMER))
-
-    async def is_back() -> bool:
-        return CONSUMER in [consumer.name for consumer in await js.consumers_info(stream)]
-
-    await eventually(lambda: pull.healthy and pull.owed)
-    await eventually_awaited(is_back)
-    await fill(nc, prefix, 2)
-    assert len(await take(pull, 2)) == 2
-
-
-@pytest.mark.process
-async def test_the_pull_goes_on_when_the_server_was_killed(own_server: EmbeddedServer, nc_own: Client) -> None:
-    """Requests die with the server without a word; the connection alone recovers."""
-    watching = asyncio.create_task(own_server.watch(_nothing))
-    await provision(nc_own, topology(Subjects("hg"), Limits(ack_wait_s=5)))
-    pull = ContinuousPull(nc_own, stream="HG_INGEST", consumer=CONSUMER, prefix="hg", ack_wait_s=5)
-    await pull.start()
-    await fill(nc_own, "hg", 3)
-    await pull.ack(await take(pull, 3))
-    for round_number in range(3):
-        assert own_server.pid is not None
-        os.kill(own_server.pid, signal.SIGKILL)
-        await eventually(partial(_restarted, own_server, round_number + 1))
-        await eventually(lambda: nc_own.is_connected)
-        await nc_own.jetstream().publish("hg.ingest.k", b"after", stream="HG_INGEST", timeout=10)
-
-        async with asyncio.timeout(20):
-            bodies: list[bytes] = []
-            while b"after" not in bodies:  # acknowledgements of a moment before may have been lost with it
-                taken = await pull.take(100)
-                bodies += [delivery.body for delivery in taken]
-                await pull.ack(taken)
-    await pull.drain()
-    watching.cancel()
-
-
-async def test_the_pull_goes_on_after_a_reconnect_alone(
-    nc: Client, prefix: str, pull_of: Callable[..., ContinuousPull]
-) -> None:
-    pull = pull_of()
-    await pull.start()
-    await eventually(lambda: pull.owed)
-
-    await nc.force_reconnect()
-    await eventually(lambda: nc.stats["reconnects"] == 1 and nc.is_connected)
-    await fill(nc, prefix, 2)
-
-    assert len(await take(pull, 2)) == 2
-
-
-def _restarted(server: EmbeddedServer, times: int) -> bool:
-    return server.restarts == times
-
-
-async def _nothing() -> None:
-    return None
