@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.running.sharing import alone
+from tests.running.sharing import alone, folder_of_run
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 _HERE: Final = Path(__file__).parent
@@ -22,15 +22,19 @@ def program(page: str, name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def compiled(pytestconfig: pytest.Config) -> Path:
-    """The folder of the TypeScript programs, checked and compiled; skips where there is no Node or no registry."""
+def compiled(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The folder of the TypeScript programs, checked and compiled once in a run; skips where there is no Node or no
+    registry."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("Node is not installed")
     assert pytestconfig.cache is not None
     folder = pytestconfig.cache.mkdir("node_programs")
+    done = folder_of_run(tmp_path_factory, worker_id) / "node_programs.compiled"
     with alone(folder / ".lock"):
-        _compile(npm, folder)
+        if not done.exists():
+            _compile(npm, folder)
+            done.touch()
     return folder
 
 

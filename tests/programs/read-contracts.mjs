@@ -6,9 +6,9 @@ import Ajv2020 from "ajv/dist/2020.js";
 
 const folder = process.argv[2];
 const faults = [];
+const ajv = new Ajv2020({ strict: true });
+addFormats(ajv);
 for (const file of readdirSync(folder).filter((name) => name.endsWith(".schema.json"))) {
-  const ajv = new Ajv2020({ strict: true });
-  addFormats(ajv);
   try {
     ajv.compile(JSON.parse(readFileSync(`${folder}/${file}`, "utf8")));
   } catch (error) {

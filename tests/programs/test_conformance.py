@@ -1,17 +1,15 @@
 """``headgate conformance``: programs of the pages keep every rule, and those that break some are told which."""
 
-import json
 import shlex
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.programs.conftest import program
+from tests.support.command_line import headgate
+from tests.support.commands import Json
 from tests.support.records.usage_records import many
-from tests.support.starts.programs import HEADGATE
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -57,18 +55,14 @@ SPOILED_PRODUCERS = {
 }
 
 
-def tried(file: Path) -> tuple[int, dict[str, Any]]:
-    command = [str(HEADGATE), "conformance", "worker", "--subject", "hg.work.job.process", "--json"]
-    done = subprocess.run(
-        [*command, "--work-s", "20", "--quiet-s", "2", "--exec", f"{sys.executable} {file}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    return done.returncode, json.loads(done.stdout)
+def tried(file: Path) -> tuple[int, Json]:
+    waits = ("--work-s", "20", "--quiet-s", "2")
+    command = ("conformance", "worker", "--subject", "hg.work.job.process", "--json")
+    done = headgate(*command, *waits, "--exec", f"{sys.executable} {file}", timeout_s=200)
+    return done.code, done.json
 
 
+@pytest.mark.fresh
 def test_the_worker_of_the_page_keeps_every_rule(tmp_path: Path) -> None:
     file = tmp_path / "worker.py"
     file.write_text(program("workers.md", "worker.py"))
@@ -90,22 +84,18 @@ def test_a_worker_that_breaks_rules_is_told_which(tmp_path: Path) -> None:
     assert broken == {"malformed work", "again, attempt", "cancellation"}, told
 
 
-def tried_producer(*program: str) -> tuple[int, dict[str, Any]]:
+def tried_producer(*program: str) -> tuple[int, Json]:
     waits = ("--work-s", "10", "--quiet-s", "1")
-    done = subprocess.run(
-        [str(HEADGATE), "conformance", "producer", "--json", *waits, "--exec", shlex.join(program)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    return done.returncode, json.loads(done.stdout)
+    command = ("conformance", "producer", "--json")
+    done = headgate(*command, *waits, "--exec", shlex.join(program), timeout_s=200)
+    return done.code, done.json
 
 
-def outcomes(told: dict[str, Any], outcome: str) -> set[str]:
+def outcomes(told: Json, outcome: str) -> set[str]:
     return {verdict["rule"].split(":")[0] for verdict in told["verdicts"] if verdict["outcome"] == outcome}
 
 
+@pytest.mark.fresh
 def test_the_producer_of_the_examples_keeps_every_rule() -> None:
     code, told = tried_producer(sys.executable, str(EXAMPLES / "produce.py"))
     assert (code, told["broken"]) == (0, 0), told
@@ -143,8 +133,7 @@ def test_a_producer_that_says_nothing_is_told(tmp_path: Path) -> None:
     assert (code, outcomes(told, "broken")) == (1, {"publishing"})
 
 
-def test_a_subject_that_is_none_of_work_is_told(tmp_path: Path) -> None:
-    command = [str(HEADGATE), "conformance", "worker", "--subject", "hg.ingest.session.usage"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 4
-    assert "no subject of work" in done.stderr
+def test_a_subject_that_is_none_of_work_is_told() -> None:
+    done = headgate("conformance", "worker", "--subject", "hg.ingest.session.usage")
+    assert done.code == 4
+    assert "no subject of work" in done.err
