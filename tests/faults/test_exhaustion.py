@@ -86,6 +86,7 @@ async def test_a_process_without_a_free_descriptor_waits_and_comes_back(daemon: 
             reply = await operator.nc.request(
                 "hg.cmd.ledger.get",
                 orjson.dumps(envelope({"session_id": "none-free"}, "ledger.get", "1.0", producer="operator")),
+                timeout=20,
             )
             return b'"requests":21' in reply.data
 
