@@ -13,6 +13,7 @@ No message repeats a value that was to be stored: it may be a secret, and errors
 What PostgreSQL's driver raises is read in :mod:`storage.engine.postgres_failures`.
 """
 
+import errno
 import re
 import sqlite3
 from collections.abc import Callable
@@ -123,6 +124,14 @@ def of_any_driver(root: BaseException) -> StorageError | None:
         return DataRefused(type(root).__name__)
     return None
 
+
+def is_exhausted(error: BaseException) -> bool:
+    """Whether the process has run out of memory, or of descriptors, which modules that are loaded late need: nobody's
+    message is to blame for either."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _EXHAUSTED)
+
+
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 VALUE_ERRORS: Final = (ValueError, OverflowError, TypeError)
 """What a driver itself refuses to send."""

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Connection
 
-from storage.engine.failures import StorageAway
+from storage.engine.failures import StorageAway, is_exhausted
 from storage.engine.sqlite_connection import Transactions, without_words
 from storage.unit_of_work import UnitOfWork
 
@@ -45,9 +45,11 @@ class _Request(Generic[T]):
         connection.exec_driver_sql("SAVEPOINT unit")
         try:
             self.carry_out(connection)
-        except (StorageAway, MemoryError):
+        except StorageAway:
             raise
-        except Exception as error:  # noqa: BLE001 - raised to the caller of the work
+        except Exception as error:  # raised to the caller of the work
+            if is_exhausted(error):
+                raise
             connection.exec_driver_sql("ROLLBACK TO unit")
             self._error = without_words(error)
         connection.exec_driver_sql("RELEASE unit")
@@ -135,10 +137,10 @@ class GroupCommit:
     def _transaction(self, connection: Connection, group: Sequence[_Request[Any]]) -> None:
         try:
             self._transactions.transaction(connection, partial(_carry_out, group))
-        except (StorageAway, MemoryError):
+        except StorageAway:
             raise
-        except Exception:
-            if len(group) == 1:
+        except Exception as error:
+            if len(group) == 1 or is_exhausted(error):
                 raise
             self._transactions.transaction(connection, partial(_carry_out_apart, group))
 

@@ -17,7 +17,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from storage.engine.failures import DataRefused, StorageAway, translate_errors
+from storage.engine.failures import DataRefused, StorageAway, away, is_exhausted, translate_errors
 from storage.engine.postgres_failures import is_lost, of_asyncpg
 from storage.engine.postgres_url import PostgresUrl, read_postgres_url
 from storage.unit_of_work import UnitOfWork
@@ -154,8 +154,10 @@ class PostgresDatabase:
                 result = await connection.run_sync(whole)
         except DataRefused as refused:
             raise refused from None  # the server's own words may quote the data
-        except MemoryError as error:
-            raise StorageAway("MemoryError") from error
+        except (MemoryError, OSError) as error:
+            if is_exhausted(error):
+                raise away(error) from error
+            raise
         finally:
             self._running -= 1
             if not self._running:

@@ -18,7 +18,15 @@ import aiosqlite
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from storage.engine.failures import DataRefused, StorageAway, driver_error, of_sqlite, translate_errors
+from storage.engine.failures import (
+    DataRefused,
+    StorageAway,
+    away,
+    driver_error,
+    is_exhausted,
+    of_sqlite,
+    translate_errors,
+)
 
 T = TypeVar("T")
 
@@ -239,8 +247,10 @@ class Transactions:
                 return result
         except DataRefused as refused:
             raise without_words(refused) from None
-        except MemoryError as error:
-            raise StorageAway("MemoryError") from error
+        except (MemoryError, OSError) as error:
+            if is_exhausted(error):
+                raise away(error) from error
+            raise
 
 
 async def opened(engine: Engine, file: OpenedFile) -> Transactions:

@@ -1,5 +1,6 @@
 """Every failure of a database, provoked for real, is sorted by what to do about it: what both databases have."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,9 +63,14 @@ async def test_what_the_work_raises_comes_through_as_it_is_and_undoes_the_work(d
     assert await database.read(lambda uow: uow.inbox.known([("k", "a")])) == {}
 
 
-async def test_out_of_memory_is_no_messages_fault(database: Database) -> None:
+@pytest.mark.parametrize("missing", [MemoryError(), OSError(errno.EMFILE, "Too many open files", "late.py")], ids=repr)
+async def test_memory_or_a_descriptor_that_is_not_there_is_no_messages_fault(
+    database: Database, missing: Exception
+) -> None:
+    """A module that is loaded when it is used first needs a descriptor."""
+
     def work(_uow: UnitOfWork) -> None:
-        raise MemoryError
+        raise missing
 
     with pytest.raises(StorageAway):
         await database.write(work)
