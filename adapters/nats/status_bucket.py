@@ -22,7 +22,8 @@ _MOST_KNOWN: Final = 20_000
 _MOST_ROUNDS: Final = 5
 _LOOKS_AT_ONCE: Final = 32
 _NEW_THING_VERSION: Final = 3
-"""Up to this version an entry is likely to be its first: it is tried as new without looking."""
+"""Where views of a thing begin at this version or before, its entry is likely to be the first: it is tried as new
+without looking."""
 
 _OUT_OF_DATE: Final = Published(PublishStatus.DUPLICATE, reason="a newer version is there")
 _CONTENDED: Final = Published(PublishStatus.UNAVAILABLE, reason="other daemons keep writing the same entry")
@@ -59,7 +60,12 @@ class StatusBucket:
         """
         views = [_View(index, message, version_in(message.body)) for index, message in enumerate(messages)]
         answers: dict[int, Published] = {}
-        waiting = list({view.message.subject: view for view in sorted(views, key=lambda view: view.version)}.values())
+        oldest: dict[str, _View] = {}
+        newest: dict[str, _View] = {}
+        for view in sorted(views, key=lambda view: view.version):
+            first = oldest.setdefault(view.message.subject, view)
+            newest[view.message.subject] = view._replace(begins_at=first.version)
+        waiting = list(newest.values())
         for _ in range(_MOST_ROUNDS):
             waiting = await self._over_older(stream, waiting, answers)
             if not waiting:
@@ -85,7 +91,7 @@ class StatusBucket:
 
     async def _look(self, stream: str, view: "_View", limit: asyncio.Semaphore) -> Published | None:
         """Learn what lies under the view's key; why that could not be learnt."""
-        if view.version <= _NEW_THING_VERSION and view.tries == 0:
+        if view.begins_at <= _NEW_THING_VERSION and view.tries == 0:
             return None
         async with limit:
             try:
@@ -122,12 +128,14 @@ class StatusBucket:
 
 
 class _View(NamedTuple):
-    """A view on its way: its place among those given, and how often it met another revision."""
+    """A view on its way: its place among those given, how often it met another revision, and the oldest version of the
+    same thing that was given with it."""
 
     place: int
     message: Outgoing
     version: int
     tries: int = 0
+    begins_at: int = 0
 
 
 def version_in(body: bytes) -> int:

@@ -7,11 +7,11 @@ outbox.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from nats.aio.client import Client
@@ -24,7 +24,6 @@ from bench.measurements.commands import IN_FLIGHT, Caller, envelope
 from bench.setting.daemon_process import Home, daemon
 from bench.setting.server import connected
 from bench.setting.streams import BenchError
-from contracts.gate.delivery import Delivery
 from contracts.subjects import Family, Subjects, work_consumer
 
 _NAMES: Final = Subjects()
@@ -98,15 +97,13 @@ async def _worker(url: str) -> AsyncIterator[None]:
 
 async def _work(pull: ContinuousPull, publisher: StreamPublisher) -> None:
     while taken := await pull.take(_AT_ONCE):
-        reports = [
-            _report(delivery, sequence, status) for sequence, status in enumerate(_STEPS, 1) for delivery in taken
-        ]
+        orders = [orjson.loads(delivery.body) for delivery in taken]
+        reports = [_report(order, sequence, status) for sequence, status in enumerate(_STEPS, 1) for order in orders]
         await publisher.publish(_NAMES.stream(Family.CALLBACK), reports)
         await pull.ack(taken)
 
 
-def _report(delivery: Delivery, sequence: int, status: str) -> Outgoing:
-    work = orjson.loads(delivery.body)
+def _report(work: Mapping[str, Any], sequence: int, status: str) -> Outgoing:
     order = work["payload"]
     event_id = f"{order['work_id']}:{sequence}"
     said: dict[str, str | int] = {"event_id": event_id, "attempt": 1, "sequence": sequence, "status": status}
