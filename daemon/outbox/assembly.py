@@ -8,14 +8,14 @@ from adapters.nats.streams.stored_messages import sequences_of_messages
 from contracts.subjects import Family
 from daemon.clock import now_micros
 from daemon.foundation import Foundation
-from daemon.outbox.relay import Relay, RelayLimits
+from daemon.outbox.relay import Pace, Relay, RelayLimits
 from daemon.outbox.work_lane import WorkLane
 from handlers.healing.undeliverable import tell_waiting
 
 _RELAYED: Final = (Family.WORK, Family.EVENT, Family.DEAD, Family.REPLAY, Family.NOTIFY)
 
-_VIEWS_PACE_S: Final = 0.2
-"""Of views under a flow: a job that moves on within that time is shown once. Alone a change is shown at once."""
+_VIEWS: Final = Pace(crowd=20, crowded_s=0.2)
+"""A job that moves on within that time is shown once. Alone a change is shown at once."""
 
 
 def make_relay(base: Foundation) -> Relay:
@@ -34,7 +34,7 @@ def make_relay(base: Foundation) -> Relay:
         owner=base.daemon_id,
         lanes=sorted(lanes),
         limits=RelayLimits(base.settings.outbox.max_batch, base.settings.outbox.backoff_max_s),
-        crowded_pace_s={status: _VIEWS_PACE_S},
+        paces={status: _VIEWS},
         metrics=base.metrics,
         clock=now_micros,
         keepers={subjects.stream(Family.WORK): WorkLane(client, base.database, subjects, now_micros)},

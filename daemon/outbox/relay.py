@@ -36,7 +36,6 @@ log = structlog.get_logger(__name__)
 _MOST_BYTES: Final = 4 * 2**20
 _IDLE_CHECK_S: Final = 5.0
 _PACE_S: Final = 0.05
-_CROWD: Final = 20
 _PATIENCE_S: Final = 0.03
 """How long what became of a round waits for a transaction to share; less than is left of the pace, mostly."""
 _MICROS: Final = 1_000_000
@@ -85,6 +84,17 @@ class RelayLimits:
     duplicate_window_s: float = 120.0
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long it takes at least from one round of a lane to the next: longer after one of more than *crowd* rows."""
+
+    crowd: int = 0
+    crowded_s: float = _PACE_S
+
+    def seconds(self, rows: int) -> float:
+        return self.crowded_s if rows > self.crowd else _PACE_S
+
+
 @dataclass(slots=True)
 class _Round:
     """What one round through a lane came to, by the positions of its rows."""
@@ -127,7 +137,7 @@ class Relay:
         metrics: Metrics,
         clock: Callable[[], int],
         keepers: Mapping[str, LaneKeeper] | None = None,
-        crowded_pace_s: Mapping[str, float] | None = None,
+        paces: Mapping[str, Pace] | None = None,
         tell_waiting: TellWaiting = _tell_nobody,
         traces: "Traces | None" = None,
     ) -> None:
@@ -135,7 +145,7 @@ class Relay:
         self._publisher = publisher
         self._find_messages = find_messages
         self._keepers = dict(keepers or {})
-        self._crowded_pace_s = dict(crowded_pace_s or {})
+        self._paces = dict(paces or {})
         self._tell_waiting = tell_waiting
         self._traces = traces
         self._owner = owner
@@ -218,8 +228,7 @@ class Relay:
             rows, obstacle = await self._go_round(lane)
             if not rows or obstacle is not None:
                 return obstacle
-            pace_s = self._crowded_pace_s.get(lane, _PACE_S) if rows > _CROWD else _PACE_S
-            await asyncio.sleep(max(0.0, began + pace_s - clock()))
+            await asyncio.sleep(max(0.0, began + self._paces.get(lane, Pace()).seconds(rows) - clock()))
 
     async def _go_round(self, lane: str) -> tuple[int, str | None]:
         """Publish what is next: how many rows there were, and why not all of them could be published.
