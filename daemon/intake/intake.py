@@ -42,6 +42,8 @@ _UNBURIABLE_AGAIN_S: Final = 30.0
 """When a message that can neither be taken nor be kept as a dead letter is tried again; the server counts how often."""
 
 _LEAST_PAUSE_S: Final = 0.005
+_A_FEW: Final = 20
+_PATIENCE_S: Final = 0.008
 
 
 class Intake:
@@ -250,13 +252,17 @@ class Intake:
             return True
 
         try:
-            settled = await committed(self._database, decide, while_away=while_away)
+            settled = await committed(self._database, decide, while_away=while_away, patience_s=self._patience_s(batch))
         except StorageAway:
             return Committed(None, 0.0)
         if paused:
             await self._source.resume()
             self._observer.storage_back()
         return Committed(settled, asyncio.get_running_loop().time() - started)
+
+    def _patience_s(self, batch: Sequence[Judged]) -> float:
+        """Some messages wait for commands to share a transaction with; a few go at once, and so does a full batch."""
+        return _PATIENCE_S if _A_FEW < len(batch) < self._max_batch else 0.0
 
     async def _wait_for_storage(self, batch: Sequence[Delivery], delay_s: float) -> None:
         waiting = [*batch, *(judged.delivery for judged in self._ahead.batch)]

@@ -25,7 +25,7 @@ class Database(Protocol):
         """Run *work* in one transaction: durable when this returns, without a trace when it raises.
 
         It may be run once more where another unit of work fails that shares the transaction. With *patience_s* it waits
-        so long for another to share its transaction with: one of its own costs a sync to the disk.
+        so long for another to share its transaction with, where others come: one of its own costs a sync to the disk.
         """
         ...
 

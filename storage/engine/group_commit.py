@@ -2,10 +2,12 @@
 
 One that fails leaves no trace and does not touch its neighbours: the transaction is rolled back and made once more,
 each unit in a savepoint of its own, which costs two statements a unit and is hardly ever needed. One that is patient
-waits for a while to be taken along by another.
+waits for a while to be taken along by another, where others come.
 """
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,6 +23,8 @@ from storage.unit_of_work import UnitOfWork
 T = TypeVar("T")
 
 _MOST_TOGETHER: Final = 16
+_COMPANY_S: Final = 0.1
+"""How long after one that was not patient another is to be expected: else nobody waits for it."""
 
 
 class _Request(Generic[T]):
@@ -89,13 +93,17 @@ class GroupCommit:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
         self._queue: deque[_Request[Any]] = deque()
+        self._company_until = -math.inf
 
     async def run(self, work: Callable[[UnitOfWork], T], patience_s: float = 0.0) -> T:
         """Run *work*; durable when this returns. A unit whose caller is cancelled before it began is dropped."""
         request = _Request(work)
         self._queue.append(request)
         try:
-            if patience_s > 0:
+            now = time.monotonic()
+            if patience_s <= 0:
+                self._company_until = now + _COMPANY_S
+            elif now < self._company_until:
                 await request.wait_to_be_taken_along(patience_s)
             if not request.is_done:
                 await self._commit(request)

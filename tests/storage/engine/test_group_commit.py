@@ -113,18 +113,25 @@ async def test_what_a_unit_notes_is_that_of_its_last_run(database: Database) -> 
 
 
 async def test_one_that_is_patient_is_taken_along_by_the_next(database: Database) -> None:
+    await database.write(claim("c"))
     with commits() as counted:
         patient = asyncio.ensure_future(database.write(claim("a"), patience_s=60))
         await asyncio.sleep(0)
         assert await database.write(claim("b")) == "b"
         assert await patient == "a"
     assert len(counted) == 1
-    assert await stored(database) == {"a", "b"}
+    assert await stored(database) == {"a", "b", "c"}
+
+
+async def test_nobody_is_patient_where_nobody_else_comes(database: Database) -> None:
+    assert await asyncio.wait_for(database.write(claim("a"), patience_s=600), 60) == "a"
+    assert await stored(database) == {"a"}
 
 
 async def test_patience_has_an_end(database: Database) -> None:
+    await database.write(claim("b"))
     assert await database.write(claim("a"), patience_s=0.01) == "a"
-    assert await stored(database) == {"a"}
+    assert await stored(database) == {"a", "b"}
 
 
 async def test_any_number_of_patient_ones_holds_nobody_up(database: Database) -> None:
@@ -135,6 +142,7 @@ async def test_any_number_of_patient_ones_holds_nobody_up(database: Database) ->
 
         return work
 
+    await database.write(claim("b"))
     patient = [asyncio.ensure_future(database.write(record(number), patience_s=60)) for number in range(40)]
     await asyncio.sleep(0)
     assert await database.write(claim("a")) == "a"
@@ -142,30 +150,33 @@ async def test_any_number_of_patient_ones_holds_nobody_up(database: Database) ->
 
 
 async def test_one_that_is_patient_and_fails_touches_no_neighbour(database: Database) -> None:
+    await database.write(claim("c"))
     patient = asyncio.ensure_future(database.write(claim_and_raise("a", LookupError("mine")), patience_s=60))
     await asyncio.sleep(0)
     assert await database.write(claim("b")) == "b"
     with pytest.raises(LookupError):
         await patient
-    assert await stored(database) == {"b"}
+    assert await stored(database) == {"b", "c"}
 
 
 async def test_one_that_is_patient_is_written_before_the_database_closes(sqlite_template: Path, tmp_path: Path) -> None:
     path = databases.sqlite_copy(sqlite_template, tmp_path)
     async with databases.opened(path) as database:
+        await database.write(claim("b"))
         patient = asyncio.ensure_future(database.write(claim("a"), patience_s=60))
         await asyncio.sleep(0)
     assert await patient == "a"
     async with databases.opened(path) as database:
-        assert await stored(database) == {"a"}
+        assert await stored(database) == {"a", "b"}
 
 
 async def test_a_patient_one_whose_caller_went_away_is_dropped(database: Database) -> None:
+    await database.write(claim("c"))
     patient = asyncio.ensure_future(database.write(claim("a"), patience_s=60))
     await asyncio.sleep(0)
     patient.cancel()
     assert await database.write(claim("b")) == "b"
-    assert await stored(database) == {"b"}
+    assert await stored(database) == {"b", "c"}
 
 
 async def test_data_that_is_refused_fails_its_own_unit_only(database: Database) -> None:
