@@ -91,7 +91,9 @@ class UnitOfWork:
 
     def note(self, event: str, **facts: JsonValue) -> None:
         """Have *event* told in the log once this transaction is durable. Facts that are None are left out."""
-        self.happenings.append(Happening(event, {name: value for name, value in facts.items() if value is not None}))
+        if None in facts.values():
+            facts = {name: value for name, value in facts.items() if value is not None}
+        self.happenings.append(Happening(event, facts))
 
     @property
     def inbox(self) -> Inbox:

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from adapters.nats.wire import Encoded
+from adapters.nats.wire import Encoded, encoded
 
 # The server closes the connection of a client whose protocol line is over 4,096 bytes; the reply subject is on it too.
 MAX_SUBJECT_BYTES: Final = 3000
@@ -101,7 +101,7 @@ def encode(message: Outgoing) -> Encoded:
             lines += _header("Nats-Msg-Id", message.message_id)
         if message.expected_last_subject_sequence is not None:
             lines += f"Nats-Expected-Last-Subject-Sequence: {message.expected_last_subject_sequence}\r\n"
-        return Encoded(subject, lines.encode(), message.body)
+        return encoded(subject, lines.encode(), message.body)
     except UnicodeEncodeError as error:
         raise UnpublishableError("the subject or a header is not valid Unicode") from error
 

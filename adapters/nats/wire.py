@@ -16,27 +16,28 @@ _FRAME: Final = len(b"NATS/1.0\r\n\r\n")
 
 
 class Encoded(NamedTuple):
-    """A message: its subject, its header lines, each with its end, and its body."""
+    """A message: its subject, its header lines, each with its end, and its body; ``size`` is how much of the server's
+    ``max_payload`` it takes."""
 
     subject: bytes
     headers: bytes
     body: bytes
+    size: int
 
-    @property
-    def size(self) -> int:
-        """How much of the server's ``max_payload`` it takes."""
-        return _FRAME + len(self.headers) + len(self.body)
+
+def encoded(subject: bytes, headers: bytes, body: bytes) -> Encoded:
+    return Encoded(subject, headers, body, _FRAME + len(headers) + len(body))
 
 
 def publication(message: Encoded, reply_to: str = "", more_headers: bytes = b"") -> bytes:
     """The command that publishes *message*, with header lines beside its own."""
-    subject, headers, body = message
-    frame = _FRAME + len(headers) + len(more_headers)
+    subject, headers, body, size = message
+    size += len(more_headers)
     return b"HPUB %b %b %d %d\r\nNATS/1.0\r\n%b%b\r\n%b\r\n" % (
         subject,
         reply_to.encode(),
-        frame,
-        frame + len(body),
+        size - len(body),
+        size,
         headers,
         more_headers,
         body,

@@ -105,12 +105,15 @@ class _Round:
     set_aside: list[RefusedMessage] = field(default_factory=list)
     sent: list[SentMessage] = field(default_factory=list)
     obstacle: str | None = None
+    tells: bool = False
+    """Whether anybody learns of what was sent."""
 
     def note(self, row: OutboxRow, answer: Published) -> None:
         match answer.outcome:
             case PublishStatus.STORED | PublishStatus.DUPLICATE:
                 self.confirmed.append(row.position)
-                self.sent.append(SentMessage(row.message, answer.sequence, row.created_at))
+                if self.tells:
+                    self.sent.append(SentMessage(row.message, answer.sequence, row.created_at))
             case PublishStatus.REFUSED:
                 self.refused[row.position] = answer.reason
                 self.set_aside.append(RefusedMessage(row.message, answer.reason))
@@ -252,7 +255,7 @@ class Relay:
         return len(rows), done.obstacle
 
     async def _publish(self, lane: str, rows: Sequence[OutboxRow]) -> _Round:
-        done = _Round()
+        done = _Round(tells=lane in self._keepers)
         there = await self._already_there(lane, rows)
         for row in rows:
             if row.position in there:

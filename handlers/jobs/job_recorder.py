@@ -102,10 +102,10 @@ class JobRecorder:
                 "job_transition",
                 job_id=event.job_id,
                 trace_id=stored.trace_id,
-                to=str(event.to_state),
+                to=event.to_state.value,
                 by=event.actor,
                 what=event.what,
-                **{"from": str(event.from_state)},
+                **{"from": event.from_state.value},
             )
         for told, trace_id in self._events:
             if told.approval is not None:
