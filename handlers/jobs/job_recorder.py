@@ -56,8 +56,11 @@ class JobRecorder:
         self._jobs[job.job_id] = job
         self._audit += [StoredEvent(event, trace_id) for event in decision.audit]
         self._events += [(event, trace_id) for event in decision.events]
-        self._transitions.update(event.to_state for event in decision.audit if event.from_state is not event.to_state)
-        self._approvals += sum(event.approval is not None for event in decision.events)
+        for audited in decision.audit:
+            if audited.from_state is not audited.to_state:
+                self._transitions[audited.to_state] += 1
+        for told in decision.events:
+            self._approvals += told.approval is not None
         if source is not None:
             self._copies.append((source, job))
         self._follow_work(before, decision, trace_id)
@@ -155,7 +158,7 @@ def _event_message(event: JobEvent, trace_id: str, context: Context) -> OutboxMe
     )
     return OutboxMessage(
         message_id=message_id,
-        lane=context.subjects.lane(subject),
+        lane=context.subjects.stream(Family.EVENT),
         aggregate=f"job.{event.job_id}",
         subject=context.subjects.full(subject),
         body=body,

@@ -31,8 +31,8 @@ from storage.engine.batches import (
     BatchRows,
     UpsertInsert,
     as_parameter,
+    insert_into,
     insert_one,
-    insert_rows,
     with_blobs,
 )
 from storage.tables.journal import outbox
@@ -91,12 +91,13 @@ class Outbox:
     def add(self, messages: Sequence[OutboxMessage], *, owner: str, now: int) -> None:
         """Put *messages* in line, in this order."""
         for large, several in groupby(messages, lambda message: len(message.body) > LARGE_BYTES):
-            rows = [_as_row(message, owner, now) for message in several]
+            rows = [_as_row(message) for message in several]
+            shared = {"owner": owner, "created_at": now, "state": PENDING}
             if large:
                 for row in rows:
-                    self._connection.execute(_add_large(self._dialect), dict(zip(_COLUMNS, row, strict=True)))
+                    self._connection.execute(_add_large(self._dialect), dict(zip(_OWN, row, strict=True)) | shared)
             else:
-                self._connection.execute(_add(self._dialect), with_blobs(rows))
+                self._connection.execute(_add(self._dialect), with_blobs(rows) | shared)
 
     def waiting(self, *, owner: str, lane: str, limit: int, max_bytes: int) -> list[OutboxRow]:
         """The next rows of *lane* in order: at most *limit*, and at most *max_bytes* of bodies, but one at least."""
@@ -147,18 +148,9 @@ class Outbox:
         return OutboxDepth(row.pending, row.failed, row.oldest_at)
 
 
-def _as_row(message: OutboxMessage, owner: str, now: int) -> tuple[str | int | bytes, ...]:
-    return (
-        message.message_id,
-        message.lane,
-        message.aggregate,
-        message.subject,
-        orjson.dumps(dict(message.headers)).decode(),
-        owner,
-        now,
-        PENDING,
-        message.body,
-    )
+def _as_row(message: OutboxMessage) -> tuple[str | bytes, ...]:
+    headers = orjson.dumps(dict(message.headers)).decode() if message.headers else "{}"
+    return (message.message_id, message.lane, message.aggregate, message.subject, headers, message.body)
 
 
 def _outbox_row(
@@ -181,17 +173,9 @@ def _alone(positions: Sequence[int]) -> list[tuple[int]]:
     return [(position,) for position in positions]
 
 
-_COLUMNS: Final = (
-    "message_id",
-    "lane",
-    "aggregate",
-    "subject",
-    "headers",
-    "owner",
-    "created_at",
-    "state",
-    "body",
-)
+_OWN: Final = ("message_id", "lane", "aggregate", "subject", "headers", "body")
+_SHARED: Final = ("owner", "created_at", "state")
+"""What all rows of one call have in common."""
 # Literals, not parameters: they select a partial index only where the planner can see them.
 _IS_PENDING: Final = outbox.c.state == literal_column(f"'{PENDING}'")
 _IS_FAILED: Final = outbox.c.state == literal_column(f"'{FAILED}'")
@@ -246,12 +230,14 @@ def _waiting(dialect: str) -> Answer:
 
 @cache
 def _add_large(dialect: str) -> UpsertInsert:
-    return insert_one(dialect, outbox, _COLUMNS)
+    return insert_one(dialect, outbox, (*_OWN, *_SHARED))
 
 
 @cache
 def _add(dialect: str) -> UpsertInsert:
-    return insert_rows(dialect, outbox, _COLUMNS)
+    shared = [bindparam(name, type_=outbox.c[name].type) for name in _SHARED]
+    rows = BatchRows(dialect, outbox, _OWN).select().add_columns(*shared)
+    return insert_into(dialect, outbox).from_select([*_OWN, *_SHARED], rows, include_defaults=False)
 
 
 def _these(dialect: str) -> BatchRows:
