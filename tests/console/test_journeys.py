@@ -281,7 +281,13 @@ def test_an_idle_page_asks_nothing(page: "Page", daemon: DaemonProcess) -> None:
             int(float(count)) for count in re.findall(r"headgate_command_duration_seconds_count\{.*\} (\S+)", text)
         )
 
-    before = eventually(commands)
+    def said_all() -> bool:
+        before = commands()
+        page.wait_for_timeout(2_000)
+        return commands() == before
+
+    eventually(said_all)
+    before = commands()
     page.wait_for_timeout(6_000)
     assert commands() == before
 

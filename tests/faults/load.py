@@ -129,15 +129,17 @@ async def load_on(url: str) -> AsyncIterator[Load]:
                 await client.close()
 
 
-async def all_worked_on(url: str) -> bool:
-    """Nothing is left in the consumers, acknowledged or not."""
+async def all_worked_on(url: str, *, come: int = 0) -> bool:
+    """Nothing is left in the consumers, acknowledged or not, and at least *come* messages have come: the server stores
+    what nobody waits for a moment after it has taken it."""
     client = await nats.connect(url)
     try:
         info = await client.jetstream().consumer_info("HG_INGEST", "headgate-ingest")
     except (NatsError, TimeoutError):
         return False
     else:
-        return not info.num_pending and not info.num_ack_pending
+        floor = info.ack_floor.stream_seq if info.ack_floor else 0
+        return not info.num_pending and not info.num_ack_pending and floor >= come
     finally:
         await client.close()
 
