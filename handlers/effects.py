@@ -1,9 +1,10 @@
 """What a handler is given and what it gives back. A handler neither acknowledges nor publishes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeAlias, runtime_checkable
+
+from msgspec import Struct, field
 
 from contracts.errors import JsonObject, Problem
 from contracts.gate.delivery import Accepted
@@ -15,8 +16,7 @@ from storage.journal.outbox import OutboxMessage
 from storage.unit_of_work import UnitOfWork
 
 
-@dataclass(frozen=True, slots=True)
-class WorkTerms:
+class WorkTerms(Struct, frozen=True):
     """How long a worker of each type may be silent, and how often something goes out again before it is given up."""
 
     deadline_s: Mapping[WorkType, float] = field(default_factory=lambda: dict.fromkeys(WorkType, 3_600.0))
@@ -26,16 +26,14 @@ class WorkTerms:
     reorder_s: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class AssetTerms:
+class AssetTerms(Struct, frozen=True):
     """How large an asset may be, and how long an upload waits for its confirmation."""
 
     max_bytes: int = 50 * 2**20
     upload_ttl_s: float = 3_600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """All that a decision may need and must not fetch itself. ``now`` is microseconds since the epoch.
 
     ``older_outstanding`` says whether older messages of the consumer may still be unacknowledged outside the batch: as
@@ -70,8 +68,7 @@ class FactName(StrEnum):
     JOB_FAILURES = "job_failures"
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """Something that happened, told to metrics and logs once it is committed."""
 
     name: FactName
@@ -79,8 +76,7 @@ class Fact:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Effects:
+class Effects(Struct):
     """A handler's answer to its group. Indices are those of the group it was given.
 
     ``repeated`` are those that came before under another message id: answered as duplicates.
@@ -121,8 +117,7 @@ class Verdict(StrEnum):
     """A replay that somebody else decided on, or that was superseded."""
 
 
-@dataclass(frozen=True, slots=True)
-class MessageOutcome:
+class MessageOutcome(Struct, frozen=True):
     """The answer to one delivery: receipts and metrics are made from it. ``hold_s`` is set where it is given back."""
 
     verdict: Verdict
@@ -131,8 +126,7 @@ class MessageOutcome:
     hold_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class BatchOutcome:
+class BatchOutcome(Struct, frozen=True):
     """What one committed batch came to, delivery by delivery, in order."""
 
     outcomes: Sequence[MessageOutcome]

@@ -19,6 +19,8 @@ from nats.micro.request import Request
 from nats.micro.service import Endpoint as ServedEndpoint
 from nats.micro.service import EndpointStats, Service
 
+from adapters.nats.wire import answer, write_together
+
 log = structlog.get_logger(__name__)
 
 ERROR_HEADER: Final = "Nats-Service-Error"
@@ -64,13 +66,17 @@ class CommandService:
             log.warning("service_not_drained", reason=str(error) or type(error).__name__)
 
     async def reply(self, endpoint: str, subject: str, body: bytes, *, error: str | None, status: int) -> None:
-        """Send an answer; with *error* set the service headers tell clients that it failed, and statistics count it."""
-        headers = None
-        if error is not None:
-            headers = {ERROR_HEADER: error, ERROR_CODE_HEADER: str(status)}
-            self._errors.note(endpoint, error)
+        """Send an answer; with *error* set the service headers tell clients that it failed, and statistics count it.
+
+        The caller knows that *subject* can be published to.
+        """
         try:
-            await self._nc.publish(subject, body, headers=headers)
+            if error is None:
+                await write_together(self._nc, [answer(subject, body)])
+            else:
+                self._errors.note(endpoint, error)
+                headers = {ERROR_HEADER: error, ERROR_CODE_HEADER: str(status)}
+                await self._nc.publish(subject, body, headers=headers)
         except NatsError as failure:
             log.warning("reply_lost", reason=str(failure))
 

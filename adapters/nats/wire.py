@@ -44,6 +44,11 @@ def publication(message: Encoded, reply_to: str = "", more_headers: bytes = b"")
     )
 
 
+def answer(subject: str, body: bytes) -> bytes:
+    """The command that publishes *body*, without headers, to a subject that is known to be one."""
+    return b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(body), body)
+
+
 def acknowledgement(reply_to: str) -> bytes:
     """The command that publishes nothing to *reply_to*."""
     return b"PUB %b 0\r\n\r\n" % reply_to.encode()

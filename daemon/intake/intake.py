@@ -14,12 +14,12 @@ What was in hand when a process died is worked on apart, while nothing else is (
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
 import anyio
 import structlog
+from msgspec.structs import replace
 
 from contracts.gate.delivery import Delivery, Judged
 from daemon.intake.ahead import Ahead, Begun, Committed, Decide, Durable

@@ -1,10 +1,10 @@
 """A house in which a run can be repeated to the letter, and the way back to an empty database."""
 
 import uuid
-from dataclasses import replace
 from itertools import count
 from typing import Final
 
+from msgspec.structs import replace
 from sqlalchemy import delete
 
 from contracts.gate.delivery import Delivery, Judged

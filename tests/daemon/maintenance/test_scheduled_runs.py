@@ -1,10 +1,10 @@
 """Operations that the daemon starts by itself: when due, once among several daemons, made up for after a stop."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from contracts.values.principals import SYSTEM
 from daemon.maintenance.scheduled_runs import Schedule, ScheduledRuns

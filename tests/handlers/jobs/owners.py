@@ -2,10 +2,10 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import orjson
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode
 from contracts.gate.callback_checks import CallbackChecks

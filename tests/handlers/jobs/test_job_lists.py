@@ -1,9 +1,8 @@
 """Lists in parts: stable while things are added, ended early where a page would be too large."""
 
-from dataclasses import replace
-
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from contracts.errors import JsonObject, Refusal
 from handlers.commands.command import answer

@@ -1,9 +1,8 @@
 """``analytics.usage`` and ``analytics.performance`` as they are asked and answered."""
 
-from dataclasses import replace
-
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from contracts.payloads.commands.analytics import AnalyticsUsage

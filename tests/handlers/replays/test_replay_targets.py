@@ -1,10 +1,10 @@
 """What can be replayed: dead letters by the gate, items, publications and jobs at once; each while it has failed."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import orjson
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select, update
 
 from contracts.payloads.operations.failures import ReplayFailed, Target

@@ -1,6 +1,6 @@
 """A signed URL of ours is renewed for its asset's owner and for nobody else."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from contracts.values.states import AssetState
 from contracts.values.times import MICROS_PER_SECOND

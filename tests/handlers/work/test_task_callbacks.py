@@ -1,9 +1,10 @@
 """``task.status``: each report against its task, its attempt and its sequence; success only where it stands."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from contracts.errors import ErrorCode
