@@ -1,5 +1,7 @@
 """The intakes of the daemon, one for each durable consumer, and what fetches the messages the server gave up on."""
 
+from typing import Final
+
 from adapters.nats.streams.large_turn import LargeTurn
 from adapters.nats.streams.pull import ContinuousPull
 from contracts.subjects import Family
@@ -18,6 +20,10 @@ from daemon.outbox.relay import Relay
 from daemon.process.connections import ack_wait_s
 from daemon.subscribers.max_deliveries import GivenUpMessages
 from handlers.registry import FAMILIES
+
+_CALLBACKS_WAIT_S: Final = 0.008
+"""Where jobs flow, commands come in the time that it takes to answer the last ones; for callbacks themselves nobody
+waits."""
 
 
 def pull_of(base: Foundation, family: Family, large: LargeTurn) -> ContinuousPull:
@@ -55,7 +61,11 @@ def intake_of(base: Foundation, relay: Relay, in_hand: InHand, family: Family, p
         families=FAMILIES,
         context=base.context,
         observer=observer,
-        limits=IntakeLimits(max_batch=base.settings.intake.max_batch, ack_wait_s=ack_wait_s(base.settings, family)),
+        limits=IntakeLimits(
+            max_batch=base.settings.intake.max_batch,
+            ack_wait_s=ack_wait_s(base.settings, family),
+            patience_s=_CALLBACKS_WAIT_S if family is Family.CALLBACK else 0.0,
+        ),
         in_hand=in_hand,
         older=NothingOlder() if replays else OlderMessages(base.nats.client, pull.stream, pull.consumer),
     )

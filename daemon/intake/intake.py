@@ -43,7 +43,6 @@ _UNBURIABLE_AGAIN_S: Final = 30.0
 
 _LEAST_PAUSE_S: Final = 0.005
 _A_FEW: Final = 20
-_PATIENCE_S: Final = 0.008
 
 
 class Intake:
@@ -74,6 +73,7 @@ class Intake:
         self._judging = Judging(source, gate, self._in_hand, limits)
         self._ahead = Ahead(database)
         self._max_batch = limits.max_batch
+        self._some_wait_s = limits.patience_s
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -261,8 +261,8 @@ class Intake:
         return Committed(settled, asyncio.get_running_loop().time() - started)
 
     def _patience_s(self, batch: Sequence[Judged]) -> float:
-        """Some messages wait for commands to share a transaction with; a few go at once, and so does a full batch."""
-        return _PATIENCE_S if _A_FEW < len(batch) < self._max_batch else 0.0
+        """A few messages go at once, and so does a full batch."""
+        return self._some_wait_s if _A_FEW < len(batch) < self._max_batch else 0.0
 
     async def _wait_for_storage(self, batch: Sequence[Delivery], delay_s: float) -> None:
         waiting = [*batch, *(judged.delivery for judged in self._ahead.batch)]
