@@ -1,11 +1,11 @@
 """Items and publications: asked for, called off, and told of by events that are their views."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import combinations
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from contracts.payloads.sent.content_events import ItemView, PublicationView
 from handlers.content.items import ItemRecorder

@@ -2,7 +2,8 @@
 
 import hashlib
 import itertools
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from contracts.errors import ErrorCode
 from contracts.values.states import AssetState
