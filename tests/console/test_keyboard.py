@@ -207,6 +207,26 @@ def test_a_draft_is_approved_and_each_view_is_reached(page: "Page", daemon: Daem
     page.get_by_role("button", name="Time zone UTC").wait_for()
 
 
+_CLOSED_AT_ONCE = """async () => {
+    document.querySelector('dialog button[aria-label=Close]').click();
+    await null;
+    return document.querySelector('dialog') === null;
+}"""
+
+
+def test_a_dialog_that_is_closed_is_gone_before_anything_else_happens(page: "Page") -> None:
+    heading(page, "Now")
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keyboard").wait_for()
+    assert page.evaluate(_CLOSED_AT_ONCE)
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keyboard").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("z")
+    page.get_by_role("button", name="Time zone UTC").wait_for()
+    assert page.get_by_role("dialog").count() == 0
+
+
 def test_single_keys_can_be_switched_off_and_do_nothing_then(page: "Page") -> None:
     heading(page, "Now")
     page.keyboard.press("?")

@@ -22,12 +22,17 @@ export function Dialog({ title, about, onClose, children }: DialogProps): VNode 
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
+  // The browser tells of a close a little after it; what is behind the dialog would be its old self until then, and in reach.
+  const cancel = (event: Event): void => {
+    event.preventDefault();
+    onClose();
+  };
   return (
-    <dialog ref={element} aria-labelledby={heading} onClose={onClose}>
+    <dialog ref={element} aria-labelledby={heading} onCancel={cancel} onClose={onClose}>
       <header>
         <h2 id={heading}>{title}</h2>
         {about && <span class="about">{about}</span>}
-        <button class="quiet" aria-label="Close" onClick={() => element.current?.close()}>
+        <button class="quiet" aria-label="Close" onClick={onClose}>
           ×
         </button>
       </header>

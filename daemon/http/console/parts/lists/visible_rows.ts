@@ -6,6 +6,8 @@ import { windowOf } from "../../model/window.ts";
 
 /** Rows are changed so many at a time. */
 const STEP = 4;
+/** The first rows are to be on the screen soon: those below come after the next painting. */
+const AT_FIRST = 24;
 const NARROW = "(max-width: 40rem)";
 
 interface VisibleRows {
@@ -59,6 +61,10 @@ export function useVisibleRows(body: RefObject<HTMLElement | null>, rows: number
     },
     [height],
   );
+  const [grown, setGrown] = useState(false);
+  useEffect(() => {
+    if (rows > 0) setGrown(true);
+  }, [rows > 0]);
   const [from, to] = windowOf(Math.floor(sight.top / height), Math.ceil(sight.room / height) + STEP, rows);
-  return { from, to, height, reveal };
+  return { from, to: grown ? to : Math.min(to, AT_FIRST), height, reveal };
 }
