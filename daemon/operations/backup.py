@@ -20,7 +20,7 @@ from handlers.commands.command import Command, Reply, refuse
 from storage.engine.backup import PG_DUMP, backup_name, copy_database, keep_newest
 from storage.engine.database import Database
 from storage.engine.failures import StorageAway, StorageUnusable
-from storage.engine.sqlite_url import sqlite_file
+from storage.engine.sqlite.url import sqlite_file
 from storage.journal.ops_runs import SUCCEEDED, NewRun, Run
 from storage.unit_of_work import UnitOfWork
 

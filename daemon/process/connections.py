@@ -21,8 +21,8 @@ from contracts.values.work import WorkType
 from daemon.settings.model import Settings
 from storage.engine import migration
 from storage.engine.database import Database
-from storage.engine.sqlite import SqliteDatabase
-from storage.engine.sqlite_url import sqlite_file
+from storage.engine.sqlite.database import SqliteDatabase
+from storage.engine.sqlite.url import sqlite_file
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ def open_database(settings: Settings) -> Database:
     storage = settings.storage
     if (file := sqlite_file(storage.url)) is not None:
         return SqliteDatabase(file, busy_timeout_ms=storage.busy_timeout_ms, readers=storage.readers)
-    from storage.engine.postgres import PostgresDatabase  # a daemon on SQLite does without its driver
+    from storage.engine.postgres.database import PostgresDatabase  # a daemon on SQLite does without its driver
 
     return PostgresDatabase(storage.url, busy_timeout_ms=storage.busy_timeout_ms, pool_size=storage.pool_size)
 

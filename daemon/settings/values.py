@@ -19,7 +19,7 @@ from pydantic import (
     ValidationInfo,
 )
 
-from storage.engine.postgres_url import read_postgres_url
+from storage.engine.postgres.url import read_postgres_url
 
 BASE: Final = "base"
 """Key of the validation context: the folder that relative paths start from (the one of the settings file)."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from storage.engine.failures import StorageAway, StorageUnusable
-from storage.engine.postgres_url import read_postgres_url
-from storage.engine.sqlite_connection import ThreadedConnection
-from storage.engine.sqlite_url import sqlite_file
+from storage.engine.postgres.url import read_postgres_url
+from storage.engine.sqlite.connection import ThreadedConnection
+from storage.engine.sqlite.url import sqlite_file
 
 PG_DUMP: Final = "pg_dump"
 _PREFIX: Final = "headgate-"

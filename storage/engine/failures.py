@@ -10,7 +10,7 @@
 
 No message repeats a value that was to be stored: it may be a secret, and errors are logged.
 
-What PostgreSQL's driver raises is read in :mod:`storage.engine.postgres_failures`.
+What PostgreSQL's driver raises is read in :mod:`storage.engine.postgres.failures`.
 """
 
 import errno

@@ -17,9 +17,9 @@ from sqlalchemy import Connection
 
 from storage import migrations
 from storage.engine.failures import DataRefused, StorageAway, StorageError, StorageUnusable, driver_error
-from storage.engine.postgres_url import read_postgres_url
-from storage.engine.sqlite_connection import READ, WRITE, SqliteConnection, sqlite_engine
-from storage.engine.sqlite_url import sqlite_file
+from storage.engine.postgres.url import read_postgres_url
+from storage.engine.sqlite.connection import READ, WRITE, SqliteConnection, sqlite_engine
+from storage.engine.sqlite.url import sqlite_file
 from storage.migrations import MigrationError, SchemaStatus, UnknownRevision
 
 T = TypeVar("T")
@@ -108,8 +108,8 @@ class _Target:
         # They bring the driver and the whole of SQLAlchemy's asyncio with them.
         import asyncpg
 
-        from storage.engine.postgres import postgres_engine
-        from storage.engine.postgres_failures import asyncpg_error
+        from storage.engine.postgres.database import postgres_engine
+        from storage.engine.postgres.failures import asyncpg_error
 
         engine = postgres_engine(
             self.url,

@@ -19,9 +19,9 @@ from typing import Any, Final, TypeVar
 
 from storage.engine import migration
 from storage.engine.database import Database
-from storage.engine.postgres import PostgresDatabase
-from storage.engine.sqlite import SqliteDatabase
-from storage.engine.sqlite_url import sqlite_file
+from storage.engine.postgres.database import PostgresDatabase
+from storage.engine.sqlite.database import SqliteDatabase
+from storage.engine.sqlite.url import sqlite_file
 from storage.unit_of_work import UnitOfWork
 
 with warnings.catch_warnings():

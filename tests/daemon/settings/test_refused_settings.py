@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from daemon.settings.loading import load_settings
-from storage.engine.postgres_url import KNOWN
+from storage.engine.postgres.url import KNOWN
 from tests.daemon.settings.settings_files import LONG_SECRET, SECRET, Write, fault, lines_of
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, Table, Text, select
 
 from storage.engine.answers import Answer
-from storage.engine.sqlite_connection import sqlite_engine
+from storage.engine.sqlite.connection import sqlite_engine
 
 _TABLE = Table(
     "told",

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.util import await_only
 
 from storage.engine.database import Database
-from storage.engine.sqlite import SqliteDatabase
+from storage.engine.sqlite.database import SqliteDatabase
 from storage.journal.inbox import InboxKey
 from storage.unit_of_work import UnitOfWork
 from tests.support import databases

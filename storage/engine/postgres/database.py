@@ -18,8 +18,8 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from storage.engine.failures import DataRefused, StorageAway, away, is_exhausted, translate_errors
-from storage.engine.postgres_failures import is_lost, of_asyncpg
-from storage.engine.postgres_url import PostgresUrl, read_postgres_url
+from storage.engine.postgres.failures import is_lost, of_asyncpg
+from storage.engine.postgres.url import PostgresUrl, read_postgres_url
 from storage.unit_of_work import UnitOfWork
 
 T = TypeVar("T")

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from storage.engine.failures import StorageAway
-from storage.engine.group_commit import GroupCommit
-from storage.engine.sqlite_connection import (
+from storage.engine.sqlite.connection import (
     READ,
     WRITE,
     DatabaseFileReplaced,
@@ -17,6 +16,7 @@ from storage.engine.sqlite_connection import (
     opened,
     sqlite_engine,
 )
+from storage.engine.sqlite.group_commit import GroupCommit
 from storage.unit_of_work import UnitOfWork
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Connection
 
 from storage.engine.failures import StorageAway, is_exhausted
-from storage.engine.sqlite_connection import Transactions, without_words
+from storage.engine.sqlite.connection import Transactions, without_words
 from storage.unit_of_work import UnitOfWork
 
 T = TypeVar("T")

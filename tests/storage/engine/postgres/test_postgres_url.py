@@ -8,7 +8,7 @@ from sqlalchemy.engine import make_url
 
 from storage.engine import migration
 from storage.engine.backup import copy_database
-from storage.engine.postgres_url import UrlFault, read_postgres_url
+from storage.engine.postgres.url import UrlFault, read_postgres_url
 from storage.unit_of_work import UnitOfWork
 from tests.support import databases
 from tests.support.databases import PostgresServer

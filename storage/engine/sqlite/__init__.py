@@ -1,0 +1,1 @@
+"""SQLite: one writer whose transactions are shared, and a pool of readers."""
