@@ -134,7 +134,9 @@ const COLUMNS: readonly Column<RunItem>[] = [
 function Items({ id, live }: { id: string; live: ReadonlySignal<readonly RunStatus[]> }): VNode {
   const [wanted, setWanted] = useState("all");
   const items = useList<RunItem, "replay-status">("replay-status", useMemo(() => ({ run_id: id, limit: 200 }), [id]));
-  useTenSeconds(() => live.value[0]?.version, items.refresh);
+  // Those of a full page that are all decided stay as they are.
+  const isSettled = !items.complete && items.rows.length > 0 && items.rows.every((item) => item.outcome !== null);
+  useTenSeconds(() => (isSettled ? undefined : live.value[0]?.version), items.refresh);
   const outcome = OUTCOMES[wanted];
   const rows = items.rows.filter((item) => !outcome || item.outcome === outcome);
   return (

@@ -91,7 +91,7 @@ export function useTenSeconds(mark: () => unknown, look: () => void): void {
     const state = last.current;
     const now = mark();
     state.mark ??= now;
-    if (Object.is(state.mark, now) || hidden.value || state.timer) return;
+    if (now === undefined || Object.is(state.mark, now) || hidden.value || state.timer) return;
     state.mark = now;
     const wait = Math.max(0, state.at + 10_000 - Date.now());
     state.timer = setTimeout(() => {
