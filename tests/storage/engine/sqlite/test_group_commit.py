@@ -175,6 +175,7 @@ async def test_a_patient_one_whose_caller_went_away_is_dropped(database: Databas
     patient = asyncio.ensure_future(database.write(claim("a"), patience_s=60))
     await asyncio.sleep(0)
     patient.cancel()
+    await asyncio.wait([patient])
     assert await database.write(claim("b")) == "b"
     assert await stored(database) == {"b", "c"}
 
