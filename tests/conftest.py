@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.support.databases import PostgresServer
 
-WORKERS_PER_CORE: Final = 2.5
+WORKERS_PER_CORE: Final = 3
 """The long tests wait for processes and clocks: so many at once keep a core busy."""
 
 MOST_WORKERS: Final = 10
@@ -82,13 +82,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     In one process pure tests come first and what takes long comes last; workers begin with what takes long, so that
     none of them is left with it while the others have ended."""
-    from tests.running.scheduling import weight
+    from tests.running.scheduling import order_of_files, weight
 
     for item in items:
         if item.get_closest_marker("kills") is not None:
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=1))
-    distributed = hasattr(config, "workerinput")
-    items.sort(key=lambda item: weight(item.nodeid), reverse=distributed)
+    if hasattr(config, "workerinput"):
+        places = order_of_files(item.nodeid for item in items)
+        items.sort(key=lambda item: (places[item.nodeid.partition("::")[0]], -weight(item.nodeid)))
+    else:
+        items.sort(key=lambda item: weight(item.nodeid))
 
 
 @pytest.fixture(scope="session")
