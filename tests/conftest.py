@@ -82,16 +82,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     In one process pure tests come first and what takes long comes last; workers begin with what takes long, so that
     none of them is left with it while the others have ended."""
-    from tests.running.scheduling import order_of_files, weight
+    from tests.running.scheduling import weight
 
     for item in items:
         if item.get_closest_marker("kills") is not None:
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=1))
-    if hasattr(config, "workerinput"):
-        places = order_of_files(item.nodeid for item in items)
-        items.sort(key=lambda item: (places[item.nodeid.partition("::")[0]], -weight(item.nodeid)))
-    else:
-        items.sort(key=lambda item: weight(item.nodeid))
+    distributed = hasattr(config, "workerinput")
+    items.sort(key=lambda item: weight(item.nodeid), reverse=distributed)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Which tests begin first where several processes share a run, and which of them stay together."""
 
-from collections.abc import Iterable
 from typing import Final
 
 from xdist.scheduler import LoadFileScheduling
@@ -41,30 +40,12 @@ LONGEST: Final = (
 """What takes longest, by the durations that ``pytest --durations=0`` tells; what is not here takes moments."""
 
 
-COMPUTING: Final = ("tests/contracts/", "tests/domain/", "tests/handlers/", "tests/storage/")
-"""What keeps a core busy, where most that takes long waits for processes and clocks."""
-
-_COMPUTED_BY: Final = 0.5
-"""The first files of those that wait take longest, so that half of the list is most of the time."""
-
-
 def weight(nodeid: str) -> int:
     """The more, the longer it takes."""
     for place, beginning in enumerate(LONGEST):
         if nodeid.startswith(beginning):
             return len(LONGEST) - place
     return 0
-
-
-def order_of_files(nodeids: Iterable[str]) -> dict[str, float]:
-    """Where each file comes in a shared run: what takes longest first, and in between, from the start, what computes,
-    so that processes that wait and processes that compute share the cores."""
-    files = dict.fromkeys(nodeid.partition("::")[0] for nodeid in nodeids)
-    by_weight = sorted(files, key=weight, reverse=True)
-    computing = [file for file in by_weight if file.startswith(COMPUTING)]
-    waiting = [file for file in by_weight if not file.startswith(COMPUTING)]
-    places = {file: place / len(waiting) for place, file in enumerate(waiting)}
-    return places | {file: _COMPUTED_BY * (place + 1) / len(computing) for place, file in enumerate(computing)}
 
 
 class LongFilesInParts(LoadFileScheduling):  # type: ignore[misc]  # it ships no types
