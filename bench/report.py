@@ -136,7 +136,7 @@ class Report:
 
     def add_start(self, seconds: list[float]) -> None:
         self.raw["start"] = {"seconds": seconds}
-        self._add("start to ready, slowest", max(seconds), "s", Target("at most", 2))
+        self._add("start to ready, slowest", max(seconds), "s", Target("at most", 1))
 
     def add_stored(self, results: Results, stored: int) -> None:
         self.raw["stored"] = {"rows": stored, "results": results}
