@@ -1,8 +1,6 @@
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -11,21 +9,10 @@ from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.topology import Limits, topology
 from contracts.gate.delivery import Delivery
 from contracts.subjects import Subjects
-from tests.adapters.nats.streams.pulling import CONSUMER, PullOf, fill, info, provisioned, pulls, take
+from tests.adapters.nats.streams.pulling import CONSUMER, PullOf, fill, info, take
 from tests.adapters.nats.waiting import eventually, eventually_awaited
 
 pytestmark = pytest.mark.kills
-
-
-@pytest_asyncio.fixture
-async def stream(nc: Client, prefix: str) -> str:
-    return await provisioned(nc, prefix)
-
-
-@pytest_asyncio.fixture
-async def pull_of(nc: Client, stream: str, prefix: str) -> AsyncIterator[PullOf]:
-    async with pulls(nc, stream, prefix) as make:
-        yield make
 
 
 async def test_messages_come_in_order_with_the_facts_of_the_stream(

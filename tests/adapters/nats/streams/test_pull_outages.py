@@ -3,11 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
-import pytest_asyncio
 from nats.aio.client import Client
 
 from adapters.errors import ConsumerGoneError
@@ -16,21 +14,10 @@ from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.pull import ContinuousPull
 from adapters.nats.streams.topology import Limits, topology
 from contracts.subjects import Subjects
-from tests.adapters.nats.streams.pulling import CONSUMER, PullOf, fill, provisioned, pulls, take
+from tests.adapters.nats.streams.pulling import CONSUMER, PullOf, fill, take
 from tests.adapters.nats.waiting import eventually, eventually_awaited
 
 pytestmark = pytest.mark.kills
-
-
-@pytest_asyncio.fixture
-async def stream(nc: Client, prefix: str) -> str:
-    return await provisioned(nc, prefix)
-
-
-@pytest_asyncio.fixture
-async def pull_of(nc: Client, stream: str, prefix: str) -> AsyncIterator[PullOf]:
-    async with pulls(nc, stream, prefix) as make:
-        yield make
 
 
 async def test_a_deleted_consumer_is_told_to_the_taker(nc: Client, stream: str, pull_of: PullOf) -> None:
