@@ -59,7 +59,7 @@ async def committed(
     *,
     repeats: Repeats = PATIENT,
     reading: bool = False,
-    patience_s: float = 0.0,
+    commit_delay_s: float = 0.0,
     while_away: WhileAway | None = None,
 ) -> T:
     """One transaction, sooner or later. Raises what neither waiting nor repeating can mend, and :class:`StorageAway`
@@ -68,7 +68,7 @@ async def committed(
     conflicts = 0
     while True:
         try:
-            return await (database.read(work) if reading else database.write(work, patience_s=patience_s))
+            return await (database.read(work) if reading else database.write(work, commit_delay_s=commit_delay_s))
         except StorageConflict as error:
             conflicts += 1
             if repeats.conflicts is not None and conflicts > repeats.conflicts:

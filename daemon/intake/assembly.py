@@ -21,7 +21,7 @@ from daemon.process.connections import ack_wait_s
 from daemon.subscribers.max_deliveries import GivenUpMessages
 from handlers.registry import FAMILIES
 
-_CALLBACKS_WAIT_S: Final = 0.008
+_CALLBACKS_COMMIT_DELAY_S: Final = 0.008
 """Where jobs flow, commands come in the time that it takes to answer the last ones; for callbacks themselves nobody
 waits."""
 
@@ -64,7 +64,7 @@ def intake_of(base: Foundation, relay: Relay, in_hand: InHand, family: Family, p
         limits=IntakeLimits(
             max_batch=base.settings.intake.max_batch,
             ack_wait_s=ack_wait_s(base.settings, family),
-            patience_s=_CALLBACKS_WAIT_S if family is Family.CALLBACK else 0.0,
+            commit_delay_s=_CALLBACKS_COMMIT_DELAY_S if family is Family.CALLBACK else 0.0,
         ),
         in_hand=in_hand,
         older=NothingOlder() if replays else OlderMessages(base.nats.client, pull.stream, pull.consumer),

@@ -73,7 +73,7 @@ class Intake:
         self._judging = Judging(source, gate, self._in_hand, limits)
         self._ahead = Ahead(database)
         self._max_batch = limits.max_batch
-        self._some_wait_s = limits.patience_s
+        self._delay_of_some_s = limits.commit_delay_s
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -252,7 +252,9 @@ class Intake:
             return True
 
         try:
-            settled = await committed(self._database, decide, while_away=while_away, patience_s=self._patience_s(batch))
+            settled = await committed(
+                self._database, decide, while_away=while_away, commit_delay_s=self._commit_delay_s(batch)
+            )
         except StorageAway:
             return Committed(None, 0.0)
         if paused:
@@ -260,9 +262,9 @@ class Intake:
             self._observer.storage_back()
         return Committed(settled, asyncio.get_running_loop().time() - started)
 
-    def _patience_s(self, batch: Sequence[Judged]) -> float:
+    def _commit_delay_s(self, batch: Sequence[Judged]) -> float:
         """A few messages go at once, and so does a full batch."""
-        return self._some_wait_s if _A_FEW < len(batch) < self._max_batch else 0.0
+        return self._delay_of_some_s if _A_FEW < len(batch) < self._max_batch else 0.0
 
     async def _wait_for_storage(self, batch: Sequence[Delivery], delay_s: float) -> None:
         waiting = [*batch, *(judged.delivery for judged in self._ahead.batch)]

@@ -51,11 +51,11 @@ class Observer(Protocol):
 @dataclass(frozen=True, slots=True)
 class IntakeLimits:
     """How much is in hand at once, in messages and in bytes of bodies and headers. A single message may be larger than
-    ``max_bytes``: it goes alone. ``patience_s`` is how long a batch of some messages waits for others to share a
+    ``max_bytes``: it goes alone. ``commit_delay_s`` is how long a batch of some messages waits for others to share a
     transaction with."""
 
     max_batch: int = 1_000
     max_judged: int = 2_000
     max_bytes: int = 2 * 1024 * 1024
     ack_wait_s: float = 60.0
-    patience_s: float = 0.0
+    commit_delay_s: float = 0.0

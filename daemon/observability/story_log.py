@@ -79,7 +79,7 @@ class LoggedDatabase:
     def keeps_order(self) -> bool:
         return self._database.keeps_order
 
-    async def write(self, work: Callable[[UnitOfWork], T], *, patience_s: float = 0.0) -> T:
+    async def write(self, work: Callable[[UnitOfWork], T], *, commit_delay_s: float = 0.0) -> T:
         happenings: list[Happening] = []
 
         def noted(uow: UnitOfWork) -> T:
@@ -88,7 +88,7 @@ class LoggedDatabase:
             uow.happenings = happenings
             return work(uow)
 
-        result = await self._database.write(noted, patience_s=patience_s)
+        result = await self._database.write(noted, commit_delay_s=commit_delay_s)
         if happenings:
             self._stories.tell(happenings)
         return result

@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 _MOST_BYTES: Final = 4 * 2**20
 _IDLE_CHECK_S: Final = 5.0
 _PACE_S: Final = 0.05
-_PATIENCE_S: Final = 0.03
+_COMMIT_DELAY_S: Final = 0.03
 """How long what became of a round waits for a transaction to share; less than is left of the pace, mostly."""
 _MICROS: Final = 1_000_000
 
@@ -304,7 +304,7 @@ class Relay:
                 keeper.record_sent(done.sent, uow)
             return self._tell_waiting(done.set_aside, uow) if done.set_aside else ()
 
-        told = await committed(self._database, write, patience_s=_PATIENCE_S)
+        told = await committed(self._database, write, commit_delay_s=_COMMIT_DELAY_S)
         self.wake({message.lane for message in told})
 
     def _count(self, lane: str, done: _Round) -> None:

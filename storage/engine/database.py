@@ -21,11 +21,12 @@ class Database(Protocol):
         """Whether what is to be written goes one after the other, in the order in which it was handed over."""
         ...
 
-    async def write(self, work: Callable[[UnitOfWork], T], *, patience_s: float = 0.0) -> T:
+    async def write(self, work: Callable[[UnitOfWork], T], *, commit_delay_s: float = 0.0) -> T:
         """Run *work* in one transaction: durable when this returns, without a trace when it raises.
 
-        It may be run once more where another unit of work fails that shares the transaction. With *patience_s* it waits
-        so long for another to share its transaction with, where others come: one of its own costs a sync to the disk.
+        It may be run once more where another unit of work fails that shares the transaction. With *commit_delay_s* it
+        waits so long for another to share its transaction with, where others come: one of its own costs a sync to the
+        disk.
         """
         ...
 

@@ -84,14 +84,14 @@ class Turnstile:
     def keeps_order(self) -> bool:
         return self._database.keeps_order
 
-    async def write(self, work: Callable[[UnitOfWork], T], *, patience_s: float = 0.0) -> T:
+    async def write(self, work: Callable[[UnitOfWork], T], *, commit_delay_s: float = 0.0) -> T:
         self.waiting += 1
         await self.open.wait()
         self.waiting -= 1
         if self.failure is not None:
             self.failed += 1
             raise self.failure()
-        return await self._database.write(work, patience_s=patience_s)
+        return await self._database.write(work, commit_delay_s=commit_delay_s)
 
     async def read(self, work: Callable[[UnitOfWork], T]) -> T:
         return await self._database.read(work)

@@ -22,7 +22,7 @@ class FailingDatabase:
         """How many failures were not seen yet."""
         return len(self._failures)
 
-    async def write(self, work: Callable[[UnitOfWork], T], *, patience_s: float = 0.0) -> T:  # noqa: ARG002
+    async def write(self, work: Callable[[UnitOfWork], T], *, commit_delay_s: float = 0.0) -> T:  # noqa: ARG002
         if self._failures:
             raise self._failures.pop(0)
         return work(cast("UnitOfWork", None))

@@ -130,8 +130,8 @@ class PostgresDatabase:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def write(self, work: Callable[[UnitOfWork], T], *, patience_s: float = 0.0) -> T:  # noqa: ARG002
-        """At once, however patient: here transactions share neither a connection nor a sync."""
+    async def write(self, work: Callable[[UnitOfWork], T], *, commit_delay_s: float = 0.0) -> T:  # noqa: ARG002
+        """At once, whatever the delay: here transactions share neither a connection nor a sync."""
         return await self._transaction(self._engine, work)
 
     async def read(self, work: Callable[[UnitOfWork], T]) -> T:

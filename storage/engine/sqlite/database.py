@@ -38,10 +38,10 @@ class _Writer:
         self._opening = asyncio.Lock()
         self._is_closed = False
 
-    async def run(self, work: Callable[[UnitOfWork], T], patience_s: float) -> T:
+    async def run(self, work: Callable[[UnitOfWork], T], commit_delay_s: float) -> T:
         group = self._current or await self._opened()
         try:
-            return await group.run(work, patience_s)
+            return await group.run(work, commit_delay_s)
         except DatabaseFileReplaced:
             raise
         except StorageAway:
@@ -127,10 +127,10 @@ class SqliteDatabase:
         self._readers = _Readers(path, file, busy_timeout_ms, readers)
         self._closed = False
 
-    async def write(self, work: Callable[[UnitOfWork], T], *, patience_s: float = 0.0) -> T:
+    async def write(self, work: Callable[[UnitOfWork], T], *, commit_delay_s: float = 0.0) -> T:
         if self._closed:
             raise StorageAway(CLOSED)
-        return await self._writer.run(work, patience_s)
+        return await self._writer.run(work, commit_delay_s)
 
     async def read(self, work: Callable[[UnitOfWork], T]) -> T:
         if self._closed:

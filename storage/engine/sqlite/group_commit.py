@@ -1,8 +1,8 @@
 """Group commit: units of work that queued while the last transaction ran share the next one, and its sync.
 
 One that fails leaves no trace and does not touch its neighbours: the transaction is rolled back and made once more,
-each unit in a savepoint of its own, which costs two statements a unit and is hardly ever needed. One that is patient
-waits for a while to be taken along by another, where others come.
+each unit in a savepoint of its own, which costs two statements a unit and is hardly ever needed. One with a
+commit delay waits so long for siblings to share a transaction with, where such come: PostgreSQL's ``commit_delay``.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from storage.unit_of_work import UnitOfWork
 T = TypeVar("T")
 
 _MOST_TOGETHER: Final = 16
-_COMPANY_S: Final = 0.1
-"""How long after one that was not patient another is to be expected: else nobody waits for it."""
+_SIBLINGS_S: Final = 0.1
+"""How long after a unit without a delay another is to be expected: else nobody waits for it."""
 
 
 class _Request(Generic[T]):
@@ -37,7 +37,7 @@ class _Request(Generic[T]):
         self._error: Exception | None = None
         self.is_done = False
         self.is_dropped = False
-        self._taken_along = asyncio.Event()
+        self._committed_by_another = asyncio.Event()
 
     def carry_out(self, connection: Connection) -> None:
         """Run the work in a transaction that ends where it fails."""
@@ -65,15 +65,15 @@ class _Request(Generic[T]):
             self._unit.committed()
         self.is_done = True
 
-    async def wait_to_be_taken_along(self, patience_s: float) -> None:
+    async def wait_for_siblings(self, commit_delay_s: float) -> None:
         """Return when it is done, or when it has waited long enough."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
-                await self._taken_along.wait()
+            async with asyncio.timeout(commit_delay_s):
+                await self._committed_by_another.wait()
 
     def tell(self) -> None:
         """It is done: in the loop, to whoever waits for that."""
-        self._taken_along.set()
+        self._committed_by_another.set()
 
     def result(self) -> T:
         """What the work answered, or raise what it raised."""
@@ -87,24 +87,24 @@ class GroupCommit:
 
     For each unit of work one call is handed to the connection's thread. The first that runs takes along what queued by
     then; a call whose unit went with an earlier group returns at once. Both queues keep one order, so a call finds its
-    unit done, or behind nothing but patient ones: those come without a call, for as long as their patience lasts.
+    unit done, or behind nothing but delayed ones: those come without a call, for as long as their delay lasts.
     """
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
         self._queue: deque[_Request[Any]] = deque()
-        self._company_until = -math.inf
+        self._siblings_until = -math.inf
 
-    async def run(self, work: Callable[[UnitOfWork], T], patience_s: float = 0.0) -> T:
+    async def run(self, work: Callable[[UnitOfWork], T], commit_delay_s: float = 0.0) -> T:
         """Run *work*; durable when this returns. A unit whose caller is cancelled before it began is dropped."""
         request = _Request(work)
         self._queue.append(request)
         try:
             now = time.monotonic()
-            if patience_s <= 0:
-                self._company_until = now + _COMPANY_S
-            elif now < self._company_until:
-                await request.wait_to_be_taken_along(patience_s)
+            if commit_delay_s <= 0:
+                self._siblings_until = now + _SIBLINGS_S
+            elif now < self._siblings_until:
+                await request.wait_for_siblings(commit_delay_s)
             if not request.is_done:
                 await self._commit(request)
         except asyncio.CancelledError:

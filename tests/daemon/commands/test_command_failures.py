@@ -42,7 +42,7 @@ class AwayForReads:
     dialect = "sqlite"
     keeps_order = True
 
-    async def write(self, work: Callable[[UnitOfWork], T], *, patience_s: float = 0.0) -> T:  # noqa: ARG002
+    async def write(self, work: Callable[[UnitOfWork], T], *, commit_delay_s: float = 0.0) -> T:  # noqa: ARG002
         raise StorageAway(f"disk I/O error at /secret/path, {work}")
 
     async def read(self, work: Callable[[UnitOfWork], T]) -> T:

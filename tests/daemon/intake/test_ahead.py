@@ -65,7 +65,7 @@ class FailingOnce(Turnstile):
         self._number = number
         self.writes = 0
 
-    async def write(self, work: Callable[[UnitOfWork], T], *, patience_s: float = 0.0) -> T:
+    async def write(self, work: Callable[[UnitOfWork], T], *, commit_delay_s: float = 0.0) -> T:
         self.writes += 1
         if self.writes == self._number:
 
@@ -73,8 +73,8 @@ class FailingOnce(Turnstile):
                 work(uow)
                 raise StorageAway("as the test wants it")
 
-            return await super().write(failing, patience_s=patience_s)
-        return await super().write(work, patience_s=patience_s)
+            return await super().write(failing, commit_delay_s=commit_delay_s)
+        return await super().write(work, commit_delay_s=commit_delay_s)
 
 
 def names(count: int) -> list[str]:

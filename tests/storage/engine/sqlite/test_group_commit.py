@@ -112,29 +112,29 @@ async def test_what_a_unit_notes_is_that_of_its_last_run(database: Database) -> 
     assert told == ["b"]
 
 
-async def test_one_that_is_patient_is_taken_along_by_the_next(database: Database) -> None:
+async def test_one_with_a_delay_shares_the_transaction_of_the_next(database: Database) -> None:
     await database.write(claim("c"))
     with commits() as counted:
-        patient = asyncio.ensure_future(database.write(claim("a"), patience_s=60))
+        delayed = asyncio.ensure_future(database.write(claim("a"), commit_delay_s=60))
         await asyncio.sleep(0)
         assert await database.write(claim("b")) == "b"
-        assert await patient == "a"
+        assert await delayed == "a"
     assert len(counted) == 1
     assert await stored(database) == {"a", "b", "c"}
 
 
-async def test_nobody_is_patient_where_nobody_else_comes(database: Database) -> None:
-    assert await asyncio.wait_for(database.write(claim("a"), patience_s=600), 60) == "a"
+async def test_nobody_waits_where_nobody_else_comes(database: Database) -> None:
+    assert await asyncio.wait_for(database.write(claim("a"), commit_delay_s=600), 60) == "a"
     assert await stored(database) == {"a"}
 
 
-async def test_patience_has_an_end(database: Database) -> None:
+async def test_the_delay_has_an_end(database: Database) -> None:
     await database.write(claim("b"))
-    assert await database.write(claim("a"), patience_s=0.01) == "a"
+    assert await database.write(claim("a"), commit_delay_s=0.01) == "a"
     assert await stored(database) == {"a", "b"}
 
 
-async def test_any_number_of_patient_ones_holds_nobody_up(database: Database) -> None:
+async def test_any_number_of_delayed_ones_holds_nobody_up(database: Database) -> None:
     def record(number: int) -> Callable[[UnitOfWork], int]:
         def work(uow: UnitOfWork) -> int:
             uow.inbox.claim([InboxKey("k", f"{number}", "hash")], now=1)
@@ -143,39 +143,39 @@ async def test_any_number_of_patient_ones_holds_nobody_up(database: Database) ->
         return work
 
     await database.write(claim("b"))
-    patient = [asyncio.ensure_future(database.write(record(number), patience_s=60)) for number in range(40)]
+    delayed = [asyncio.ensure_future(database.write(record(number), commit_delay_s=60)) for number in range(40)]
     await asyncio.sleep(0)
     assert await database.write(claim("a")) == "a"
-    assert await asyncio.gather(*patient) == list(range(40))
+    assert await asyncio.gather(*delayed) == list(range(40))
 
 
-async def test_one_that_is_patient_and_fails_touches_no_neighbour(database: Database) -> None:
+async def test_one_that_is_delayed_and_fails_touches_no_neighbour(database: Database) -> None:
     await database.write(claim("c"))
-    patient = asyncio.ensure_future(database.write(claim_and_raise("a", LookupError("mine")), patience_s=60))
+    delayed = asyncio.ensure_future(database.write(claim_and_raise("a", LookupError("mine")), commit_delay_s=60))
     await asyncio.sleep(0)
     assert await database.write(claim("b")) == "b"
     with pytest.raises(LookupError):
-        await patient
+        await delayed
     assert await stored(database) == {"b", "c"}
 
 
-async def test_one_that_is_patient_is_written_before_the_database_closes(sqlite_template: Path, tmp_path: Path) -> None:
+async def test_one_that_is_delayed_is_written_before_the_database_closes(sqlite_template: Path, tmp_path: Path) -> None:
     path = databases.sqlite_copy(sqlite_template, tmp_path)
     async with databases.opened(path) as database:
         await database.write(claim("b"))
-        patient = asyncio.ensure_future(database.write(claim("a"), patience_s=60))
+        delayed = asyncio.ensure_future(database.write(claim("a"), commit_delay_s=60))
         await asyncio.sleep(0)
-    assert await patient == "a"
+    assert await delayed == "a"
     async with databases.opened(path) as database:
         assert await stored(database) == {"a", "b"}
 
 
-async def test_a_patient_one_whose_caller_went_away_is_dropped(database: Database) -> None:
+async def test_a_delayed_one_whose_caller_went_away_is_dropped(database: Database) -> None:
     await database.write(claim("c"))
-    patient = asyncio.ensure_future(database.write(claim("a"), patience_s=60))
+    delayed = asyncio.ensure_future(database.write(claim("a"), commit_delay_s=60))
     await asyncio.sleep(0)
-    patient.cancel()
-    await asyncio.wait([patient])
+    delayed.cancel()
+    await asyncio.wait([delayed])
     assert await database.write(claim("b")) == "b"
     assert await stored(database) == {"b", "c"}
 
