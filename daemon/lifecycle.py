@@ -60,12 +60,13 @@ class Announcement:
         self._supervisor = supervisor
 
     def ready(self) -> None:
+        """The log first: whoever waits for the runtime file or for the supervisor then finds everything said."""
         self._readiness.enter(Phase.RUNNING)
-        self.write_runtime()
-        self._supervisor.ready("ready")
-        log.info("ready", pid=os.getpid(), http_url=self._http_url, console=self._console.url, daemon=self._daemon_id)
         if self._console.off:
             log.info("no_console", reason=self._console.off)
+        log.info("ready", pid=os.getpid(), http_url=self._http_url, console=self._console.url, daemon=self._daemon_id)
+        self.write_runtime()
+        self._supervisor.ready("ready")
 
     def write_runtime(self) -> None:
         """Say where the daemon is reached; again after its server was started anew."""

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -229,16 +231,13 @@ async def test_no_answer_is_an_unknown_outcome_and_a_retry_clears_it_up(
     own_server: EmbeddedServer, nc_own: Client, prefix: str, count: int
 ) -> None:
     """A stopped process answers nothing but still takes the bytes: the publish happens when it goes on."""
-    import os
-    import signal
-
     stream = await make_stream(nc_own, prefix)
-    publisher = StreamPublisher(nc_own, timeout_s=0.5)
+    publisher, hasty = StreamPublisher(nc_own), StreamPublisher(nc_own, timeout_s=0.5)
     await publisher.publish(stream, outgoing(prefix, 1, first=999))
     assert own_server.pid is not None
     os.kill(own_server.pid, signal.SIGSTOP)
 
-    unknown = await publisher.publish(stream, outgoing(prefix, count))
+    unknown = await hasty.publish(stream, outgoing(prefix, count))
 
     os.kill(own_server.pid, signal.SIGCONT)
     assert outcomes(unknown) == {PublishStatus.UNKNOWN}
