@@ -4,18 +4,18 @@ Whoever changes a job loads it locked, so that two daemons decide on one job one
 has to see to it that a version never goes back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, Protocol
 
 import orjson
 from msgspec import Struct
-from sqlalchemy import Connection, Row, Select, Update, bindparam, select, update
+from sqlalchemy import Connection, Row, Select, Update, and_, bindparam, case, exists, select, true, update
 
 from contracts.values.states import JobState
 from domain.jobs.job import Approval, AuditEvent, Job
 from storage.engine.answers import Answer, AnswerRow
-from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
+from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_into, insert_rows
 from storage.engine.failure_text import failure_text, read_failure
 from storage.engine.failures import StorageConflict
 from storage.jobs.projects import Owned
@@ -119,7 +119,7 @@ class SqlJobRepository:
 
     def add_events(self, events: Sequence[StoredEvent]) -> None:
         if events:
-            self._connection.execute(_add_events(self._dialect), as_parameter([_event_row(each) for each in events]))
+            self._connection.execute(_add_events(self._dialect), as_parameter(_event_rows(events)))
 
     def history(self, job_id: str, *, before: int | None, limit: int) -> Sequence[AuditEvent]:
         wanted = {"job_id": job_id, "before": before, "limit": limit}
@@ -137,6 +137,7 @@ _CHANGING: Final = (
 )  # fmt: skip
 _EVENT_COLUMNS: Final = (
     "job_id", "version", "actor", "what", "at", "from_state", "to_state", "details", "trace_id",
+    "starts_trace",
 )  # fmt: skip
 JOB_COLUMNS: Final = tuple(jobs.c[name] for name in (*_NEVER_CHANGING, *_CHANGING))
 _GET: Final = select(*JOB_COLUMNS).where(jobs.c.job_id == bindparam("job_id"), jobs.c.owner == bindparam("owner"))
@@ -195,6 +196,15 @@ def job_of_row(row: AnswerRow, work: WorkRecord | None = None) -> Job:
         dispatch_attempt=row.dispatch_attempt,
         last_sequence=row.last_sequence,
     )
+
+
+def _event_rows(events: Sequence[StoredEvent]) -> Iterator[tuple[Scalar, ...]]:
+    """The last cell is 1 where among *events* the first of its job and trace is: only that may begin the trace."""
+    met: set[tuple[str, str]] = set()
+    for stored in events:
+        pair = (stored.event.job_id, stored.trace_id)
+        yield *_event_row(stored), int(pair not in met)
+        met.add(pair)
 
 
 def _event_row(stored: StoredEvent) -> tuple[Scalar, ...]:
@@ -271,7 +281,13 @@ def _save(dialect: str) -> Update:
 
 @cache
 def _add_events(dialect: str) -> UpsertInsert:
-    return insert_rows(dialect, job_events, _EVENT_COLUMNS)
+    batch = BatchRows(dialect, job_events, _EVENT_COLUMNS)
+    earlier, cells = job_events.alias("earlier"), batch.cells
+    same_trace = and_(earlier.c.job_id == cells["job_id"], earlier.c.trace_id == cells["trace_id"])
+    begins = and_(cells["starts_trace"] == 1, ~exists().where(same_trace))
+    columns = [cells[name] for name in _EVENT_COLUMNS[:-1]]
+    rows = select(*columns, case((begins, 1), else_=0)).select_from(batch.source).where(true())
+    return insert_into(dialect, job_events).from_select(list(_EVENT_COLUMNS), rows, include_defaults=False)
 
 
 @cache

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SCRIPTS: Final = Path(__file__).parent
 """Where the migrations lie."""
-HEAD: Final = "0012"
+HEAD: Final = "0013"
 """The newest of them."""
 # Alembic's own table, in its own words.
 _VERSION: Final = Table(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, literal_column, select, union_all
 
 from storage.tables.alerts import alert_state
 from storage.tables.base import Int, Str
@@ -77,6 +77,8 @@ def _trace(key: ColumnElement[str], at: ColumnElement[int]) -> Select[*tuple[Any
 
 
 _LETTER = dead_letters.c
+# A literal, not a parameter: it selects a partial index only where the planner can see it.
+_STARTS: Final = job_events.c.starts_trace == literal_column("1")
 _SOURCES: Final[tuple[Select[*tuple[Any, ...]], ...]] = (
     _by("message", inbox.c.message_id, inbox.c.received_at, inbox.c.kind, kind=inbox.c.kind).where(
         inbox.c.kind.in_(bindparam("kinds", expanding=True))
@@ -103,7 +105,7 @@ _SOURCES: Final[tuple[Select[*tuple[Any, ...]], ...]] = (
     _by("alert", alert_state.c.rule, alert_state.c.since, alert_state.c.severity),
     _trace(_LETTER.trace_id, _LETTER.received_at),
     _trace(ops_runs.c.trace_id, ops_runs.c.started_at),
-    _trace(job_events.c.trace_id, job_events.c.at),
+    _trace(job_events.c.trace_id, job_events.c.at).where(_STARTS),
     _trace(session_events.c.trace_id, session_events.c.at),
     _trace(feed_items.c.trace_id, feed_items.c.received_at),
     _trace(ideas.c.trace_id, ideas.c.received_at),

@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import BindParameter, Connection, Row, Select, and_, bindparam, or_
 
 from contracts.errors import JsonObject, JsonValue
-from storage.questions.story_sources import DETAIL, SOURCES
+from storage.questions.story_sources import DETAIL, KEY, SOURCES
 
 
 class StoryMark(NamedTuple):
@@ -66,7 +66,7 @@ class SqlStoryRepository:
 
     def facts(self, key: StoryKey, *, after: StoryMark | None, limit: int) -> Sequence[StoryFact]:
         rank = SOURCES[key.source].rank
-        parameters: dict[str, object] = {"key": key.value, "limit": limit}
+        parameters: dict[str, object] = {KEY: key.value, "limit": limit}
         if key.kind is not None:
             parameters["kind"] = key.kind
         if after is not None:
@@ -94,7 +94,7 @@ def _position(rank: int, after: StoryMark | None) -> str:
 @cache
 def _statement(name: str, position: str) -> Select[*tuple[Any, ...]]:
     source = SOURCES[name]
-    statement = source.statement.where(source.key == bindparam("key"))
+    statement = source.statement.where(source.key == bindparam(KEY))
     if source.kind is not None:
         statement = statement.where(source.kind == bindparam("kind"))
     at = source.at

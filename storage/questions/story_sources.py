@@ -5,7 +5,7 @@
 
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, and_, case, cast, func, literal, select
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, case, cast, func, literal, literal_column, select
 
 from storage.tables.alerts import alert_notifications, alert_transitions
 from storage.tables.base import Int, Str
@@ -19,6 +19,8 @@ from storage.tables.sessions import session_events, session_ledger
 from storage.tables.usage import session_usage
 from storage.tables.work import callback_events, work
 
+KEY: Final = "key"
+"""The parameter that a source is asked with."""
 DETAIL: Final = "detail_"
 """How the labels of details begin."""
 _RECEIVED, _JUDGED, _KEPT, _ROW, _RUN, _REPLAYED, _CALLBACK, _APPROVED = range(8)
@@ -198,6 +200,23 @@ def _session_rows(table: Table, kind: str, keys: tuple[str, ...], details: tuple
     return sources
 
 
+_STARTING = job_events.alias("starting").c
+# Only events that begin a trace are in the index of traces; a literal selects it where the planner can see it.
+_JOBS_OF_TRACE: Final = select(_STARTING.job_id).where(
+    _STARTING.trace_id == bindparam(KEY, type_=Str), _STARTING.starts_trace == literal_column("1")
+)
+
+
+def _job_events(key: ColumnElement[str], where: ColumnElement[bool] | None = None) -> StorySource:
+    """The steps of jobs."""
+    c = job_events.c
+    return _source(
+        _TRANSITION, case((c.what == "approved", "approved"), else_="transition"), key=key, at=c.at,
+        place=c.job_id + literal("/") + cast(c.version + 1_000_000_000, Str), id_=c.job_id, by=c.actor,
+        from_=c.from_state, to=c.to_state, where=where, signal=c.what, version=c.version, more=c.details,
+    )  # fmt: skip
+
+
 _ALERT_ROW = alert_transitions.c
 _TOLD = alert_notifications.c
 _MEASURED = post_measurements.c
@@ -240,16 +259,8 @@ SOURCES: Final[dict[str, StorySource]] = {
         _ROW, "row", key=jobs.c.retry_of, at=jobs.c.created_at, place=jobs.c.job_id, id_=jobs.c.job_id,
         by=jobs.c.owner, table=literal("jobs"), retry_of=jobs.c.retry_of, where=jobs.c.retry_of.is_not(None),
     ),
-    **{
-        f"job_events{suffix}": _source(
-            _TRANSITION, case((job_events.c.what == "approved", "approved"), else_="transition"),
-            key=job_events.c[key], at=job_events.c.at,
-            place=job_events.c.job_id + literal("/") + cast(job_events.c.version + 1_000_000_000, Str),
-            id_=job_events.c.job_id, by=job_events.c.actor, from_=job_events.c.from_state, to=job_events.c.to_state,
-            signal=job_events.c.what, version=job_events.c.version, more=job_events.c.details,
-        )
-        for suffix, key in (("", "job_id"), (".by_trace", "trace_id"))
-    },
+    "job_events": _job_events(job_events.c.job_id),
+    "job_events.by_trace": _job_events(job_events.c.trace_id, job_events.c.job_id.in_(_JOBS_OF_TRACE)),
     "instruction_versions": _source(
         _ROW, "row", key=instructions.c.job_id, at=instruction_versions.c.created_at,
         place=cast(instruction_versions.c.version + 1_000_000_000, Str), id_=instruction_versions.c.instruction_id,

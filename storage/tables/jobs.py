@@ -8,6 +8,7 @@ from sqlalchemy import text as sql
 from storage.tables.base import integer, metadata, partial_index, real, text
 
 _HAS_FAILED: Final = sql("status = 'FAILED'")
+_STARTS_TRACE: Final = sql("starts_trace = 1")
 _IS_RETRY: Final = sql("retry_of IS NOT NULL")
 _IS_REPORTED: Final = sql("reported IS NOT NULL")
 _IS_KEYED: Final = sql("request_key IS NOT NULL")
@@ -79,7 +80,10 @@ job_events: Final = Table(
     text("to_state"),
     text("details"),
     text("trace_id"),
-    Index("ix_job_events_trace_id", "trace_id"),
+    # 1 where the job had no event of that trace before: a trace finds its jobs by these, so that it is in the index
+    # once for each job and not once for each step.
+    integer("starts_trace", default="1"),
+    partial_index("ix_job_events_trace_id", "trace_id", where=_STARTS_TRACE),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

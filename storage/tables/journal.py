@@ -94,8 +94,8 @@ command_log: Final = Table(
     integer("status"),
     text("result"),
     integer("created_at"),
+    # In the order in which they came: by its key, which is random, each command would be a page to write.
     sqlite_strict=True,
-    sqlite_with_rowid=False,
 )
 
 ops_runs: Final = Table(

@@ -9,7 +9,7 @@ from tests.storage.make_fixture import Row
 from tests.storage.test_migrations import ask
 
 # The oldest that can be met, and the one before the newest.
-OLD = ("0006", "0011")
+OLD = ("0006", "0012")
 
 
 @pytest.fixture(params=OLD)
