@@ -26,6 +26,7 @@ from tests.support.command_line import headgate
 from tests.support.daemons import running_daemon
 from tests.support.records.envelopes import enveloped
 from tests.support.records.usage_records import envelope, lines
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -103,7 +104,7 @@ async def test_a_worker_takes_work_keeps_it_and_reports(accounts_server: Server)
     async with connected(accounts_server, "worker") as worker:
         js = worker.jetstream()
         subscription = await js.pull_subscribe_bind("headgate-work-item-analyse", "HG_WORK")
-        (message,) = await subscription.fetch(1, timeout=5)
+        (message,) = await subscription.fetch(1, timeout=PATIENCE_S)
         await message.in_progress()
         stored = await js.publish("hg.callback.item.item-1", b"{}")
         await message.ack_sync()
@@ -139,7 +140,7 @@ async def test_an_application_commands_watches_the_status_bucket_and_hears_event
                     break
             bucket = await app.jetstream().key_value("HG_STATUS")
             view = json.loads((await bucket.get(f"job.{job['job_id']}")).value or b"")
-            event = await events.next_msg(timeout=5)
+            event = await events.next_msg(timeout=PATIENCE_S)
             await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
     assert view["status"] == "UPLOADED"
     assert event.subject == f"hg.event.job.{job['job_id']}.created"
@@ -154,11 +155,11 @@ async def test_a_listener_misses_no_event_with_a_consumer_of_its_own(accounts_se
             heard = await listener.subscribe("hg.event.>")
             js = listener.jetstream()
             subscription = await js.pull_subscribe("hg.event.job.>", durable="billing", stream="HG_EVENT")
-            (first,) = await subscription.fetch(1, timeout=5)
+            (first,) = await subscription.fetch(1, timeout=PATIENCE_S)
             await first.ack_sync()
             await daemon.jetstream().publish("hg.event.job.j-1.transitioned", b"{}")
-            live = await heard.next_msg(timeout=5)
-            (second,) = await subscription.fetch(1, timeout=5)
+            live = await heard.next_msg(timeout=PATIENCE_S)
+            (second,) = await subscription.fetch(1, timeout=PATIENCE_S)
             await second.ack_sync()
             await js.delete_consumer("HG_EVENT", "billing")
     assert (first.subject, second.subject) == ("hg.event.job.j-1.created", "hg.event.job.j-1.transitioned")
@@ -215,7 +216,7 @@ async def test_the_console_asks_and_hears_what_is_to_be_seen(accounts_server: Se
 async def command(client: Client, kind: str, payload: dict[str, object], family: str = "cmd") -> dict[str, Any]:
     """The result of a command that succeeds."""
     envelope = enveloped(kind, payload, producer="roles")
-    reply = await client.request(f"hg.{family}.{kind}", json.dumps(envelope).encode(), timeout=10)
+    reply = await client.request(f"hg.{family}.{kind}", json.dumps(envelope).encode(), timeout=PATIENCE_S)
     answer = json.loads(reply.data)["payload"]
     assert answer["status"] < 300, answer
     found: dict[str, Any] = answer["result"]

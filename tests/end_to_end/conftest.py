@@ -93,7 +93,7 @@ class Pipeline:
         inbox = self.nc.new_inbox()
         receipts = await self.nc.subscribe(inbox, max_msgs=1)
         await self.js.publish(subject, body.encode(), headers={**headers, "Headgate-Receipt": inbox})
-        receipt = await receipts.next_msg(timeout=10)
+        receipt = await receipts.next_msg(timeout=PATIENCE_S)
         return _payload(receipt)
 
     async def command(self, name: str, payload: Json, *, family: str = "ops") -> Json:

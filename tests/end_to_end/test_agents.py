@@ -6,6 +6,7 @@ from typing import Any, Final
 import pytest
 
 from tests.end_to_end.conftest import SECRET, Pipeline, soon, until
+from tests.support.waiting import PATIENCE_S
 
 Json = dict[str, Any]
 
@@ -54,7 +55,7 @@ async def test_an_agent_is_told_and_its_answer_closes_the_run(pipeline: Pipeline
     assert [daemon["state"] for daemon in status["daemons"]] == ["running"]
 
     result = await told(pipeline, action="kill", session_id="s-1", reason="it repeats itself")
-    control = json.loads((await messages.next_msg(timeout=10)).data)
+    control = json.loads((await messages.next_msg(timeout=PATIENCE_S)).data)
     assert control["kind"] == "control"
     assert control["payload"]["action"] == "kill"
     assert control["payload"]["control_id"] == result["control_id"]
@@ -63,7 +64,7 @@ async def test_an_agent_is_told_and_its_answer_closes_the_run(pipeline: Pipeline
     await pipeline.send("session.event", said("killed", data={"control_id": result["control_id"]}))
     run = await ended(pipeline, result["run_id"])
     assert (run["status"], run["result"]["type"]) == ("succeeded", "killed")
-    answered = json.loads((await answers.next_msg(timeout=10)).data)
+    answered = json.loads((await answers.next_msg(timeout=PATIENCE_S)).data)
     assert (answered["kind"], answered["payload"]["control_id"]) == ("agent.answered", result["control_id"])
     status = (await pipeline.command("system-status", {}))["result"]
     assert status["agents"][0]["state"] == "stopped"

@@ -11,11 +11,11 @@ from typing import Any
 
 import nats
 import pytest
-from nats.errors import TimeoutError as NatsTimeout
 
 from tests.end_to_end.conftest import SECRET, SETTINGS, Json, Pipeline, until
 from tests.support.daemons import DaemonProcess, running_daemon
 from tests.support.records.envelopes import enveloped
+from tests.support.waiting import PATIENCE_S
 
 WORKER = Path(__file__).parents[2] / "examples" / "worker.py"
 
@@ -84,11 +84,11 @@ async def test_a_job_goes_all_the_way_with_the_worker_of_the_examples(pipeline: 
 
     versions: list[int] = []
     while not versions or versions[-1] < final["version"]:
-        entry = await watcher.updates(timeout=5)  # type: ignore[no-untyped-call]  # the client has no type for it
+        entry = await watcher.updates(timeout=PATIENCE_S)  # type: ignore[no-untyped-call]  # the client has no type for it
         if entry is not None:
             versions.append(json.loads(entry.value)["version"])
     assert versions == sorted(set(versions))
-    assert await events_of(pipeline, job_id) == [
+    assert await events_of(pipeline, job_id, final["version"]) == [
         ("created", 1),
         ("transitioned", 2),
         ("transitioned", 3),
@@ -101,16 +101,16 @@ async def test_a_job_goes_all_the_way_with_the_worker_of_the_examples(pipeline: 
     ]
 
 
-async def events_of(pipeline: Pipeline, job_id: str) -> list[tuple[str, int]]:
-    """What listeners were told of the job, in order."""
+async def events_of(pipeline: Pipeline, job_id: str, version: int) -> list[tuple[str, int]]:
+    """What listeners were told of the job in order, of *version* and of all that is there then."""
     listener = await pipeline.js.subscribe(f"hg.event.job.{job_id}.*", ordered_consumer=True)
     told: list[tuple[str, int]] = []
-    try:
-        while True:
-            message = await listener.next_msg(timeout=1)
-            told.append((message.subject.rpartition(".")[2], json.loads(message.data)["payload"]["version"]))
-    except NatsTimeout:
-        return told
+    left = 1
+    while left or told[-1][1] < version:
+        message = await listener.next_msg(timeout=PATIENCE_S)
+        told.append((message.subject.rpartition(".")[2], json.loads(message.data)["payload"]["version"]))
+        left = message.metadata.num_pending
+    return told
 
 
 async def test_work_of_a_cancelled_job_leaves_the_queue_and_its_worker_is_told(pipeline: Pipeline) -> None:
@@ -128,7 +128,7 @@ async def test_work_of_a_cancelled_job_leaves_the_queue_and_its_worker_is_told(p
 
     assert (await ask(pipeline, "job.cancel", {"job_id": job_id}))["status"] == 200
     await until(empty)
-    cancelled = json.loads((await told.next_msg(timeout=10)).data)["payload"]
+    cancelled = json.loads((await told.next_msg(timeout=PATIENCE_S)).data)["payload"]
     assert (cancelled["to"], cancelled["attempt"]) == ("CANCELLED", 1)
     late = await pipeline.report("job", job_id, "job.status", signed_report(1, "TRANSCRIBING"))
     assert (late["status"], late["error"]["code"]) == (409, "INVALID_TRANSITION")

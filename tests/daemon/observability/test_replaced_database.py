@@ -9,6 +9,7 @@ import pytest
 from tests.daemon.operations.operating import operating, right, until
 from tests.support.commands import get
 from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -49,5 +50,5 @@ async def test_a_database_file_that_was_moved_away_is_noticed_and_taken_up_again
 
             shutil.move(away, daemon.database)
             await until(is_ready)
-            receipt = orjson.loads((await receipts.next_msg(timeout=30)).data)["payload"]
+            receipt = orjson.loads((await receipts.next_msg(timeout=PATIENCE_S)).data)["payload"]
             assert receipt["outcome"] == "accepted"

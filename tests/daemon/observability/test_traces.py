@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.support.daemons import eventually, running_daemon
 from tests.support.records.envelopes import enveloped
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -109,13 +110,13 @@ async def story(nc: Client) -> str:
     sent: dict[str, Any] = {"traceparent": f"00-{TRACE}-{PRODUCER}-01"}
     await js.publish("hg.ingest.feed.item", message("feed.item", "item-1", item), headers=sent)
     queue = await js.pull_subscribe_bind("headgate-work-item-analyse", "HG_WORK")
-    (work,) = await queue.fetch(1, timeout=10)
+    (work,) = await queue.fetch(1, timeout=PATIENCE_S)
     order = json.loads(work.data)["payload"]
     result = {"event_id": "result-1", "sentiment": {"label": "neutral", "score": 0.5}}
     carried: dict[str, Any] = {"traceparent": (work.headers or {})["traceparent"]}
     await js.publish(order["callback_subject"], message("item.result", "result-1", result), headers=carried)
     await work.ack_sync()
-    event = await events.next_msg(timeout=10)
+    event = await events.next_msg(timeout=PATIENCE_S)
     return (event.headers or {})["traceparent"]
 
 
@@ -151,7 +152,7 @@ def test_without_an_endpoint_nothing_is_traced_and_nothing_is_imported(tmp_path:
         nc = await nats.connect(url)
         dead = await nc.subscribe("hg.dead.>")
         await nc.jetstream().publish("hg.ingest.feed.item", message("feed.item", "y", {}))
-        found = await dead.next_msg(timeout=10)
+        found = await dead.next_msg(timeout=PATIENCE_S)
         await nc.close()
         return dict(found.headers or {})
 

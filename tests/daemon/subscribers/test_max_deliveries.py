@@ -30,6 +30,7 @@ from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import Json, envelope, usage
 from tests.daemon.operations.operating import until
 from tests.daemon.pipeline import DAEMON, Pipeline, pipeline, usage_body
+from tests.support.waiting import PATIENCE_S
 
 
 class Blind:
@@ -162,7 +163,7 @@ async def test_what_ends_whoever_reads_it_is_kept_without_a_look(line: Pipeline,
     config = advisory_consumer(line.subjects).config
     pushed = await line.nc.subscribe(str(config["deliver_subject"]), queue=str(config["deliver_group"]))
     for _ in range(2):
-        await (await pushed.next_msg(timeout=5)).nak()
+        await (await pushed.next_msg(timeout=PATIENCE_S)).nak()
     await pushed.unsubscribe()
 
     async with keeping(line, url, gate=Blind()):

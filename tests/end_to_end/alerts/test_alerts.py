@@ -8,6 +8,7 @@ import pytest
 
 from tests.end_to_end.conftest import SECRET, Pipeline, soon, until
 from tests.support.commands import metric
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kills
 
@@ -66,7 +67,7 @@ async def test_what_is_spent_raises_an_alert_that_operators_keep_quiet_and_end(p
     await pipeline.send("session.usage", usage("3.50"), schema_version="2.0")
     raised = await becomes(pipeline, severity="warning")
     assert (raised["lifecycle"], raised["value"]) == ("active", 3.5)
-    event = json.loads((await events.next_msg(timeout=10)).data)
+    event = json.loads((await events.next_msg(timeout=PATIENCE_S)).data)
     assert (event["kind"], event["payload"]["what"]) == ("alert.warning", "warning_raised")
 
     taken = await pipeline.command("alerts", {"action": "acknowledge", "rule": RULE})

@@ -11,6 +11,7 @@ from tests.daemon.operations.operating import operating, wrong
 from tests.end_to_end.conftest import SETTINGS, Json, Pipeline, until
 from tests.end_to_end.test_jobs_end_to_end import ask, new_job, view
 from tests.support.daemons import running_daemon
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -36,7 +37,7 @@ async def test_a_job_whose_work_the_broker_refuses_fails_at_once_and_an_alert_te
                 return job if job["status"] == "FAILED" else None
 
             job = await until(failed)
-            alert = json.loads((await alerts.next_msg(timeout=5)).data)["payload"]
+            alert = json.loads((await alerts.next_msg(timeout=PATIENCE_S)).data)["payload"]
 
             await pipeline.send(
                 "feed.item",

@@ -8,6 +8,7 @@ import pytest
 
 from tests.end_to_end.conftest import SECRET, Pipeline, soon, until
 from tests.support.commands import ask, command
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kills
 
@@ -89,7 +90,8 @@ async def test_unanswered_work_goes_out_again_with_its_attempt_raised_and_is_giv
     assert len({work_id for _, work_id in seen}) == 1
     assert pipeline.one("SELECT status FROM feed_items") == "failed"
     assert json.loads(pipeline.one("SELECT failure FROM feed_items"))["code"] == "DEADLINE_EXCEEDED"
-    assert json.loads((await alerts.next_msg(timeout=5)).data)["payload"]["facts"] == {"newest": ["items item-1"]}
+    alert = json.loads((await alerts.next_msg(timeout=PATIENCE_S)).data)["payload"]
+    assert alert["facts"] == {"newest": ["items item-1"]}
     assert await pipeline.waiting_work() == 0
     assert pipeline.one("SELECT count(*) FROM ops_runs WHERE operation = 'self-heal' AND status <> 'succeeded'") == 0
 
@@ -111,7 +113,7 @@ async def test_while_nobody_takes_it_the_time_of_work_stands_still_and_an_alert_
     alerts = await pipeline.nc.subscribe("hg.event.alert.work_not_taken.*")
     await pipeline.send("feed.item", item())
     await heal(pipeline)
-    alert = json.loads((await alerts.next_msg(timeout=10)).data)["payload"]
+    alert = json.loads((await alerts.next_msg(timeout=PATIENCE_S)).data)["payload"]
     assert (alert["severity"], [*alert["facts"]["work"]]) == ("warning", ["item.analyse"])
     before = pipeline.one("SELECT deadline_at - counted_from FROM work")
     await until(lambda: _past(pipeline))
@@ -124,7 +126,7 @@ async def test_while_nobody_takes_it_the_time_of_work_stands_still_and_an_alert_
     await message.ack()
     assert work["attempt"] == 1
     await healed_once(pipeline)
-    assert json.loads((await alerts.next_msg(timeout=10)).data)["payload"]["severity"] == "ok"
+    assert json.loads((await alerts.next_msg(timeout=PATIENCE_S)).data)["payload"]["severity"] == "ok"
 
 
 async def _past(pipeline: Pipeline) -> bool:

@@ -13,6 +13,7 @@ from adapters.nats.streams.trim import ack_floor, fullness, trim
 from contracts.gate.delivery import Delivery
 from contracts.subjects import Subjects
 from tests.adapters.nats.waiting import eventually_awaited
+from tests.support.waiting import PATIENCE_S
 
 CONSUMER = "headgate-ingest"
 
@@ -104,7 +105,7 @@ async def test_a_message_that_was_given_up_on_is_told_and_can_be_fetched(
 
     config = advisory_consumer(subjects).config
     advisories = await nc.subscribe(str(config["deliver_subject"]), queue=str(config["deliver_group"]))
-    advisory = await advisories.next_msg(timeout=5)
+    advisory = await advisories.next_msg(timeout=PATIENCE_S)
 
     given_up = parse_given_up(advisory.data)
     assert given_up == GivenUp(stream, CONSUMER, sequence=2, deliveries=2)
