@@ -23,6 +23,7 @@ from adapters.errors import ConnectFailedError, ServerTooOldError
 from adapters.nats.direct_parser import parse_directly
 from adapters.nats.lenient_decoding import read_any_bytes
 from adapters.nats.lost_writes import outlive_lost_writes
+from adapters.nats.wire import order_pings
 
 OLDEST_SERVER: Final = (2, 12, 5)
 PENDING_BYTES: Final = 16 * 1024 * 1024
@@ -147,6 +148,7 @@ async def connect(broker: NatsBroker, url: str, watch: ConnectionWatch, timeout_
     require_version(client)
     read_any_bytes(client)
     parse_directly(client)
+    order_pings(client)
     outlive_lost_writes(client)
     return client
 

@@ -4,8 +4,9 @@ The client's own ``publish`` makes the text of each message by itself and hands 
 times as much.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, ConnectionDrainingError, OutboundBufferLimitError
@@ -70,6 +71,22 @@ async def write_together(client: Client, commands: Sequence[bytes]) -> None:
         await client._send_command(part)  # noqa: SLF001 - there is no public way for many at once
     if client._flush_queue is not None and client._flush_queue.empty():  # noqa: SLF001
         await client._flush_pending()  # noqa: SLF001
+
+
+def order_pings(client: Client) -> None:
+    """Let a ping of *client* follow what was to be written before it, so that its answer tells that the server has all
+    of it. The library's own overtakes what waits for its flushing task: a flush came back before the messages had gone
+    out, and a subscription that was drained lost what still came until the server heard of its end."""
+    ping = client._send_ping  # noqa: SLF001 - the one place through which every flush goes
+
+    async def send_ping(future: asyncio.Future[Any] | None = None) -> None:
+        transport = client._transport  # noqa: SLF001 - as the library's flushing task does it
+        if transport is not None and client.is_connected and client._pending_data_size > 0:  # noqa: SLF001
+            transport.writelines(client._pending[:])  # noqa: SLF001
+            client._pending, client._pending_data_size = [], 0  # noqa: SLF001
+        await ping(future)
+
+    client._send_ping = send_ping  # type: ignore[method-assign]  # noqa: SLF001 - there is no public way
 
 
 def _parts(commands: Sequence[bytes]) -> Iterator[bytes]:

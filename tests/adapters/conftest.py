@@ -12,6 +12,7 @@ from nats.aio.client import Client
 
 from adapters.nats.direct_parser import parse_directly
 from adapters.nats.server.embedded_server import EmbeddedServer
+from adapters.nats.wire import order_pings
 
 _numbers = itertools.count(1)
 
@@ -39,6 +40,7 @@ async def own_server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
 async def nc(nats_server: EmbeddedServer) -> AsyncIterator[Client]:
     client = await nats.connect(nats_server.url)
     parse_directly(client)
+    order_pings(client)
     yield client
     await client.close()
 

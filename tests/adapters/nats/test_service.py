@@ -9,12 +9,14 @@ from nats.errors import NoRespondersError
 
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.service import Endpoint, IncomingRequest, serve
+from adapters.nats.wire import order_pings
 
 REQUESTS = 500
 
 
 async def test_a_stop_hands_on_every_request_that_the_server_had_sent(nats_server: EmbeddedServer, nc: Client) -> None:
     caller = await nats.connect(nats_server.url)
+    order_pings(caller)
     taken: list[bytes] = []
     first = asyncio.Event()
 
