@@ -123,7 +123,6 @@ class Judging:
         part = self._next_slice()
         await self._wait_for_room(part)
         await self._in_hand.work_on(part)
-        del self._not_judged[: len(part)]
         judged: list[Judged] = []
         began = clock()
         for delivery in part:
@@ -135,7 +134,11 @@ class Judging:
         await self._hand_over(judged)
 
     async def _hand_over(self, judged: Sequence[Judged]) -> None:
-        """To the committing half, which notes them again once it works on them: waiting for it, they end no process."""
+        """To the committing half, which notes them again once it works on them: waiting for it, they end no process.
+
+        Only now are they no longer to be judged: where a stop comes between, what is left of a slice is given back.
+        """
+        del self._not_judged[: len(judged)]
         deliveries = [each.delivery for each in judged]
         self._in_hand.waits(deliveries)
         self._bytes += sum(map(weight, deliveries))

@@ -1,6 +1,7 @@
 """Whatever sizes come, what is judged ahead and what is in one batch is bounded in messages and in bytes."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -84,6 +85,30 @@ async def work_off(sizes: list[int]) -> None:
     await running
 
     assert order == list(range(1, len(sizes) + 1))
+
+
+class SlowGate(CountingGate):
+    """Takes longer over a message than the loop may be held up."""
+
+    def judge(self, delivery: Delivery) -> Judged:
+        time.sleep(0.02)
+        return super().judge(delivery)
+
+
+async def test_a_stop_in_the_middle_of_judging_leaves_nothing_in_hand() -> None:
+    """Whoever waits until nothing is in hand would wait for what nobody gives back."""
+    in_hand = InHand(None, {}, counts=False, after_death=False, clock=time.monotonic)
+    judging = Judging(Stream([100] * 5), SlowGate(), in_hand, LIMITS)
+    running = asyncio.create_task(judging.run())
+    await judging.arrived.wait()
+    running.cancel()
+    await asyncio.wait([running])
+
+    left_over = list(judging.left_over())
+    assert [delivery.sequence for delivery in left_over] == [1, 2, 3, 4, 5]
+    in_hand.waits(left_over)
+    async with asyncio.timeout(60), in_hand.nothing_else():
+        pass
 
 
 async def test_what_is_judged_and_waits_for_its_commit_is_not_to_blame_for_a_death(tmp_path: Path) -> None:
