@@ -19,6 +19,14 @@ Messages are one line and hold no secret: they are what a failed start prints.
 """
 
 from collections.abc import Sequence
+from typing import Final
+
+_UNAVAILABLE: Final = 503
+_NEVER_THERE: Final = frozenset({10039, 10076})
+"""JetStream is not enabled: for the account, on the server."""
+_NOT_THERE_YET: Final = frozenset({10005, 10007, 10009})
+"""No suitable peers for placement, not assigned to a server yet, not the leader: a cluster that is being formed answers
+so, and not all of it with 503."""
 
 
 class AdapterError(Exception):
@@ -62,13 +70,23 @@ class IncompatibleStreamsError(AdapterError):
 
 
 class JetStreamError(AdapterError):
-    """A JetStream request was answered with an error. ``code`` is HTTP-like, ``err_code`` the server's own number."""
+    """A JetStream request was answered with an error. ``code`` is HTTP-like, ``err_code`` the server's own number.
+
+    ``may_pass``: JetStream is not there yet or not there now (a cluster elects, one of its servers is away), so that the
+    same request may succeed later.
+    """
 
     def __init__(self, what: str, code: int, err_code: int, description: str) -> None:
         super().__init__(f"{what}: {description} (code {code}, err_code {err_code})")
         self.code = code
         self.err_code = err_code
         self.description = description
+
+    @property
+    def may_pass(self) -> bool:
+        if self.err_code in _NEVER_THERE:
+            return False
+        return self.code == _UNAVAILABLE or self.err_code in _NOT_THERE_YET
 
 
 class ObjectStoreError(AdapterError):

@@ -68,7 +68,7 @@ from daemon.process.connections import (
     close_broker,
     connect_nats,
     migrated_database,
-    provision_streams,
+    provision_at_start,
     stream_limits,
 )
 from daemon.process.interpreter import freeze_heap, return_large_memory, stop_on_signals, tune_interpreter
@@ -154,7 +154,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
     stack.push_async_callback(close_broker, nats.broker, nats.watch)
     http_app.add_broker(nats.broker)
     adopt_library_loggers()
-    await provision_streams(settings, nats, subjects)
+    await provision_at_start(settings, nats, subjects)
     base = Foundation(
         traces=_traces(stack),
         settings=settings,

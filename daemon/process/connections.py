@@ -10,6 +10,7 @@ from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from adapters.errors import JetStreamError
 from adapters.nats.connection import ConnectionWatch, connect, make_broker
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.server.server_configuration import WebsocketUser
@@ -19,6 +20,8 @@ from contracts.gate.receipts import OWN_INBOXES
 from contracts.subjects import Family, Subjects
 from contracts.values.work import WorkType
 from daemon.settings.model import Settings
+from daemon.transactions import chance
+from domain.backoff import Backoff
 from storage.engine import migration
 from storage.engine.database import Database
 from storage.engine.sqlite.database import SqliteDatabase
@@ -29,6 +32,8 @@ log = structlog.get_logger(__name__)
 _WINDOWS_IN_FLIGHT = 10
 _LEAST_ACK_WAIT_S = 5.0
 _CLOSE_S = 5
+_AGAIN_FIRST_S = 0.25
+_AGAIN_MOST_S = 2.0
 
 
 def open_database(settings: Settings) -> Database:
@@ -140,6 +145,25 @@ def wanted_topology(settings: Settings, subjects: Subjects) -> Topology:
 async def provision_streams(settings: Settings, nats: Nats, subjects: Subjects) -> None:
     """Bring streams, consumers and buckets to what the daemon needs."""
     await provision(nats.client, wanted_topology(settings, subjects))
+
+
+async def provision_at_start(settings: Settings, nats: Nats, subjects: Subjects) -> None:
+    """:func:`provision_streams`, tried for ``nats.connect_timeout_s``: a server that takes connections may be of a
+    cluster that is being formed, or that elects, and then JetStream comes later than the connection.
+
+    Raises what :func:`adapters.nats.streams.provisioning.provision` raises.
+    """
+    clock = asyncio.get_running_loop().time
+    until = clock() + settings.nats.connect_timeout_s
+    backoff = Backoff(_AGAIN_FIRST_S, _AGAIN_MOST_S, chance)
+    while True:
+        try:
+            return await provision_streams(settings, nats, subjects)
+        except JetStreamError as error:
+            if not error.may_pass or clock() >= until:
+                raise
+            log.warning("jetstream_not_ready", reason=str(error))
+        await asyncio.sleep(min(backoff.next_delay_s(), max(0.0, until - clock())))
 
 
 async def close_broker(broker: NatsBroker, watch: ConnectionWatch) -> None:

@@ -4,19 +4,20 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import nats
 import pytest
 from nats.errors import Error as NatsError
 
-from tests.support.clusters import SIZE, Cluster, running_cluster
+from tests.support.clusters import SIZE, Cluster, cluster_of, running_cluster
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
 from tests.support.records.usage_records import envelope
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
+CONNECT_S = 30
 RECORDS = 300
 SUBJECT = "hg.ingest.session.usage"
 
@@ -27,11 +28,25 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield running
 
 
+def settings(cluster: Cluster) -> str:
+    return f'[nats]\nmode = "external"\nurl = "{cluster.url}"\nreplicas = 3\nconnect_timeout_s = {CONNECT_S}\n'
+
+
 @pytest.fixture
 def daemon(cluster: Cluster, tmp_path: Path) -> Iterator[DaemonProcess]:
-    settings = f'[nats]\nmode = "external"\nurl = "{cluster.url}"\nreplicas = 3\nconnect_timeout_s = 30\n'
-    with running_daemon(tmp_path / "home", settings) as running:
+    with running_daemon(tmp_path / "home", settings(cluster)) as running:
         yield running
+
+
+@contextmanager
+def starting(cluster: Cluster, tmp_path: Path) -> Iterator[DaemonProcess]:
+    """A daemon that was started and need not have become ready."""
+    daemon = DaemonProcess(tmp_path / "home", settings(cluster))
+    try:
+        daemon.start(wait=False)
+        yield daemon
+    finally:
+        daemon.end()
 
 
 def stored(daemon: DaemonProcess) -> int:
@@ -109,3 +124,10 @@ def test_the_daemon_works_on_while_a_server_is_away(cluster: Cluster, daemon: Da
     assert asyncio.run(replicas()) == SIZE
     asyncio.run(publish_all(cluster, "away", nothing))
     eventually(lambda: stored(daemon) == RECORDS, within_s=60)
+
+
+def test_a_daemon_that_starts_before_its_cluster_is_formed_waits_for_it(tmp_path: Path) -> None:
+    with cluster_of(SIZE - 1, tmp_path / "cluster") as cluster, starting(cluster, tmp_path) as daemon:
+        eventually(lambda: daemon.events("jetstream_not_ready"))
+        cluster.start(SIZE - 1)
+        daemon.wait_ready()

@@ -125,11 +125,18 @@ class Cluster:
 
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
+    with cluster_of(SIZE, folder) as cluster:
+        cluster.wait_healthy()
+        yield cluster
+
+
+@contextmanager
+def cluster_of(running: int, folder: Path) -> Iterator[Cluster]:
+    """The first *running* servers of a cluster, just started; the cluster is not formed before all of them run."""
     cluster = Cluster(folder)
     try:
-        for number in range(SIZE):
+        for number in range(running):
             cluster.start(number)
-        cluster.wait_healthy()
         yield cluster
     finally:
         cluster.end()

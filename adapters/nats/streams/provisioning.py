@@ -5,8 +5,8 @@ consumer) stays as an operator has set it.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Final, TypeVar
 
 import structlog
 from nats.aio.client import Client
@@ -27,6 +27,8 @@ _CONSUMER_FORBIDDEN: Final = ("deliver_subject", "deliver_group", "priority_poli
 # What an update leaves out, it removes: none of these may stand between a stream and its daemon.
 _CONSUMER_REMOVED: Final = ("filter_subject", "filter_subjects", "backoff", "headers_only", "rate_limit_bps")
 
+T = TypeVar("T")
+
 log = structlog.get_logger(__name__)
 
 
@@ -40,12 +42,22 @@ async def provision(nc: Client, wanted: Topology) -> None:
         *(_stream_differences(nc, stream) for stream in wanted.streams),
         *(_consumer_differences(nc, consumer) for consumer in wanted.consumers),
     ]
-    # All at once: each alone waits for the server, and the start of the daemon for all of them.
-    differences = [difference for found in await asyncio.gather(*looks) for difference in found]
+    differences = [difference for found in await _all(looks) for difference in found]
     if differences:
         raise IncompatibleStreamsError(differences)
-    await asyncio.gather(*(ensure_stream(nc, stream) for stream in wanted.streams))
-    await asyncio.gather(*(_ensure(nc, consumer) for consumer in wanted.consumers))
+    await _all(ensure_stream(nc, stream) for stream in wanted.streams)
+    await _all(_ensure(nc, consumer) for consumer in wanted.consumers)
+
+
+async def _all(requests: Iterable[Awaitable[T]]) -> list[T]:
+    """All at once: each alone waits for the server, and the start of the daemon for all of them. One that fails is
+    raised when all have ended, so that whoever tries again meets none of them on its way."""
+    done: list[T] = []
+    for answer in await asyncio.gather(*requests, return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
+        done.append(answer)
+    return done
 
 
 async def _ensure(nc: Client, consumer: Consumer) -> None:
