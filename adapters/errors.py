@@ -72,8 +72,8 @@ class IncompatibleStreamsError(AdapterError):
 class JetStreamError(AdapterError):
     """A JetStream request was answered with an error. ``code`` is HTTP-like, ``err_code`` the server's own number.
 
-    ``may_pass``: JetStream is not there yet or not there now (a cluster elects, one of its servers is away), so that the
-    same request may succeed later.
+    ``may_pass``: JetStream is not there yet or not there now (a cluster elects, one of its servers is away): the same
+    request may succeed later.
     """
 
     def __init__(self, what: str, code: int, err_code: int, description: str) -> None:

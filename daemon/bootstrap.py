@@ -15,6 +15,7 @@ import uvloop
 from faststream.asgi import AsgiFastStream
 
 from adapters.errors import AdapterError
+from adapters.nats.connection import close_broker
 from adapters.nats.streams.large_turn import LargeTurn
 from adapters.nats.streams.pull import ContinuousPull
 from adapters.nats.streams.topology import work_consumers
@@ -65,7 +66,6 @@ from daemon.outbox.relay import Relay
 from daemon.process.connections import (
     Nats,
     ServerStart,
-    close_broker,
     connect_nats,
     migrated_database,
     provision_at_start,

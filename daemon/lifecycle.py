@@ -7,8 +7,10 @@ the lease up.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import anyio
 import structlog
@@ -33,6 +35,8 @@ from daemon.process.systemd import Supervisor
 from daemon.settings.model import Settings
 from storage.engine.database import Database
 from storage.engine.failures import StorageError
+
+_LEAST_STEP_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +109,32 @@ class Parts:
     runner: LoopRunner
 
 
+class StopTime:
+    """The time that a stop may take to end what is in hand, shared by its steps.
+
+    A step that comes late still gets a moment: what is quick is done although something before it was not.
+    """
+
+    def __init__(self, stop_timeout_s: float) -> None:
+        self._until = anyio.current_time() + stop_timeout_s
+        self._least_s = min(stop_timeout_s, _LEAST_STEP_S)
+
+    def until(self) -> float:
+        """When a step that begins now is to be over, by the clock of the loop."""
+        return max(self._until, anyio.current_time() + self._least_s)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Cut the block short where its time is over, and say so: the rest of the stop goes on."""
+        with anyio.CancelScope(deadline=self.until()) as scope:
+            yield
+        if scope.cancelled_caught:
+            self.missed(name)
+
+    def missed(self, step: str) -> None:
+        log.warning("stop_cut_short", step=step)
+
+
 class Daemon:
     """Runs until told to stop."""
 
@@ -118,26 +148,40 @@ class Daemon:
         try:
             async with anyio.create_task_group() as loops:
                 await self._begin(loops)
-                async with anyio.create_task_group() as intakes:
-                    for intake in parts.intakes:
-                        intakes.start_soon(intake.run)
-                    parts.announcement.ready()
-                    await stop.wait()
-                    await self._end_intake()
-                parts.in_hand.end()
-                with anyio.move_on_after(self._stop_timeout_s):
+                time_left = await self._take_in_until(stop)
+                with time_left.step("outbox"):
                     await parts.relay.flush()
                 loops.cancel_scope.cancel()
-            await self._give_lease_up()
+            await self._give_lease_up(time_left)
             log.info("stopped")
         finally:
             parts.in_hand.abandon()
             parts.announcement.withdraw()
 
-    async def _give_lease_up(self) -> None:
+    async def _take_in_until(self, stop: asyncio.Event) -> StopTime:
+        """Take messages in until *stop*, then finish what is in hand. The answer is the time that is left for the rest.
+
+        What could not be finished is not noted as given back: the next daemon on the same folder gives it back.
+        """
+        parts = self._parts
+        async with anyio.create_task_group() as intakes:
+            for intake in parts.intakes:
+                intakes.start_soon(intake.run)
+            parts.announcement.ready()
+            await stop.wait()
+            time_left = StopTime(self._stop_timeout_s)
+            await self._end_intake(time_left)
+            intakes.cancel_scope.deadline = time_left.until()
+        if intakes.cancel_scope.cancelled_caught:
+            time_left.missed("intake")
+        else:
+            parts.in_hand.end()
+        return time_left
+
+    async def _give_lease_up(self, time_left: StopTime) -> None:
         """Where storage is away the lease runs out by itself: that is no reason to end otherwise than in order."""
         try:
-            with anyio.move_on_after(self._stop_timeout_s):
+            with time_left.step("lease"):
                 await self._parts.heartbeat.end()
         except StorageError as error:
             log.warning("lease_not_given_up", reason=str(error))
@@ -153,13 +197,14 @@ class Daemon:
         await parts.commands.open(loops)
         parts.runner.start(loops, parts.loops, parts.services)
 
-    async def _end_intake(self) -> None:
+    async def _end_intake(self, time_left: StopTime) -> None:
         parts = self._parts
         parts.announcement.stopping()
         parts.database.wait_briefly()
-        await parts.commands.close()
-        with anyio.move_on_after(self._stop_timeout_s):
+        with time_left.step("commands"):
+            await parts.commands.close()
             await parts.commands.finish()
         for intake, pull in zip(parts.intakes, parts.pulls.values(), strict=True):
             intake.stop()
-            await pull.drain()
+            with time_left.step(f"pull of {pull.stream}"):
+                await pull.drain()

@@ -7,6 +7,7 @@ ever and notices within half a minute. Only the start has a time limit.
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,7 @@ PENDING_BYTES: Final = 16 * 1024 * 1024
 PING_INTERVAL_S: Final = 10
 RECONNECT_WAIT_S: Final = 1
 ATTEMPT_TIMEOUT_S: Final = 2
+_CLOSE_S: Final = 5
 
 log = structlog.get_logger(__name__)
 
@@ -151,6 +153,24 @@ async def connect(broker: NatsBroker, url: str, watch: ConnectionWatch, timeout_
     order_pings(client)
     outlive_lost_writes(client)
     return client
+
+
+async def close_broker(broker: NatsBroker, watch: ConnectionWatch) -> None:
+    """Send what is buffered and close the connection, not waiting for a server that is gone or does not answer."""
+    watch.closing = True
+    client = broker.connection
+    try:
+        if client.is_connected:
+            # The library cannot be stopped once it drains: it takes a cancellation for its end, and flushes again.
+            await client.flush(timeout=_CLOSE_S)
+        async with asyncio.timeout(_CLOSE_S):
+            await broker.stop()
+    except (NatsError, TimeoutError) as error:
+        log.warning("nats_not_drained", reason=str(error) or type(error).__name__)
+        # Closing tries once more to write what is buffered, on a transport that is closed already or takes nothing.
+        with suppress(NatsError, OSError, RuntimeError, TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await client.close()
 
 
 def require_version(client: Client) -> None:

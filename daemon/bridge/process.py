@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from adapters.errors import AdapterError
-from adapters.nats.connection import ConnectionWatch, connect, make_broker
+from adapters.nats.connection import ConnectionWatch, close_broker, connect, make_broker
 from adapters.providers import Provider
 from contracts import subjects as subject_of
 from contracts.subjects import Family, Subjects
@@ -40,6 +40,7 @@ from domain.bridge.predictions import FIRST_WAIT_S
 log = structlog.get_logger(__name__)
 
 _FETCH_S: Final = 5.0
+_UNSUBSCRIBE_S: Final = 1.0
 _STOP_GRACE_S: Final = 10.0
 
 
@@ -119,7 +120,7 @@ async def bridge(settings: Settings, tuning: Tuning = DEFAULT_TUNING) -> AsyncIt
             async with _working(settings, tuning, plans, provider, broker, client, Running(url, metrics)) as running:
                 yield running
         finally:
-            await _disconnect(broker, client)
+            await close_broker(broker, watch)
     except AdapterError as error:
         raise StartError(f"bridge: {error}") from error
     except NatsError as error:
@@ -171,20 +172,11 @@ async def _stop(broker: NatsBroker, worker: BridgeWorker) -> None:
     await worker.begin_stop()
     for subscriber in broker.subscribers:
         try:
-            await subscriber.stop()
-        except NatsError as error:
+            async with asyncio.timeout(_UNSUBSCRIBE_S):
+                await subscriber.stop()
+        except (NatsError, TimeoutError) as error:
             log.warning("subscription_not_ended", reason=type(error).__name__)
     await worker.stop(_STOP_GRACE_S)
-
-
-async def _disconnect(broker: NatsBroker, client: Client) -> None:
-    """A connection that is lost cannot be drained; it is closed as it is."""
-    try:
-        await broker.stop()
-    except NatsError as error:
-        log.warning("connection_not_drained", reason=type(error).__name__)
-        with suppress(OSError):  # the client flushes to the socket that it has just lost
-            await client.close()
 
 
 async def _tools(

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import structlog
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 
 from adapters.errors import JetStreamError
 from adapters.nats.connection import ConnectionWatch, connect, make_broker
@@ -31,7 +30,6 @@ log = structlog.get_logger(__name__)
 
 _WINDOWS_IN_FLIGHT = 10
 _LEAST_ACK_WAIT_S = 5.0
-_CLOSE_S = 5
 _AGAIN_FIRST_S = 0.25
 _AGAIN_MOST_S = 2.0
 
@@ -164,17 +162,3 @@ async def provision_at_start(settings: Settings, nats: Nats, subjects: Subjects)
                 raise
             log.warning("jetstream_not_ready", reason=str(error))
         await asyncio.sleep(min(backoff.next_delay_s(), max(0.0, until - clock())))
-
-
-async def close_broker(broker: NatsBroker, watch: ConnectionWatch) -> None:
-    """Send what is buffered and close the connection, not waiting for a server that is gone."""
-    watch.closing = True
-    client = broker.connection
-    try:
-        async with asyncio.timeout(_CLOSE_S):
-            await broker.stop()
-    except (NatsError, TimeoutError) as error:
-        log.warning("nats_not_drained", reason=str(error) or type(error).__name__)
-        # Closing tries once more to write what is buffered, on a transport that is closed already.
-        with suppress(NatsError, OSError, RuntimeError):
-            await client.close()

@@ -34,7 +34,7 @@ class DaemonSettings(Section):
     state_dir: LocalPath = Path("var")
     """Folder of the lock, ``runtime.json`` and the embedded server's configuration; one daemon locks it."""
     stop_timeout_s: Seconds = 10.0
-    """How long a stop may flush the outbox."""
+    """How long a stop may finish what is in hand and flush the outbox; what is left then is left to the next start."""
 
 
 class NatsSettings(Section):

@@ -206,6 +206,31 @@ def test_a_stop_waits_for_the_outbox_only_so_long(tmp_path: Path) -> None:
         eventually(lambda: asyncio.run(count(daemon.nats_url, "HG_DEAD")) == 1)
 
 
+async def test_a_stop_while_the_server_hangs_takes_no_longer_than_it_may_and_loses_nothing(tmp_path: Path) -> None:
+    """Every step that speaks to the server waits for it, so each is cut short; the next life has all that was sent."""
+    names = sorted(f"m{number}" for number in range(300))
+    server = EmbeddedServer(tmp_path / "store", tmp_path / "state", sync="interval")
+    await server.start()
+    settings = f'[daemon]\nstop_timeout_s = 0.5\n[nats]\nmode = "external"\nurl = "{server.url}"\n'
+    daemon = DaemonProcess(tmp_path / "home", settings)
+    try:
+        await asyncio.to_thread(daemon.start)
+        await publish(server.url, names)
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            assert await asyncio.to_thread(daemon.terminate) == 0
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        assert "commands" in [line["step"] for line in daemon.events("stop_cut_short")]
+        assert daemon.events("stopped")
+        await asyncio.to_thread(daemon.start)
+        await asyncio.to_thread(eventually, lambda: stored(daemon.database) == names)
+    finally:
+        await asyncio.to_thread(daemon.end)
+        await server.stop()
+
+
 async def count(url: str, stream: str) -> int:
     client = await nats.connect(url)
     info = await client.jetstream().stream_info(stream)

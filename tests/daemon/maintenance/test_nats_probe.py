@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from adapters.nats.connection import ConnectionWatch, connect, make_broker
+from adapters.nats.connection import ConnectionWatch, close_broker, connect, make_broker
 from adapters.nats.probe import Probe
 from adapters.nats.server.embedded_server import EmbeddedServer
 from daemon.maintenance.nats_probe import NatsProbe
 from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Readiness
-from daemon.process.connections import Nats, close_broker
+from daemon.process.connections import Nats
 from tests.adapters.nats.waiting import eventually
 
 pytestmark = pytest.mark.process
