@@ -1,5 +1,6 @@
 """A daemon or its server that is killed while somebody works: nothing is lost, and no act is done twice."""
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,3 +135,22 @@ def test_an_edit_that_is_under_way_when_all_dies_is_done_once(
         assert (after["replay_number"], after["state"]) == (1, "open")
         shown = ops(daemon, "dead-letters", {"action": "show", "dead_letter_id": letter["dead_letter_id"]})
         assert [replay["edited"] for replay in shown["replays"]] == [True]
+
+
+def test_a_daemon_that_says_nothing_any_more_is_not_called_healthy(tmp_path: Path, context: "BrowserContext") -> None:
+    with running_daemon(tmp_path, settings() + "[console]\npulse_s = 0.2\n") as daemon:
+        page = opened(context, daemon)
+        main = page.get_by_role("main")
+        main.get_by_text("1 daemon", exact=True).wait_for()
+        main.get_by_text("healthy").wait_for()
+
+        daemon.signal(signal.SIGSTOP)
+        try:
+            page.get_by_text("no daemon is heard: the figures are as of").wait_for()
+            assert main.get_by_text("healthy").count() == 0
+            connection(page, "live")
+        finally:
+            daemon.signal(signal.SIGCONT)
+
+        main.get_by_text("1 daemon", exact=True).wait_for()
+        assert page.get_by_text("no daemon is heard").count() == 0

@@ -5,7 +5,7 @@ import { Component, render, type ComponentType, type VNode } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { connectionWord, hidden, keepConnected, lastSeen, linkState, paused, refusedPermission } from "./link/connection.ts";
 import { about, followPrincipal, who } from "./link/principal.ts";
-import { alerting, common, followPulses, runningCount } from "./link/pulse.ts";
+import { alerting, common, followPulses, runningCount, silentSince } from "./link/pulse.ts";
 import { begin, config, credentials, signOut } from "./link/session.ts";
 import { href } from "./model/route.ts";
 import { count, visible } from "./model/text.ts";
@@ -152,6 +152,8 @@ function App(): VNode {
   const [help, setHelp] = useState(false);
   const View = viewOf(route.value.path);
   const away = linkState.value === "offline";
+  const silent = away ? null : silentSince.value;
+  const time = (at: number): string => clock(new Date(at).toISOString(), zone.value, now.value);
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.querySelector("main")?.focus())}>
@@ -160,11 +162,12 @@ function App(): VNode {
       <Banner onHelp={() => setHelp(true)} />
       {away && (
         <p class="offline-bar">
-          offline: what is shown is as of {clock(new Date(lastSeen.value).toISOString(), zone.value, now.value)}. It is connected again by itself.
+          offline: what is shown is as of {time(lastSeen.value)}. It is connected again by itself.
         </p>
       )}
+      {silent !== null && <p class="offline-bar">no daemon is heard: the figures are as of {time(silent)}. The connection to NATS is there.</p>}
       {refusedPermission.value && <p class="offline-bar">NATS refuses: {visible(refusedPermission.value)}</p>}
-      <main tabIndex={-1} class={away ? "away" : ""}>
+      <main tabIndex={-1} class={away || silent !== null ? "away" : ""}>
         <Safe key={route.value.path.join("/")}>
           <View />
         </Safe>

@@ -3,9 +3,10 @@
 import { batch, computed, signal } from "@preact/signals";
 import { config } from "./session.ts";
 import { followRuns, runKeys, takeRuns } from "./runs.ts";
-import { listen } from "./watch.ts";
+import { listen, whileHere } from "./watch.ts";
 import { parseShown } from "../model/json_tokens.ts";
 import { hasEnded, type RunStatus } from "../model/progress.ts";
+import { heard, isSilent, type Heard } from "../model/silence.ts";
 
 export interface Pulse {
   readonly daemon_id: string;
@@ -23,10 +24,7 @@ export interface Pulse {
   readonly alerts: Readonly<Record<string, string>>;
 }
 
-export interface Beat extends Pulse {
-  /** When it came and when it was sent, in milliseconds. */
-  readonly at: number;
-}
+export interface Beat extends Pulse, Heard {}
 
 export interface Figures {
   readonly accepted: number;
@@ -36,7 +34,7 @@ export interface Figures {
 }
 
 const MOST_HISTORY = 60;
-const SILENT_MS = 10_000;
+const LOOK_MS = 2_500;
 const SKEW_MS = 500;
 
 const beats = signal<ReadonlyMap<string, Beat>>(new Map());
@@ -44,7 +42,12 @@ export const history = signal<readonly Figures[]>([]);
 /** The daemon's clock less this machine's, in milliseconds. */
 export const clockSkew = signal(0);
 
-export const daemons = computed(() => [...beats.value.values()].filter((beat) => Date.now() - beat.at < SILENT_MS));
+/** Those that are heard; where none is any more, those that were heard last. */
+export const daemons = computed(() => [...beats.value.values()]);
+/** Since when no daemon is heard, in milliseconds; null while one is, and before the first. */
+export const silentSince = signal<number | null>(null);
+/** When listening began, the last time. */
+let since = 0;
 
 const newest = computed(() => daemons.value.reduce<Beat | null>((a, b) => (a === null || b.at > a.at ? b : a), null));
 
@@ -83,13 +86,29 @@ function take(text: string): void {
   const skew = Date.parse(envelope.created_at) - Date.now();
   // How long a pulse was on its way is no other time: every age on the screen would be drawn anew.
   if (Math.abs(skew - clockSkew.value) > SKEW_MS) clockSkew.value = skew;
-  beats.value = new Map(beats.value).set(pulse.daemon_id, { ...pulse, at: Date.now() });
+  const beat = { ...pulse, ...heard(beats.value.get(pulse.daemon_id), Date.now(), since) };
+  beats.value = new Map(beats.value).set(pulse.daemon_id, beat);
+  silentSince.value = null;
   const now = figures.value;
   if (now !== null && pulse.daemon_id === newest.value?.daemon_id)
     history.value = [...history.value, now].slice(-MOST_HISTORY);
 }
 
+/** Leave out who is silent. The last figures stay when all are, with the time that they are of. */
+function lookWhoIsSilent(): void {
+  const now = Date.now();
+  const left = [...beats.value].filter(([, beat]) => !isSilent(beat, since, now));
+  if (left.length === beats.value.size) return;
+  if (left.length > 0) beats.value = new Map(left);
+  else silentSince.value = Math.max(...[...beats.value.values()].map((beat) => beat.at));
+}
+
 export function followPulses(): void {
+  whileHere(() => {
+    since = Date.now();
+    const timer = setInterval(lookWhoIsSilent, LOOK_MS);
+    return () => clearInterval(timer);
+  });
   listen(
     () => `${config.value?.prefix ?? "hg"}.pulse.>`,
     (message) => {

@@ -2,7 +2,7 @@
 
 import type { VNode } from "preact";
 import { useMemo } from "preact/hooks";
-import { alerting, common, daemons, figures, history as figureHistory, running, type Beat } from "../link/pulse.ts";
+import { alerting, common, daemons, figures, history as figureHistory, running, silentSince, type Beat } from "../link/pulse.ts";
 import { about } from "../link/principal.ts";
 import type { Health, LetterGroup } from "../link/views.ts";
 import { letterQuery, narrowed } from "../model/filters.ts";
@@ -41,16 +41,18 @@ function obstacles(beat: Beat): string {
 }
 
 function HealthLine({ health, onAsk }: { health: Health | null; onAsk: () => void }): VNode {
-  const alive = daemons.value;
+  const silent = silentSince.value !== null;
+  const alive = silent ? [] : daemons.value;
   const unready = alive.filter((beat) => !beat.ready);
-  const word = unready.length ? "not ready" : (health?.status ?? (alive.length ? "healthy" : null));
+  // What a check found before is nothing to go by once nobody is heard.
+  const word = silent ? null : unready.length ? "not ready" : (health?.status ?? (alive.length ? "healthy" : null));
   const started = about.value?.daemon.started_at;
   return (
     <div class="bar health">
       <span class="big">{word ? <State of={word} /> : "no daemon is heard"}</span>
       {alive.length > 0 && <span>{plural(alive.length, "daemon")}</span>}
-      {started && <span>up {duration((now.value - Date.parse(started)) / 1000)}</span>}
-      {Object.entries(health?.dependencies ?? {}).map(([name, found]) => (
+      {started && !silent && <span>up {duration((now.value - Date.parse(started)) / 1000)}</span>}
+      {Object.entries((!silent && health?.dependencies) || {}).map(([name, found]) => (
         <span title={visible(found.detail)} class={found.status === "healthy" ? "" : "warned"}>
           {name} {found.status === "healthy" ? milliseconds(found.latency_ms) : <State of={found.status} />}
         </span>
