@@ -180,6 +180,43 @@ def test_a_jump_to_a_time_moves_the_list_and_not_what_is_acted_on(page: "Page", 
     rows.nth(4).wait_for()
 
 
+def test_above_a_time_that_was_jumped_to_the_list_goes_on_up_to_the_newest(page: "Page", daemon: DaemonProcess) -> None:
+    publish(daemon, [usage(producer="upward", status="fine") for _ in range(60)])
+    (middle, *_) = letters(daemon, producers=["upward"])
+    publish(daemon, [usage(producer="upward", status="fine") for _ in range(700)])
+    (newest, *_) = letters(daemon, producers=["upward"])
+    go(page, "dead?producer=upward&view=list")
+    rows = data_rows(page, "Dead letters")
+    rows.filter(has_text=newest["message_id"]).wait_for()
+    page.get_by_role("textbox", name="Jump to a time").fill(middle["received_at"])
+    page.keyboard.press("Enter")
+    rows.first.get_by_text(middle["message_id"]).wait_for()
+    before = rows.first.bounding_box()
+
+    page.keyboard.press("k")
+
+    grid = page.get_by_role("grid", name="Dead letters")
+    eventually(lambda: grid.evaluate("(grid) => grid.scrollTop > 28 * 100"))
+    assert rows.filter(has_text=middle["message_id"]).bounding_box() == before, "what is in sight stays where it is"
+    page.keyboard.press("k")
+    grid.locator(".active").filter(has_not_text=middle["message_id"]).wait_for()
+
+    def at_the_newest() -> bool:
+        grid.press("Home")
+        return rows.first.get_by_text(newest["message_id"]).count() == 1
+
+    eventually(at_the_newest)
+    page.get_by_text("760 letters: ").wait_for()
+
+    def whole() -> bool:
+        grid.press("End")
+        return grid.get_attribute("aria-rowcount") == str(60 + 700 + 1)
+
+    eventually(whole)
+    assert page.get_by_role("button", name="Later ones").count() == 0
+    assert page.get_by_text("the list begins before").count() == 0
+
+
 def test_an_edit_on_a_stale_letter_is_refused_and_the_text_stays(
     page: "Page", other_context: "BrowserContext", daemon: DaemonProcess
 ) -> None:

@@ -13,8 +13,9 @@ import { EVERYTHING, NOTHING, isNothing, isSelected, selectedCount, type Selecti
 import { bytes, count, plural, visible } from "../model/text.ts";
 import { instantOf } from "../model/time.ts";
 import { Act } from "../parts/act.tsx";
-import { useList, useTenSeconds } from "../parts/lists/answers.ts";
+import { MOST_ROWS, useList, useTenSeconds } from "../parts/lists/answers.ts";
 import { BulkDialog, type Target } from "../parts/letters/bulk_dialog.tsx";
+import { useAbove } from "../parts/letters/letters_above.ts";
 import { FilterBar } from "../parts/lists/filter_bar.tsx";
 import { GroupHistory } from "../parts/letters/group_history.tsx";
 import { Grid, type Column } from "../parts/lists/grid.tsx";
@@ -159,7 +160,11 @@ function List({ terms, onGroups }: PartProps): VNode {
   const payload = useMemo(() => ({ action: "list", ...letterPayload(terms, now.peek()), limit: LIST_LIMIT }), []);
   // Where the list begins is no filter: what is selected, counted and acted on is the same.
   const from = instantOf(route.value.query.get("at") ?? "", now.peek());
-  const letters = useList<LetterLine, "dead-letters">("dead-letters", useMemo(() => begunAt(payload, from), [from]));
+  const begun = useMemo(() => begunAt(payload, from), [from]);
+  const letters = useList<LetterLine, "dead-letters">("dead-letters", begun);
+  const above = useAbove(payload, begun === payload ? null : from, letters.first);
+  const rows = useMemo(() => (above.rows.length ? [...above.rows, ...letters.rows] : letters.rows), [above.rows, letters.rows]);
+  const later = above.from !== null && letters.first !== null && rows.length < MOST_ROWS ? above.more : undefined;
   const [selection, setSelection] = useState<Selection>(NOTHING);
   const [total, setTotal] = useState<number | null>(null);
   useEffect(() => {
@@ -169,8 +174,8 @@ function List({ terms, onGroups }: PartProps): VNode {
   }, [letters.asOf]);
   // Before a key opens one of them.
   useLayoutEffect(() => {
-    letterOrder.value = letters.rows.map(letterKey);
-  }, [letters.rows]);
+    letterOrder.value = rows.map(letterKey);
+  }, [rows]);
   useEffect(() => onGroups(letters.rows.slice(0, LIST_LIMIT)), [letters.first]);
   const newest = letters.first?.items[0]?.received_at ?? null;
   const newer = useNewer(letters.asOf, () => (from === null ? newLetters(payload, newest) : Promise.resolve(0)));
@@ -183,14 +188,16 @@ function List({ terms, onGroups }: PartProps): VNode {
     <>
       <div class="bar">
         <Newer count={newer} onShow={letters.refresh} loading={letters.loading} />
-        <Jump from={from} onJump={(at) => setQuery({ at })} />
+        <Jump from={from} onJump={(at) => setQuery({ at })} onLater={later} />
       </div>
       {letters.problem && <ProblemView problem={letters.problem} />}
       <Grid
         key={from}
         main
         name="Dead letters"
-        rows={letters.rows}
+        rows={rows}
+        above={above.rows.length}
+        onStart={later}
         columns={LETTER_COLUMNS}
         keyOf={letterKey}
         onOpen={(letter) => go(["dead", letter.dead_letter_id])}
@@ -202,13 +209,13 @@ function List({ terms, onGroups }: PartProps): VNode {
         empty={letters.loading ? "…" : letters.problem ? "" : from === null ? "No dead letters match." : "None that match is older."}
       />
       <p class="summary">
-        {total === null ? `${plural(letters.rows.length, "letter")} loaded` : `${plural(total, "letter")}`}
-        {from !== null && (
+        {total === null ? `${plural(rows.length, "letter")} loaded` : `${plural(total, "letter")}`}
+        {above.from !== null && (
           <>
-            , the list begins before <Instant at={from} />
+            , the list begins before <Instant at={above.from} />
           </>
         )}
-        {!letters.complete ? ": more come as you scroll" : from === null ? ": all are shown" : ""}
+        {!letters.complete ? ": more come as you scroll" : above.from === null ? ": all are shown" : ""}
       </p>
       <Foot
         words={chosen === null ? "all that match are selected" : `${plural(chosen, "letter")} selected`}

@@ -54,7 +54,8 @@ export interface Listed<T> extends Asked<readonly T[]> {
   readonly first: Page<T> | null;
 }
 
-const MOST_ROWS = 20_000;
+/** So many are kept. */
+export const MOST_ROWS = 20_000;
 
 /** A list by cursor: the first page at once, the next ones when their rows come into sight. */
 export function useList<T, C extends Command = Command>(command: C, payload: PayloadOf<C> | null): Listed<T> {

@@ -30,6 +30,10 @@ interface GridProps<T> {
   /** Rows below the last loaded one come into sight. */
   readonly onEnd?: () => void;
   readonly complete?: boolean;
+  /** The person goes up from the first row; absent: nothing is above it. */
+  readonly onStart?: (() => void) | undefined;
+  /** So many of the rows were put on top since the list was first shown. */
+  readonly above?: number;
   /** Keys wait for the first rows while it is so. */
   readonly loading?: boolean;
   /** Whether the single keys of lists are this grid's: one in a view. */
@@ -38,9 +42,10 @@ interface GridProps<T> {
 }
 
 const PAGE = 50;
+const NEAR = 10;
 
 export function Grid<T>(props: GridProps<T>): VNode {
-  const { name, rows, columns, keyOf, selection, onSelect, onOpen, onEnd, complete = true, loading = false, main = false } = props;
+  const { name, rows, columns, keyOf, selection, onSelect, onOpen, onEnd, complete = true, loading = false, main = false, onStart, above = 0 } = props;
   const [active, setActive] = useState(0);
   const [page, setPage] = useState(0);
   const anchor = useRef<string | null>(null);
@@ -55,7 +60,32 @@ export function Grid<T>(props: GridProps<T>): VNode {
     if (!complete && (plain ? page >= pages - 1 : to >= rows.length - 10)) onEnd?.();
   }, [to, rows.length, complete, page, plain]);
 
+  const known = useRef(above);
+  useLayoutEffect(() => {
+    const added = above - known.current;
+    known.current = above;
+    if (added <= 0) return;
+    const kept = at + added;
+    setActive(kept);
+    if (plain) setPage(Math.floor(kept / PAGE));
+    else shown.shift(added);
+  }, [above]);
+  // Above the first row by the wheel; once something was put there, more of it before one gets to its end.
+  useEffect(() => {
+    const element = body.current;
+    if (!element || !onStart || plain) return;
+    const onWheel = (event: WheelEvent): void => {
+      if (event.deltaY < 0 && element.scrollTop === 0) onStart();
+    };
+    element.addEventListener("wheel", onWheel, { passive: true });
+    return () => element.removeEventListener("wheel", onWheel);
+  }, [onStart, plain]);
+  useEffect(() => {
+    if (!plain && above > 0 && shown.first < NEAR) onStart?.();
+  }, [shown.first, above, plain]);
+
   const move = (index: number): void => {
+    if (index < 0) onStart?.();
     const next = Math.max(0, Math.min(rows.length - 1, index));
     setActive(next);
     if (plain) setPage(Math.floor(next / PAGE));
@@ -104,7 +134,7 @@ export function Grid<T>(props: GridProps<T>): VNode {
       <div
         role="grid"
         aria-label={name}
-        aria-rowcount={complete ? rows.length + 1 : -1}
+        aria-rowcount={complete && !onStart ? rows.length + 1 : -1}
         aria-multiselectable={selection ? true : undefined}
         aria-activedescendant={rows.length ? `${id}-${at}` : undefined}
         tabIndex={0}
@@ -143,7 +173,7 @@ export function Grid<T>(props: GridProps<T>): VNode {
       {rows.length === 0 && props.empty !== undefined && <p class="none">{props.empty}</p>}
       {plain && (
         <p class="pages">
-          <button disabled={page === 0} onClick={() => setPage(page - 1)}>
+          <button disabled={page === 0 && !onStart} onClick={() => (page === 0 ? onStart?.() : setPage(page - 1))}>
             Previous 50
           </button>{" "}
           rows {count(rows.length ? from + 1 : 0)} to {count(to)} of {count(rows.length)}

@@ -10,9 +10,11 @@ interface JumpProps {
   /** Where the list begins now; null: with the newest. */
   readonly from: string | null;
   readonly onJump: (from: string | null) => void;
+  /** Puts what is later on top; absent: there is nothing. */
+  readonly onLater: (() => void) | undefined;
 }
 
-export function Jump({ from, onJump }: JumpProps): VNode {
+export function Jump({ from, onJump, onLater }: JumpProps): VNode {
   const [fault, setFault] = useState("");
   const field = useRef<HTMLInputElement>(null);
   useKeys([{ key: "t", help: "jump to a time", run: () => field.current?.focus() }]);
@@ -39,6 +41,11 @@ export function Jump({ from, onJump }: JumpProps): VNode {
       <button type="submit">
         Jump <kbd>t</kbd>
       </button>
+      {onLater && (
+        <button type="button" onClick={onLater}>
+          Later ones ↑
+        </button>
+      )}
       {from !== null && (
         <button type="button" onClick={() => onJump(null)}>
           To the newest

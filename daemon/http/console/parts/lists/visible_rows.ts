@@ -16,6 +16,10 @@ interface VisibleRows {
   /** Of one row, in pixels. */
   readonly height: number;
   readonly reveal: (index: number) => void;
+  /** The first row in sight. */
+  readonly first: number;
+  /** Rows were put on top: what is in sight stays where it is. */
+  readonly shift: (rows: number) => void;
 }
 
 /** The height of a card, which has room for all cells of a row of so many columns. */
@@ -61,10 +65,19 @@ export function useVisibleRows(body: RefObject<HTMLElement | null>, rows: number
     },
     [height],
   );
+  const shift = useCallback(
+    (added: number) => {
+      const element = body.current;
+      if (!element) return;
+      element.scrollTop += added * height;
+      setSight({ top: element.scrollTop, room: element.clientHeight });
+    },
+    [height],
+  );
   const [grown, setGrown] = useState(false);
   useEffect(() => {
     if (rows > 0) setGrown(true);
   }, [rows > 0]);
   const [from, to] = windowOf(Math.floor(sight.top / height), Math.ceil(sight.room / height) + STEP, rows);
-  return { from, to: grown ? to : Math.min(to, AT_FIRST), height, reveal };
+  return { from, to: grown ? to : Math.min(to, AT_FIRST), height, reveal, shift, first: Math.floor(sight.top / height) };
 }
