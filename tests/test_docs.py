@@ -240,6 +240,36 @@ def test_every_command_of_the_command_line_stands_in_a_page() -> None:
     assert [name for name in _cli_commands() if f"headgate {name}" not in re.sub(r"\s+", " ", written)] == []
 
 
+def _shown_commands() -> Iterator[tuple[str, list[str]]]:
+    """Each command line of the program, in blocks and within sentences, with its page; what is quoted is left out."""
+    block = re.compile(r"^```(?:sh|console|bash)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    quoted = re.compile(r"'[^']*'|\"[^\"]*\"|\s#.*")
+    for path in pages():
+        written = path.read_text(encoding="utf-8")
+        blocks = [quoted.sub(" ", each) for each in block.findall(written)]
+        sentences = re.sub(r"(?ms)^```.*?^```", "", written)
+        lines = [line for shell in blocks for line in re.split(r"[|;\n]|&&", shell)]
+        lines += [quoted.sub(" ", re.sub(r"\s+", " ", span)) for span in re.findall(r"`([^`]+)`", sentences)]
+        for line in lines:
+            if call := re.search(r"^(?:\$ |sudo -u headgate |\S*bin/)*headgate ([a-z<-].*)$", line.strip()):
+                yield shown(path), call[1].split()
+
+
+def test_commands_in_the_pages_have_the_options_that_they_are_shown_with() -> None:
+    wrong = []
+    tried = 0
+    for page, words in _shown_commands():
+        command: object = typer.main.get_group(app)
+        while (below := getattr(command, "commands", None)) and words and words[0] in below:
+            command = below[words.pop(0)]
+        known = {"-h", "--help", *(flag for each in getattr(command, "params", ()) for flag in each.opts)}
+        given = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        tried += 1
+        wrong += [(page, getattr(command, "name", None), flag) for flag in sorted(given - known)]
+    assert wrong == []
+    assert tried > 80
+
+
 # -- examples
 
 

@@ -14,8 +14,10 @@ from typing import Final, TypeAlias
 from contracts.errors import JsonObject, JsonValue
 
 Path: TypeAlias = tuple[str, ...]
+Pairs: TypeAlias = frozenset[tuple[str, str]]
+"""References that are being followed, old and new."""
 
-_DEEPEST: Final = 40
+_REFERENCES_DEEP: Final = 40
 _LOWER: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _UPPER: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _EXACT: Final = ("pattern", "format", "const", "multipleOf", "uniqueItems")
@@ -113,7 +115,7 @@ _TOLERATED: Final = frozenset({_ADDED, _ADDED_REQUIRED, _OPENED})
 
 def differences(old: JsonObject, new: JsonObject) -> list[Difference]:
     """How *new* differs from *old*, both whole JSON Schemas with their own ``$defs``."""
-    found = _Walk(old, new).schemas(old, new, (), 0)
+    found = _Walk(old, new).schemas(old, new, (), frozenset())
     return list(dict.fromkeys(found))
 
 
@@ -124,24 +126,30 @@ class _Walk:
         self._old = old
         self._new = new
 
-    def schemas(self, old: JsonValue, new: JsonValue, path: Path, depth: int) -> Iterator[Difference]:
+    def schemas(self, old: JsonValue, new: JsonValue, path: Path, within: Pairs) -> Iterator[Difference]:
+        if _refers(old) or _refers(new):
+            # Any JSON value is one of two that hold themselves: followed into the depth they would never end.
+            pair = (str(old), str(new))
+            if pair in within:
+                return
+            within |= {pair}
         before, after = _resolved(old, self._old), _resolved(new, self._new)
-        if depth > _DEEPEST or before == after == {}:
+        if before == after == {}:
             return
         if _alternatives(before) is not None or _alternatives(after) is not None:
-            yield from self._any_of(before, after, path, depth)
+            yield from self._any_of(before, after, path, within)
             return
         yield from _of_type(before, after, path)
         yield from _of_enum(before, after, path)
         yield from _of_ranges(before, after, path)
         yield from _of_exact(before, after, path)
-        yield from self._properties(before, after, path, depth)
+        yield from self._properties(before, after, path, within)
         for key, step in (("items", "[]"), ("additionalProperties", "*")):
             inner_before, inner_after = before.get(key), after.get(key)
             if isinstance(inner_before, dict) and isinstance(inner_after, dict):
-                yield from self.schemas(inner_before, inner_after, (*path, step), depth + 1)
+                yield from self.schemas(inner_before, inner_after, (*path, step), within)
 
-    def _any_of(self, before: JsonObject, after: JsonObject, path: Path, depth: int) -> Iterator[Difference]:
+    def _any_of(self, before: JsonObject, after: JsonObject, path: Path, within: Pairs) -> Iterator[Difference]:
         """Alternatives are told apart by their type; a null among them is an absent value."""
         old = {_signature(each, self._old): each for each in _alternatives(before) or [before]}
         new = {_signature(each, self._new): each for each in _alternatives(after) or [after]}
@@ -150,9 +158,9 @@ class _Walk:
         for come in sorted(new.keys() - old.keys()):
             yield Difference(path, Effect.MORE, f"type {come} added")
         for signature in sorted(old.keys() & new.keys()):
-            yield from self.schemas(old[signature], new[signature], path, depth + 1)
+            yield from self.schemas(old[signature], new[signature], path, within)
 
-    def _properties(self, before: JsonObject, after: JsonObject, path: Path, depth: int) -> Iterator[Difference]:
+    def _properties(self, before: JsonObject, after: JsonObject, path: Path, within: Pairs) -> Iterator[Difference]:
         old, new = _object(before.get("properties")), _object(after.get("properties"))
         had, has = _strings(before.get("required")), _strings(after.get("required"))
         closed = after.get("additionalProperties") is False
@@ -169,7 +177,7 @@ class _Walk:
                 yield Difference((*path, name), Effect.LESS, "field became required")
             elif name in had - has:
                 yield Difference((*path, name), Effect.MORE, "field became optional")
-            yield from self.schemas(old[name], new[name], (*path, name), depth + 1)
+            yield from self.schemas(old[name], new[name], (*path, name), within)
         if old or new:
             yield from _of_openness(before, after, path)
 
@@ -255,10 +263,14 @@ def _signature(schema: JsonValue, document: JsonObject) -> str:
     return f"{kind}({', '.join(constants)})" if constants else kind
 
 
+def _refers(schema: JsonValue) -> bool:
+    return isinstance(schema, dict) and "$ref" in schema
+
+
 def _resolved(schema: JsonValue, document: JsonObject) -> JsonObject:
     """The schema behind its references; what stands beside one counts too."""
     found = schema if isinstance(schema, dict) else {}
-    for _ in range(_DEEPEST):
+    for _ in range(_REFERENCES_DEEP):
         reference = found.get("$ref")
         if not isinstance(reference, str):
             break

@@ -107,6 +107,16 @@ TYPES = ("started", "heartbeat", "message", "tool_call", "completed", "failed", 
         (INCOMING, values("SessionEventType", *TYPES[:-1]), True, "type", "value killed removed"),
         (INCOMING, values("SessionEventType", *TYPES, "paused"), False, "type", "value paused added"),
         (INCOMING, lambda schema: schema.update(additionalProperties=True), False, "", "unknown fields are taken now"),
+        (INCOMING, lambda schema: prop(schema, "text")["anyOf"].pop(), True, "text", "type null removed"),
+        (
+            INCOMING,
+            lambda schema: prop(schema, "text")["anyOf"].append({"type": "integer"}),
+            False,
+            "text",
+            "type integer added",
+        ),
+        (SENT, setting("version", minimum=0), True, "version", "minimum 1 became 0"),
+        (SENT, setting("version", type="number"), True, "version", "type integer widened to number"),
         (SENT, remove("to"), True, "to", "field removed"),
         (SENT, add("why", required=True), False, "why", "required field added"),
         (SENT, setting("version", type="string"), True, "version", "type integer became string"),
@@ -144,6 +154,19 @@ def test_a_version_that_is_removed_breaks_and_one_that_is_added_does_not(old: Pa
 
 def test_an_export_compared_with_itself_has_no_changes(old: Path) -> None:
     assert compare(read_export(old), read_export(old)) == []
+
+
+def test_schemas_that_hold_themselves_are_compared_to_their_end(tmp_path: Path) -> None:
+    """Any JSON value is made of JSON values: followed into the depth the comparison would not end in hours."""
+    old = tmp_path / "old"
+    export(old, REGISTRY, version="1.0.0")
+    assert compare(read_export(old), read_export(old)) == []
+
+    holding = "export.requested-1.0"
+    found = changes(old, tmp_path, holding, lambda schema: definition(schema, "JsonValue")["anyOf"].pop())
+    assert {(change.contract, change.breaking, change.what) for change in found} == {
+        (holding, False, "type null removed")
+    }
 
 
 def test_a_folder_that_is_no_export_is_told(tmp_path: Path) -> None:
