@@ -43,6 +43,27 @@ def test_every_import_is_of_a_declared_dependency() -> None:
     assert missing == {}
 
 
+PUBLIC_ALL_THE_SAME = {"_fields", "_replace", "_asdict", "_make", "_mapping", "_exit"}
+"""Of named tuples, rows and ``os``: documented, whatever their names begin with."""
+
+
+def test_each_private_part_of_a_library_stands_in_the_decision_with_a_test_that_is_there() -> None:
+    page = (ROOT / "docs" / "decisions" / "0004-libraries.md").read_text()
+    rows = [line for line in page.partition("## Private parts")[2].splitlines() if line.startswith("| ")]
+    used = {
+        (str(path.relative_to(ROOT)), node.attr)
+        for package in SHIPPED
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and re.match(r"_[a-z]", node.attr) and node.attr not in PUBLIC_ALL_THE_SAME
+        if not (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"})
+    }
+    assert [use for use in sorted(used) if not any(use[0] in row and use[1] in row for row in rows)] == []
+    assert [
+        path for path in re.findall(r"[\w/]+\.py|tests/[\w/]+", "\n".join(rows)) if not (ROOT / path).exists()
+    ] == []
+
+
 def test_only_storage_speaks_to_a_units_connection() -> None:
     """Handlers and the daemon ask repositories: they neither see a column nor build a repository themselves."""
     speaking = [
