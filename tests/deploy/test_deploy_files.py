@@ -1,6 +1,8 @@
 """Everything under deploy/ can be read by what it is for, and names only what exists."""
 
+import base64
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +20,7 @@ from daemon.process.runtime_file import Runtime, write_runtime
 from daemon.settings.loading import load_settings
 from daemon.settings.model import Settings
 from tests.deploy.conftest import DEPLOY
+from tests.support.starts.programs import HEADGATE
 
 REPOSITORY = DEPLOY.parent
 NAMES = re.compile(r"\b(?:headgate|process)_[a-z0-9_]+")
@@ -254,6 +257,33 @@ def test_units_are_clean_and_little_exposed(unit: str, tmp_path: Path) -> None:
     )
     (exposure,) = re.findall(r"exposure level for \S+: ([0-9.]+)", rated.stdout)
     assert float(exposure) <= 2.0
+
+
+def test_the_command_line_of_an_installed_daemon_has_the_secrets_of_its_unit(tmp_path: Path) -> None:
+    """Without them the same settings mean another database, and with tokens nothing runs."""
+    settings, secrets, program = tmp_path / "config.toml", tmp_path / "secrets.env", tmp_path / "headgate"
+    settings.write_text("auth.mode = 'jwt'\n")
+    secrets.write_text(
+        f"# quoted or not, as the unit reads it\nHEADGATE_AUTH__JWT_SECRET={'k' * 32}\n"
+        f'HEADGATE_CALLBACKS__SECRETS=["whsec_{base64.b64encode(bytes(32)).decode()}"]\n'
+        "HEADGATE_STORAGE__URL='postgresql://me:s%20$x@db/headgate'\nHEADGATE_LOG__LEVEL=\"debug\""
+    )
+    shipped = (DEPLOY / "systemd" / "headgate").read_text()
+    program.write_text(
+        shipped.replace("/etc/headgate/secrets.env", str(secrets)).replace(
+            "/opt/headgate/.venv/bin/headgate", str(HEADGATE)
+        )
+    )
+    program.chmod(0o755)
+    command, given = [str(program), "check-config", "--config", str(settings)], {"PATH": os.environ["PATH"]}
+
+    told = subprocess.run(command, env=given, capture_output=True, text=True, check=True).stdout
+    assert "@db/headgate" in told
+    assert 'log.level = "debug"' in told
+    own = {**given, "HEADGATE_LOG__LEVEL": "error"}
+    assert 'log.level = "error"' in subprocess.run(command, env=own, capture_output=True, text=True, check=True).stdout
+    secrets.unlink()
+    assert subprocess.run(command, env=given, capture_output=True, check=False).returncode == 1
 
 
 def test_the_unit_tells_workers_of_other_users_where_the_server_is(tmp_path: Path) -> None:
