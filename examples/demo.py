@@ -37,6 +37,8 @@ HEADGATE = Path(sys.executable).with_name("headgate")
 
 def main(folder: Path, speed: float, trace: Path | None) -> None:
     """Start a daemon of the demo's own, say where its console is, and feed it until Ctrl+C."""
+    # Ended by its terminal or by a signal: its daemon ends with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.toml"
     config.write_text(SETTINGS)
