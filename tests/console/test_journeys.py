@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
@@ -129,10 +130,17 @@ def test_a_running_replay_is_aborted_and_seen_by_another_browser(
     other = signed_in(other_context, daemon)
     go(other, href.removeprefix("#/"))
     other.get_by_text("of 60").wait_for()
-    dialog.get_by_role("button", name="Abort").click()
+    go(other, "now")
+    other.get_by_role("main").get_by_role("button", name="Abort").click()
 
     dialog.get_by_text("aborted").first.wait_for()
+    outcome(page).get_by_text(re.compile("run aborted, replayed 0, again refused [1-9]")).wait_for()
+    go(other, href.removeprefix("#/"))
     other.get_by_text("aborted").first.wait_for()
+    go(page, "runs")
+    rows = data_rows(page, "Runs").filter(has_text="replay-failed")
+    rows.filter(has_text="aborted").first.wait_for()
+    assert rows.filter(has_text="dry_run").count() == 0, "a dry run is no act"
     run = ops(daemon, "runs", {"run_id": href.rpartition("/")[2]})["items"][0]
     assert run["status"] == "aborted"
 
@@ -327,6 +335,21 @@ def test_an_idle_page_asks_nothing(page: "Page", daemon: DaemonProcess) -> None:
     before = commands()
     page.wait_for_timeout(6_000)
     assert commands() == before
+
+
+def test_the_list_of_alerts_says_what_is_too_much_and_who_keeps_it_quiet_until_when(
+    page: "Page", daemon: DaemonProcess
+) -> None:
+    until = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+    eventually(lambda: ask(daemon, "hg.cmd.alert.list", {})["items"])
+    wanted = {"action": "suppress", "rule": "dead_letters_open", "until": until, "reason": "a provider is down"}
+    ops(daemon, "alerts", wanted)
+
+    go(page, "alerts")
+
+    row = data_rows(page, "Alerts").filter(has_text="dead_letters_open")
+    row.get_by_text("warning 10, critical 100").wait_for()
+    row.get_by_text(re.compile(r"until .*\((2 h|1 h 59 min)\) by local: a provider is down")).wait_for()
 
 
 def test_an_approval_of_a_draft_that_was_overtaken_is_refused_and_shows_the_newest_each_time(

@@ -8,14 +8,14 @@ import { alerting } from "../link/pulse.ts";
 import { listenToEvents } from "../link/watch.ts";
 import type { Alert, AlertStep } from "../link/views.ts";
 import { count, visible } from "../model/text.ts";
-import { duration } from "../model/time.ts";
+import { clock, duration } from "../model/time.ts";
 import { Act } from "../parts/act.tsx";
 import { useAnswer, useList, useTenSeconds } from "../parts/lists/answers.ts";
 import { Dialog } from "../parts/dialog.tsx";
 import { Grid, type Column } from "../parts/lists/grid.tsx";
 import { useKeys } from "../parts/shell/keys.ts";
 import { say, sayProblem } from "../parts/shell/outcome.tsx";
-import { now } from "../parts/shell/preferences.ts";
+import { now, zone } from "../parts/shell/preferences.ts";
 import { ProblemView } from "../parts/problem.tsx";
 import { back, go, route } from "../parts/shell/router.ts";
 import { Instant } from "../parts/time.tsx";
@@ -40,20 +40,25 @@ export function Alerts(): VNode {
 function quietness(alert: Alert): string {
   if (alert.suppressed_until) {
     const left = (Date.parse(alert.suppressed_until) - now.value) / 1000;
-    return `suppressed for ${duration(Math.max(0, left))} more by ${alert.suppressed_by ?? "?"}: ${alert.suppression_reason ?? "no reason given"}`;
+    return `until ${clock(alert.suppressed_until, zone.value, now.value)} (${duration(Math.max(0, left))}) by ${alert.suppressed_by ?? "?"}: ${alert.suppression_reason ?? "no reason given"}`;
   }
   return alert.acknowledged_by ? `quiet, ${alert.acknowledged_by} has it` : "nobody has it";
 }
 
 /** A figure as it is read; a long fraction is rounded to what tells something. */
 const figureOf = (value: string | number): string =>
-  typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(4))) : String(value);
+  typeof value !== "number" ? value : Number.isInteger(value) ? count(value) : String(Number(value.toPrecision(4)));
+
+/** From where on a figure is a warning, and critical. */
+const limitsOf = ({ thresholds }: Alert): string =>
+  thresholds ? `warning ${figureOf(thresholds.warning)}, critical ${figureOf(thresholds.critical)}` : "";
 
 const COLUMNS: readonly Column<Alert>[] = [
   { name: "severity", width: "7rem", cell: (alert) => <State of={alert.severity} /> },
   { name: "rule", width: "minmax(9rem, 1fr)", cell: (alert) => <Text of={alert.rule} /> },
   { name: "lifecycle", width: "8rem", cell: (alert) => <State of={alert.lifecycle} /> },
   { name: "value", width: "minmax(6rem, 0.6fr)", numeric: true, cell: (alert) => <Text of={alert.value === null ? null : figureOf(alert.value)} /> },
+  { name: "limits", width: "minmax(16rem, 1fr)", cell: (alert) => <Text of={limitsOf(alert)} /> },
   { name: "since", width: "9rem", cell: (alert) => <Instant at={alert.since} /> },
   {
     name: "quiet",
@@ -117,11 +122,7 @@ function OneAlert({ rule }: { rule: string }): VNode {
         <>
           <p class="bar">
             <State of={alert.severity} /> <State of={alert.lifecycle} /> <b>{alert.value === null ? "–" : visible(figureOf(alert.value))}</b>
-            {alert.thresholds && (
-              <span>
-                warning {String(alert.thresholds.warning)}, critical {String(alert.thresholds.critical)}
-              </span>
-            )}
+            <span>{visible(limitsOf(alert))}</span>
             <span>
               since <Instant at={alert.since} />
             </span>

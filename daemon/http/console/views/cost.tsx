@@ -108,10 +108,10 @@ function Totals({ totals, from, to }: { totals: Omit<Usage, "key">; from: string
   return (
     <p class="bar">
       <span class="big">{usd(totals.cost_usd)}</span>
-      <span>reported {share(reported, whole)}</span> <span>derived {share(derived, whole)}</span>
+      <span>reported {share(reported, whole)}</span> <span>derived {share(derived, whole)} of it</span>
       {totals.cost.missing_count > 0 && (
         <span class="warned">
-          no price: {plural(totals.cost.missing_count, "request")}, not counted as 0
+          no price {share(BigInt(totals.cost.missing_count), BigInt(totals.requests))} of requests: {count(totals.cost.missing_count)}, not counted as 0
         </span>
       )}
       <span>{plural(totals.requests, "request")}</span>

@@ -10,6 +10,7 @@ import { progressOf } from "../model/progress.ts";
 import { href } from "../model/route.ts";
 import { count, plural, visible } from "../model/text.ts";
 import { duration, milliseconds } from "../model/time.ts";
+import { Abort, HAS_ITEMS } from "../parts/abort.tsx";
 import { Act } from "../parts/act.tsx";
 import { useAnswer, useList, useTenSeconds } from "../parts/lists/answers.ts";
 import { Meter, Sparkline } from "../parts/chart.tsx";
@@ -18,7 +19,7 @@ import { Grid, type Column } from "../parts/lists/grid.tsx";
 import { now } from "../parts/shell/preferences.ts";
 import { ProblemView } from "../parts/problem.tsx";
 import { go } from "../parts/shell/router.ts";
-import { Age } from "../parts/time.tsx";
+import { Age, Instant } from "../parts/time.tsx";
 import { State, Text } from "../parts/words.tsx";
 
 export function Now(): VNode {
@@ -26,7 +27,7 @@ export function Now(): VNode {
   return (
     <>
       <h1>Now</h1>
-      <HealthLine health={health.result} onAsk={health.refresh} />
+      <HealthLine health={health.result} asOf={health.asOf} onAsk={health.refresh} />
       {health.problem && <ProblemView problem={health.problem} live={false} />}
       <Rates />
       <Causes />
@@ -40,7 +41,7 @@ function obstacles(beat: Beat): string {
   return beat.obstacles.map((each) => (typeof each === "string" ? each : `${each.dependency ?? ""} ${each.detail ?? ""}`.trim())).join(", ");
 }
 
-function HealthLine({ health, onAsk }: { health: Health | null; onAsk: () => void }): VNode {
+function HealthLine({ health, asOf, onAsk }: { health: Health | null; asOf: number; onAsk: () => void }): VNode {
   const silent = silentSince.value !== null;
   const alive = silent ? [] : daemons.value;
   const unready = alive.filter((beat) => !beat.ready);
@@ -60,6 +61,11 @@ function HealthLine({ health, onAsk }: { health: Health | null; onAsk: () => voi
       {unready.map((beat) => (
         <span class="warned">{visible(obstacles(beat))}</span>
       ))}
+      {health && !silent && (
+        <span class="soft">
+          as of <Instant at={new Date(asOf).toISOString()} />
+        </span>
+      )}
       <Act onAct={onAsk}>Check health</Act>
     </div>
   );
@@ -170,7 +176,8 @@ function Doing(): VNode | null {
                   <Meter value={progress.sent} most={progress.requested} label="Progress" /> {count(progress.sent)} of {count(progress.requested)}, again refused{" "}
                   {count(progress.stillFailed)}
                 </>
-              )}
+              )}{" "}
+              {HAS_ITEMS.has(run.operation ?? "") && <Abort ids={[run.run_id]} />}
             </li>
           );
         })}

@@ -3,16 +3,14 @@
 import { useComputed, type ReadonlySignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { ask } from "../link/ask.ts";
 import type { Page, Run as RunView, RunItem } from "../link/views.ts";
 import { hasEnded, type RunStatus } from "../model/progress.ts";
 import { href } from "../model/route.ts";
 import { visible } from "../model/text.ts";
-import { Act } from "../parts/act.tsx";
+import { Abort, HAS_ITEMS } from "../parts/abort.tsx";
 import { useAnswer, useList, useTenSeconds } from "../parts/lists/answers.ts";
 import { Grid, type Column } from "../parts/lists/grid.tsx";
 import { useKeys } from "../parts/shell/keys.ts";
-import { say, sayProblem } from "../parts/shell/outcome.tsx";
 import { ProblemView } from "../parts/problem.tsx";
 import { back, go, route } from "../parts/shell/router.ts";
 import { RunProgress, useRuns } from "../parts/run_progress.tsx";
@@ -20,9 +18,6 @@ import { Tabs } from "../parts/tabs.tsx";
 import { Instant } from "../parts/time.tsx";
 import { Details, Id, State, Text } from "../parts/words.tsx";
 import { parametersText } from "./runs.tsx";
-
-/** Operations that have items and can be aborted. */
-const HAS_ITEMS = new Set(["replay-failed", "dead-letters"]);
 
 export function Run(): VNode {
   const id = route.value.path[1] ?? "";
@@ -43,10 +38,6 @@ function OneRun({ id }: { id: string }): VNode {
   // The list of its items comes with it, and the keys of the list.
   useKeys([], asked.loading && run === null);
   useKeys([{ key: "Escape", help: "back", run: () => back(["runs"]) }]);
-  const abort = (): void =>
-    void ask("replay-abort", { run_id: id }, { onSlow: say }).then((answer) =>
-      answer.ok ? say("Aborted: nothing more is sent") : sayProblem(answer.problem),
-    );
   const isReplay = run !== null && HAS_ITEMS.has(run.operation);
   return (
     <>
@@ -56,9 +47,7 @@ function OneRun({ id }: { id: string }): VNode {
       {isCounted ? <RunProgress of={live} /> : <State of={status} />}
       {isReplay && (
         <p class="bar">
-          <Act onAct={abort} scope="ops:write" kind="danger" disabled={hasEnded(status)} why="it has ended">
-            Abort
-          </Act>
+          <Abort ids={ids} ended={hasEnded(status)} />
         </p>
       )}
       {run && <Facts run={run} />}

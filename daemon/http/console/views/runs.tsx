@@ -25,7 +25,9 @@ const KEYS = ["operation", "status", "by", "since"];
 const LOOKS = new Set(["health-check", "about", "find", "explain", "jobs", "runs", "replay-status", "system-status", "logs", "kpi-report"]);
 const LOOKING_ACTIONS = new Set(["list", "groups", "histogram", "show", "check"]);
 
-const isLook = (run: Run): boolean => LOOKS.has(run.operation) || LOOKING_ACTIONS.has(String(run.parameters["action"] ?? ""));
+/** A dry run looks too: it says what an act would do. */
+const isLook = (run: Run): boolean =>
+  LOOKS.has(run.operation) || LOOKING_ACTIONS.has(String(run.parameters["action"] ?? "")) || run.parameters["dry_run"] === true;
 
 /** What a run was asked to do, in one line. */
 export function parametersText(run: Run): string {

@@ -13,7 +13,8 @@ import { filterText, letterPayload, narrows, type Payload, type Terms } from "..
 import { href } from "../../model/route.ts";
 import { count, plural, visible } from "../../model/text.ts";
 import type { Problem } from "../../model/errors.ts";
-import { hasEnded } from "../../model/progress.ts";
+import { hasEnded, progressOf, type RunStatus } from "../../model/progress.ts";
+import { Abort } from "../abort.tsx";
 import { Act } from "../act.tsx";
 import { Dialog } from "../dialog.tsx";
 import { say, sayProblem } from "../shell/outcome.tsx";
@@ -161,10 +162,13 @@ const sumKnown = (targets: readonly Target[]): number => targets.reduce((sum, ta
 function RunLinks({ ids }: { ids: readonly string[] }): VNode {
   return (
     <>
-      {ids.map((id) => (
-        <a href={href(["run", id])} class="mono">
-          Run {id}
-        </a>
+      {ids.map((id, at) => (
+        <>
+          {at > 0 && ", "}
+          <a href={href(["run", id])} class="mono">
+            Run {id}
+          </a>
+        </>
       ))}
     </>
   );
@@ -302,6 +306,14 @@ interface FollowingProps {
   readonly since: string | null;
 }
 
+/** What runs came to, in words: that they succeeded does not say that the letters did. */
+function cameTo(verb: string, runs: readonly RunStatus[]): string {
+  const { replayed, stillFailed, skipped, discarded } = progressOf(runs);
+  const ends = [...new Set(runs.map((run) => `${runs.length > 1 ? "runs" : "run"} ${run.status}`))];
+  const counts = verb === "Discard" ? [`discarded ${count(discarded)}`] : [`replayed ${count(replayed)}`, `again refused ${count(stillFailed)}`];
+  return [...ends, ...counts, ...(skipped > 0 ? [`skipped ${count(skipped)}`] : [])].join(", ");
+}
+
 function Following({ verb, runs, targets, since }: FollowingProps): VNode {
   const statuses = useRuns(runs);
   const going = useComputed(() => statuses.value.length < runs.length || statuses.value.some((run) => !hasEnded(run.status))).value;
@@ -309,7 +321,7 @@ function Following({ verb, runs, targets, since }: FollowingProps): VNode {
   const first = targets[0];
   useEffect(() => {
     if (going) return;
-    say(`${verb}: ${statuses.peek().map((run) => `run ${run.status}`).join(", ")}`);
+    say(`${verb}: ${cameTo(verb, statuses.peek())}`);
     if (since === null || !first || first.ids) return;
     void ask<{ items: { count: number }[] }, "dead-letters">("dead-letters", {
       action: "groups",
@@ -318,12 +330,6 @@ function Following({ verb, runs, targets, since }: FollowingProps): VNode {
       limit: 500,
     }).then((answer) => answer.ok && setJoined(answer.result.items.reduce((sum, group) => sum + group.count, 0)));
   }, [going]);
-  const abort = (): void =>
-    void Promise.all(runs.map((run_id) => ask("replay-abort", { run_id }, { onSlow: say }))).then((answers) => {
-      const failed = answers.find((answer) => !answer.ok);
-      if (failed && !failed.ok) sayProblem(failed.problem);
-      else say("Aborted: nothing more is sent");
-    });
   return (
     <>
       <RunProgress of={statuses} discards={verb === "Discard"} />
@@ -340,9 +346,7 @@ function Following({ verb, runs, targets, since }: FollowingProps): VNode {
         <a href={href(["runs"], { operation: verb === "Replay" ? "replay-failed" : "dead-letters" })}>its row in the audit</a>
       </p>
       <footer>
-        <Act onAct={abort} scope="ops:write" disabled={!going} why="it has ended" kind="danger">
-          Abort
-        </Act>
+        <Abort ids={runs} ended={!going} />
       </footer>
     </>
   );
