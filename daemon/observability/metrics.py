@@ -16,11 +16,13 @@ from prometheus_client.registry import Collector
 
 from contracts.gate.delivery import Accepted, Judged
 from contracts.payloads.ingest.session import Source
+from contracts.registry import REGISTRY
+from contracts.subjects import Family
 from contracts.values.states import JobState
 from daemon.observability.log_output import LineOutput
 from daemon.observability.recent_intake import RecentIntake
 from daemon.version import VERSION
-from handlers.effects import BatchOutcome, Fact, FactName
+from handlers.effects import BatchOutcome, Fact, FactName, Verdict
 from handlers.jobs.job_callbacks import COST_OF_WORKERS
 
 log = structlog.get_logger(__name__)
@@ -30,6 +32,7 @@ _LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 _WORK_SECONDS: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600)
 _MOST_PRODUCERS: Final = 100
 _MICROS: Final = 1_000_000
+_TAKEN: Final = (Family.INGEST, Family.CALLBACK)
 
 
 class BoundedLabel:
@@ -94,6 +97,11 @@ class Metrics:
     def _intake(self) -> None:
         registry = self.registry
         self.messages = Counter("headgate_messages", "Deliveries by outcome.", ["kind", "outcome"], registry=registry)
+        # A series that is born at 1 rises by nothing: the first post of a day would be missing from every increase.
+        for contract in REGISTRY.contracts():
+            if contract.family in _TAKEN:
+                for verdict in (Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.REFUSED):
+                    self.messages.labels(contract.kind, str(verdict))
         self.adapted = Counter(
             "headgate_messages_adapted", "Messages that compat mode adapted.", ["kind", "producer"], registry=registry
         )

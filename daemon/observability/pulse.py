@@ -100,7 +100,8 @@ def figures(sources: PulseSources, now: int) -> JsonObject:
 def _messages(metrics: Metrics) -> JsonObject:
     kinds: dict[str, JsonObject] = {}
     for (kind, outcome), total in _samples(metrics.messages):
-        kinds.setdefault(kind, {})[outcome] = int(total)
+        if total:
+            kinds.setdefault(kind, {})[outcome] = int(total)
     return dict(kinds)
 
 

@@ -130,6 +130,7 @@ def _rates(now: Metrics, before: Metrics | None, name: str, *labels: str) -> lis
     return [
         Rate(key, int(total), None if seconds is None else max(0.0, total - earlier.get(key, 0.0)) / seconds)
         for key, total in sorted(now.by(name, *labels).items())
+        if total
     ]
 
 

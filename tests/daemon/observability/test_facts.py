@@ -26,3 +26,14 @@ def test_a_fact_moves_a_metric(name: FactName) -> None:
     metrics.facts([Fact(name, labels=LABELS.get(name, {}))])
 
     assert values() != before
+
+
+@pytest.mark.parametrize("kind", ["publish.result", "content.schedule", "session.usage"])
+def test_messages_are_counted_from_nought_before_the_first_one_comes(kind: str) -> None:
+    """A series that is born at 1 rises by nothing, and the first of a day is missing from a dashboard."""
+    metrics = Metrics()
+    told = {
+        outcome: metrics.registry.get_sample_value("headgate_messages_total", {"kind": kind, "outcome": outcome})
+        for outcome in ("accepted", "duplicate", "refused")
+    }
+    assert told == {"accepted": 0, "duplicate": 0, "refused": 0}
