@@ -225,6 +225,22 @@ def test_above_a_time_that_was_jumped_to_the_list_goes_on_up_to_the_newest(page:
     assert page.get_by_text("the list begins before").count() == 0
 
 
+def test_a_time_that_goes_with_the_clock_is_of_now_when_the_list_is_asked_for_again(
+    page: "Page", daemon: DaemonProcess, report: Report
+) -> None:
+    publish(daemon, [usage(producer="passing", status="fine") for _ in range(2)])
+    go(page, "dead?producer=passing&since=1h&view=list")
+    data_rows(page, "Dead letters").nth(1).wait_for()
+
+    def later() -> bool:
+        page.get_by_role("button", name=re.compile("Refresh|newer")).click()
+        data_rows(page, "Dead letters").nth(1).wait_for()
+        listed = [frame for frame in report.sent if b'"action":"list"' in frame]
+        return len({found for frame in listed for found in re.findall(rb'"since":"([^"]+)"', frame)}) > 1
+
+    assert eventually(later)
+
+
 def test_an_edit_on_a_stale_letter_is_refused_and_the_text_stays(
     page: "Page", other_context: "BrowserContext", daemon: DaemonProcess
 ) -> None:

@@ -7,7 +7,7 @@ import { ask } from "../link/ask.ts";
 import type { PayloadOf } from "../link/commands.ts";
 import { common } from "../link/pulse.ts";
 import type { LetterGroup, LetterLine, Page } from "../link/views.ts";
-import { groupTerms, LETTER_KEYS, type GroupKey, letterPayload, letterQuery, letterTerms, narrowed, type Term, type Terms } from "../model/filters.ts";
+import { groupTerms, LETTER_KEYS, type GroupKey, letterPayload, letterQuery, letterTerms, narrowed, type Payload, type Term, type Terms } from "../model/filters.ts";
 import { href } from "../model/route.ts";
 import { EVERYTHING, NOTHING, isNothing, isSelected, selectedCount, type Selection } from "../model/selection.ts";
 import { bytes, count, plural, visible } from "../model/text.ts";
@@ -65,6 +65,18 @@ interface PartProps {
   readonly onGroups: (groups: readonly GroupKey[]) => void;
 }
 
+/** The fields that terms mean, and what takes `since:1h` to be of now, as an act does: whether that made a difference. */
+function useFields(terms: Terms): [Payload, () => boolean] {
+  const [at, setAt] = useState(() => now.peek());
+  const fields = useMemo(() => letterPayload(terms, at), [at]);
+  const renewed = (): boolean => {
+    const differs = JSON.stringify(letterPayload(terms, now.peek())) !== JSON.stringify(fields);
+    if (differs) setAt(now.peek());
+    return differs;
+  };
+  return [fields, renewed];
+}
+
 const groupKey = (group: LetterGroup): string => JSON.stringify([group.kind, group.code, group.paths, group.producer]);
 
 const GROUP_COLUMNS: readonly Column<LetterGroup>[] = [
@@ -79,8 +91,10 @@ const GROUP_COLUMNS: readonly Column<LetterGroup>[] = [
 ];
 
 function Groups({ terms, onGroups }: PartProps): VNode {
-  const payload = useMemo(() => ({ action: "groups", ...letterPayload(terms, now.peek()), limit: GROUP_LIMIT }), []);
+  const [fields, renewed] = useFields(terms);
+  const payload = useMemo(() => ({ action: "groups", ...fields, limit: GROUP_LIMIT }), [fields]);
   const groups = useList<LetterGroup, "dead-letters">("dead-letters", payload);
+  const refresh = (): void => void (renewed() || groups.refresh());
   const [selection, setSelection] = useState<Selection>(NOTHING);
   const letters = groups.rows.reduce((sum, group) => sum + group.count, 0);
   const chosen = groups.rows.filter((group) => isSelected(selection, groupKey(group)));
@@ -100,7 +114,7 @@ function Groups({ terms, onGroups }: PartProps): VNode {
   return (
     <>
       <div class="bar">
-        <Newer count={newer} onShow={groups.refresh} loading={groups.loading} />
+        <Newer count={newer} onShow={refresh} loading={groups.loading} />
       </div>
       {groups.problem && <ProblemView problem={groups.problem} />}
       <Grid
@@ -127,7 +141,7 @@ function Groups({ terms, onGroups }: PartProps): VNode {
         onSelection={setSelection}
         total={letters}
         loading={groups.loading && groups.rows.length === 0}
-        onActed={groups.refresh}
+        onActed={refresh}
         {...(chosen.length === 1 && chosen[0] ? { onOpen: () => open(chosen[0] as LetterGroup) } : {})}
       />
     </>
@@ -157,11 +171,13 @@ const LETTER_COLUMNS: readonly Column<LetterLine>[] = [
 const letterKey = (letter: LetterLine): string => letter.dead_letter_id;
 
 function List({ terms, onGroups }: PartProps): VNode {
-  const payload = useMemo(() => ({ action: "list", ...letterPayload(terms, now.peek()), limit: LIST_LIMIT }), []);
+  const [fields, renewed] = useFields(terms);
+  const payload = useMemo(() => ({ action: "list", ...fields, limit: LIST_LIMIT }), [fields]);
   // Where the list begins is no filter: what is selected, counted and acted on is the same.
   const from = instantOf(route.value.query.get("at") ?? "", now.peek());
-  const begun = useMemo(() => begunAt(payload, from), [from]);
+  const begun = useMemo(() => begunAt(payload, from), [payload, from]);
   const letters = useList<LetterLine, "dead-letters">("dead-letters", begun);
+  const refresh = (): void => void (renewed() || letters.refresh());
   const above = useAbove(payload, begun === payload ? null : from, letters.first);
   const rows = useMemo(() => (above.rows.length ? [...above.rows, ...letters.rows] : letters.rows), [above.rows, letters.rows]);
   const later = above.from !== null && letters.first !== null && rows.length < MOST_ROWS ? above.more : undefined;
@@ -187,7 +203,7 @@ function List({ terms, onGroups }: PartProps): VNode {
   return (
     <>
       <div class="bar">
-        <Newer count={newer} onShow={letters.refresh} loading={letters.loading} />
+        <Newer count={newer} onShow={refresh} loading={letters.loading} />
         <Jump from={from} onJump={(at) => setQuery({ at })} onLater={later} />
       </div>
       {letters.problem && <ProblemView problem={letters.problem} />}
@@ -224,7 +240,7 @@ function List({ terms, onGroups }: PartProps): VNode {
         onSelection={setSelection}
         total={total}
         loading={letters.loading && letters.rows.length === 0}
-        onActed={letters.refresh}
+        onActed={refresh}
       />
     </>
   );
