@@ -138,7 +138,6 @@ def test_an_import_is_reported(tmp_path: Path) -> None:
     with (tmp_path / "old.jsonl").open("a") as file:
         file.write(json.dumps(BAD) + "\n")
     with started(tmp_path / "home") as machine:
-        (machine.state_dir / "imports").mkdir(exist_ok=True)
         (said,) = machine.run("operations.md", "import", tmp_path)
         assert "VALIDATION_ERROR" in said
         run = headgate("ops", "runs", "--param", "operation=import-legacy", "--json", "--config", machine.config)
