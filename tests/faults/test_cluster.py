@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 CONNECT_S = 30
 RECORDS = 300
+AT_ONCE = 10
+AWAY_S = 60
 SUBJECT = "hg.ingest.session.usage"
 
 
@@ -54,7 +56,9 @@ def stored(daemon: DaemonProcess) -> int:
         return int(connection.execute("SELECT count(*) FROM session_usage").fetchone()[0])
 
 
-async def publish_all(cluster: Cluster, prefix: str, meanwhile: Callable[[], Coroutine[object, object, None]]) -> None:
+async def publish_all(
+    cluster: Cluster, prefix: str, meanwhile: Callable[[], Coroutine[object, object, None]], within_s: float = 0.6
+) -> None:
     """Publish records until each is acknowledged, while something happens to the servers."""
 
     async def ignored(_: Exception) -> None:
@@ -75,9 +79,9 @@ async def publish_all(cluster: Cluster, prefix: str, meanwhile: Callable[[], Cor
                     return
 
     async def produce() -> None:
-        for start in range(0, RECORDS, 10):
-            await asyncio.gather(*(publish(start + number) for number in range(10)))
-            await asyncio.sleep(0.02)
+        for start in range(0, RECORDS, AT_ONCE):
+            await asyncio.gather(*(publish(start + number) for number in range(AT_ONCE)))
+            await asyncio.sleep(within_s * AT_ONCE / RECORDS)
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(produce())
@@ -109,21 +113,31 @@ def test_servers_that_are_restarted_one_after_the_other_are_not_missed(cluster: 
     eventually(lambda: stored(daemon) == RECORDS, within_s=60)
 
 
-def test_the_daemon_works_on_while_a_server_is_away(cluster: Cluster, daemon: DaemonProcess) -> None:
-    cluster.kill((cluster.leader("HG_INGEST") + 1) % SIZE)
+def test_a_server_that_is_away_for_a_minute_is_not_missed_and_catches_up(
+    cluster: Cluster, daemon: DaemonProcess
+) -> None:
+    number = (cluster.leader("HG_INGEST") + 1) % SIZE
+    cluster.kill(number)
 
     async def nothing() -> None:
         return
 
-    async def replicas() -> int | None:
+    async def copies() -> list[bool]:
+        """Of the copies beside the leader's: which have all that it has."""
         nc = await nats.connect(cluster.urls)
-        config = (await nc.jetstream(timeout=10).stream_info("HG_INGEST")).config
+        stream = await nc.jetstream(timeout=10).stream_info("HG_INGEST")
         await nc.close()
-        return config.num_replicas
+        assert stream.config.num_replicas == SIZE
+        assert stream.cluster is not None
+        return [bool(copy.current) for copy in stream.cluster.replicas or []]
 
-    assert asyncio.run(replicas()) == SIZE
-    asyncio.run(publish_all(cluster, "away", nothing))
+    asyncio.run(publish_all(cluster, "away", nothing, AWAY_S))
     eventually(lambda: stored(daemon) == RECORDS, within_s=60)
+    assert sorted(asyncio.run(copies())) == [False, True]
+
+    cluster.start(number)
+    cluster.wait_healthy()
+    eventually(lambda: asyncio.run(copies()) == [True, True], within_s=60)
 
 
 def test_a_daemon_that_starts_before_its_cluster_is_formed_waits_for_it(tmp_path: Path) -> None:
