@@ -150,6 +150,34 @@ def test_on_a_narrow_screen_and_at_two_hundred_percent_nothing_is_cut(page: "Pag
     assert page.evaluate(_CUT) == []
 
 
+@pytest.mark.process
+@needs_browser
+def test_on_a_narrow_screen_the_view_that_one_is_at_is_in_sight_among_the_views(page: "Page") -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    for route in VIEWS:
+        go(page, route)
+        link = page.get_by_role("navigation", name="Views").locator("[aria-current=page]")
+        link.wait_for()
+        settled(page)
+        box = link.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0, route
+        assert box["x"] + box["width"] <= 360, route
+
+
+@pytest.mark.process
+@needs_browser
+def test_beside_the_box_of_a_row_a_click_selects_and_opens_nothing(page: "Page", daemon: DaemonProcess) -> None:
+    publish(daemon, [usage(producer="chosen", status="fine") for _ in range(3)])
+    go(page, "dead?producer=chosen&view=list")
+    cells = data_rows(page, "Dead letters").locator(".choice")
+    cells.nth(2).wait_for()
+    cells.nth(0).click(position={"x": 26, "y": 2})
+    cells.nth(2).click(position={"x": 1, "y": 26}, modifiers=["Shift"])
+    page.get_by_role("group", name="Selection").get_by_text("3 letters selected").wait_for()
+    page.get_by_role("main").get_by_role("heading", name="Dead letters", level=1, exact=True).wait_for()
+
+
 _MARKS = """(selector) => [...document.querySelectorAll(selector)].map((element) => {
     const look = getComputedStyle(element);
     return look.outlineStyle === 'none' ? '' : look.outlineColor;

@@ -2,7 +2,7 @@
 
 import { effect } from "@preact/signals";
 import { Component, render, type ComponentType, type VNode } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { connectionWord, hidden, keepConnected, lastSeen, linkState, paused, refusedPermission } from "./link/connection.ts";
 import { about, followPrincipal, who } from "./link/principal.ts";
 import { alerting, common, followPulses, runningCount, silentSince } from "./link/pulse.ts";
@@ -90,8 +90,14 @@ function Mark({ word }: { word: string }): VNode | null {
 
 function Navigation(): VNode {
   const here = wordOf(route.value.path);
+  const line = useRef<HTMLElement>(null);
+  // On a narrow screen the line of views is scrolled: where one is has to be seen.
+  useEffect(() => {
+    const link = line.current?.querySelector<HTMLElement>("[aria-current]");
+    if (line.current && link) line.current.scrollLeft = link.offsetLeft - line.current.offsetLeft - (line.current.clientWidth - link.offsetWidth) / 2;
+  }, [here]);
   return (
-    <nav aria-label="Views">
+    <nav aria-label="Views" ref={line}>
       {NAMED.map(({ word, name }) => (
         <a href={href([word])} aria-current={word === here ? "page" : undefined}>
           {name}

@@ -210,7 +210,7 @@ interface RowProps<T> {
 function Row<T>({ id, index, row, columns, tracks, active, selected, onSelect, onOpen }: RowProps<T>): VNode {
   const click = (event: MouseEvent): void => {
     const target = event.target as Element;
-    if (target.closest("a, button, input") || getSelection()?.toString()) return;
+    if (target.closest("a, button, input, .choice") || getSelection()?.toString()) return;
     onOpen?.();
   };
   return (
@@ -224,7 +224,7 @@ function Row<T>({ id, index, row, columns, tracks, active, selected, onSelect, o
       onClick={click}
     >
       {selected !== null && (
-        <span role="gridcell">
+        <span role="gridcell" class="choice" onClick={(event) => event.target === event.currentTarget && onSelect(event.shiftKey)}>
           <input
             type="checkbox"
             tabIndex={-1}
