@@ -14,6 +14,7 @@ from contracts.values.alerts import AlertSignal, Lifecycle, NoticeAction, Notice
 from domain.alerts.alert_states import Standing
 from domain.alerts.alerts import Alert, AlertRule, Transition
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.tables.alerts import alert_notifications, alert_rules, alert_state, alert_transitions
 
 
@@ -135,11 +136,11 @@ class SqlAlertRepository:
     def put_rules(self, rules: Sequence[AlertRule], *, now: int) -> None:
         if rules:
             rows = [(*(getattr(rule, name) for name in _RULE_COLUMNS), now) for rule in rules]
-            self._connection.execute(_put_rules(self._dialect), as_parameter(rows))
+            execute_change(self._connection, _put_rules(self._dialect), as_parameter(rows))
 
     def add(self, alerts: Sequence[Alert]) -> None:
         if alerts:
-            self._connection.execute(_add_state(self._dialect), as_parameter(map(_state_row, alerts)))
+            execute_change(self._connection, _add_state(self._dialect), as_parameter(map(_state_row, alerts)))
 
     def lock(self) -> Mapping[str, Alert]:
         return {row.rule: _alert(row) for row in self._connection.execute(_STATE.with_for_update())}
@@ -154,12 +155,12 @@ class SqlAlertRepository:
     def store(self, alerts: Sequence[Alert]) -> None:
         if alerts:
             rows = sorted((_state_row(alert) for alert in alerts), key=lambda row: str(row[0]))
-            self._connection.execute(_store_state(self._dialect), as_parameter(rows))
+            execute_change(self._connection, _store_state(self._dialect), as_parameter(rows))
 
     def add_transitions(self, transitions: Sequence[StoredTransition]) -> None:
         if transitions:
             rows = [_transition_row(stored) for stored in transitions]
-            self._connection.execute(_add_transitions(self._dialect), as_parameter(rows))
+            execute_change(self._connection, _add_transitions(self._dialect), as_parameter(rows))
 
     def history(self, rule: str, *, before: TransitionMark | None = None, limit: int) -> Sequence[StoredTransition]:
         statement = _HISTORY if before is None else _HISTORY.where(alert_transitions.c.version < before.version)
@@ -177,7 +178,7 @@ class SqlAlertRepository:
     def add_notifications(self, notifications: Sequence[Notification]) -> None:
         if notifications:
             rows = [tuple(getattr(each, name) for name in _NOTIFICATION_COLUMNS) for each in notifications]
-            self._connection.execute(_add_notifications(self._dialect), as_parameter(rows))
+            execute_change(self._connection, _add_notifications(self._dialect), as_parameter(rows))
 
     def notification(self, key: NotificationKey) -> Notification | None:
         row = self._connection.execute(_NOTIFICATION, _named(key)).one_or_none()

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, selec
 
 from domain.alerts.signals import MinuteCount
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter
+from storage.engine.changes import execute_change
 from storage.engine.upserts import adding
 from storage.tables.alerts import signal_counts
 
@@ -35,7 +36,7 @@ class SqlSignalCountRepository:
         if counts:
             # In key order, so that two daemons do not wait for each other in a circle.
             rows = sorted(counts, key=lambda count: count[:3])
-            self._connection.execute(_add(self._dialect), as_parameter(rows))
+            execute_change(self._connection, _add(self._dialect), as_parameter(rows))
 
     def since(self, signals: Sequence[str], minute: int) -> Sequence[MinuteCount]:
         if not signals:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Delete, Row, Select, bindparam, delete, liter
 from contracts.values.states import AssetState
 from domain.assets.assets import Asset, Origin
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.jobs.projects import Owned
 from storage.tables.documents import asset_pins, assets, exports
 
@@ -115,17 +116,17 @@ class SqlAssetRepository:
     def upsert(self, assets: Sequence[Asset]) -> None:
         if assets:
             rows = [_as_row(asset) for asset in sorted(assets, key=lambda asset: asset.asset_id)]
-            self._connection.execute(_put(self._dialect), as_parameter(rows))
+            execute_change(self._connection, _put(self._dialect), as_parameter(rows))
 
     def pin(self, pins: Sequence[Pin]) -> None:
         if pins:
             statement = insert_rows(self._dialect, asset_pins, Pin._fields).on_conflict_do_nothing()
-            self._connection.execute(statement, as_parameter(sorted(pins)))
+            execute_change(self._connection, statement, as_parameter(sorted(pins)))
 
     def unpin(self, holder_kind: str, holder_ids: Sequence[str]) -> None:
         if holder_ids:
             pairs = [(holder_kind, each) for each in sorted(holder_ids)]
-            self._connection.execute(_unpin(self._dialect), as_parameter(pairs))
+            execute_change(self._connection, _unpin(self._dialect), as_parameter(pairs))
 
     def expired(self, *, now: int, limit: int) -> Sequence[Asset]:
         return [_asset(row) for row in self._connection.execute(_EXPIRED, {"now": now, "limit": limit})]

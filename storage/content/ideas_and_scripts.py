@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Select, Table, bindparam, select
 
 from storage.content.pages import Mark, Period, page_of
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.tables.content import ideas, scripts
 
 
@@ -95,7 +96,7 @@ class SqlIdeaRepository:
 
     def upsert(self, ideas: Sequence[Idea]) -> None:
         if ideas:
-            self._connection.execute(_put_ideas(self._dialect), as_parameter(sorted(ideas)))
+            execute_change(self._connection, _put_ideas(self._dialect), as_parameter(sorted(ideas)))
 
     def get(self, idea_id: str) -> Idea | None:
         row = self._connection.execute(_IDEA, {"idea_id": idea_id}).one_or_none()
@@ -117,7 +118,7 @@ class SqlScriptRepository:
 
     def upsert(self, scripts: Sequence[Script]) -> None:
         if scripts:
-            self._connection.execute(_put_scripts(self._dialect), as_parameter(sorted(scripts)))
+            execute_change(self._connection, _put_scripts(self._dialect), as_parameter(sorted(scripts)))
 
     def get_many(self, script_ids: Sequence[str]) -> Mapping[str, Script]:
         if not script_ids:

@@ -13,6 +13,7 @@ from domain.content.items import Item
 from domain.work.work import Failure
 from storage.content.pages import Mark, Period, page_of
 from storage.engine.batches import BatchRows, Scalar, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.engine.failure_text import failure_text, read_failure
 from storage.tables.base import Int
 from storage.tables.content import feed_items
@@ -92,7 +93,7 @@ class SqlItemRepository:
 
     def renew(self, items: Sequence[StoredItem]) -> None:
         if items:
-            self._connection.execute(_renew(self._dialect), _batch(items, _SAID))
+            execute_change(self._connection, _renew(self._dialect), _batch(items, _SAID))
 
     def lock(self, item_ids: Sequence[str]) -> Mapping[str, StoredItem]:
         if not item_ids:
@@ -103,7 +104,7 @@ class SqlItemRepository:
 
     def store(self, items: Sequence[StoredItem]) -> None:
         if items:
-            self._connection.execute(_store(self._dialect), _batch(items, _DECIDED))
+            execute_change(self._connection, _store(self._dialect), _batch(items, _DECIDED))
 
     def get(self, item_id: str) -> StoredItem | None:
         found = self._items(self._connection.execute(_GET, {"item_id": item_id}).all())

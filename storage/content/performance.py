@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Table, tuple_
 
 from domain.content.performance import LatestMeasurements, Measurement
 from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.tables.performance import post_measurements, post_performance, post_performance_daily
 
 
@@ -32,13 +33,13 @@ class SqlPostPerformanceRepository:
 
     def add(self, measurements: Sequence[Measurement]) -> None:
         if measurements:
-            self._connection.execute(_add(self._dialect), as_parameter(measurements))
+            execute_change(self._connection, _add(self._dialect), as_parameter(measurements))
 
     def put_latest(self, latest: LatestMeasurements) -> None:
         if latest.of_posts:
-            self._connection.execute(_put(self._dialect, post_performance), as_parameter(latest.of_posts))
+            execute_change(self._connection, _put(self._dialect, post_performance), as_parameter(latest.of_posts))
             rows = [(day, *measurement) for day, measurement in latest.of_days]
-            self._connection.execute(_put(self._dialect, post_performance_daily), as_parameter(rows))
+            execute_change(self._connection, _put(self._dialect, post_performance_daily), as_parameter(rows))
 
 
 @cache

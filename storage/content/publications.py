@@ -13,6 +13,7 @@ from contracts.values.states import PublicationState
 from domain.content.publications import Cancellation, Publication
 from storage.content.pages import Mark, Period, page_of
 from storage.engine.batches import BatchRows, Scalar, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.engine.failure_text import failure_text, read_failure
 from storage.tables.content import publications
 from storage.tables.jobs import jobs
@@ -120,7 +121,7 @@ class SqlPublicationRepository:
 
     def store(self, rows: Sequence[StoredPublication]) -> None:
         if rows:
-            self._connection.execute(_store(self._dialect), _batch(rows))
+            execute_change(self._connection, _store(self._dialect), _batch(rows))
 
     def get(self, post_id: str) -> StoredPublication | None:
         found = self._publications(self._connection.execute(_GET, {"post_id": post_id}).all())

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from domain.documents.anchors import Anchor, AssetLink, Characters
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.jobs.projects import Owned
 from storage.tables.documents import anchor_assets, anchors
 
@@ -85,14 +86,14 @@ class SqlAnchorRepository:
         if not anchors:
             return
         ordered = sorted(anchors, key=lambda anchor: anchor.anchor_id)
-        self._connection.execute(_put(self._dialect), as_parameter([_as_row(anchor) for anchor in ordered]))
+        execute_change(self._connection, _put(self._dialect), as_parameter([_as_row(anchor) for anchor in ordered]))
         links = [
             (anchor.anchor_id, at, link.asset_id, link.linked_version, link.attached_at, link.detached_at)
             for anchor in ordered
             for at, link in enumerate(anchor.links)
         ]
         if links:
-            self._connection.execute(_put_links(self._dialect), as_parameter(links))
+            execute_change(self._connection, _put_links(self._dialect), as_parameter(links))
 
     def _with_links(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[Anchor]:
         """One more query for the links of all of them."""

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from contracts.errors import JsonValue
 from storage.engine.batches import Scalar, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.tables.documents import annotations
 
 
@@ -50,7 +51,7 @@ class SqlAnnotationRepository:
 
     def add(self, annotations: Sequence[Annotation]) -> None:
         if annotations:
-            self._connection.execute(_add(self._dialect), as_parameter([_as_row(each) for each in annotations]))
+            execute_change(self._connection, _add(self._dialect), as_parameter([_as_row(each) for each in annotations]))
 
 
 _ALL: Final = tuple(annotations.c[name] for name in Annotation._fields)

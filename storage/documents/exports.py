@@ -11,6 +11,7 @@ from contracts.errors import JsonObject
 from contracts.values.states import ExportState
 from domain.documents.exports import Export, ExportFormat
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.engine.failure_text import failure_text, read_failure
 from storage.tables.documents import exports
 
@@ -76,7 +77,7 @@ class SqlExportRepository:
     def upsert(self, exports: Sequence[Export]) -> None:
         if exports:
             rows = [_as_row(export) for export in sorted(exports, key=lambda export: export.export_id)]
-            self._connection.execute(_put(self._dialect), as_parameter(rows))
+            execute_change(self._connection, _put(self._dialect), as_parameter(rows))
 
 
 _NEVER_CHANGING: Final = (

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from contracts.errors import JsonObject
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.engine.upserts import larger
 from storage.jobs.projects import Owned
 from storage.tables.jobs import instruction_versions, instructions
@@ -130,8 +131,8 @@ class SqlInstructionRepository:
         heads = [
             (each.instruction_id, each.job_id, each.owner, each.version, each.created_at) for each in newest.values()
         ]
-        self._connection.execute(_put_heads(self._dialect), as_parameter(heads))
-        self._connection.execute(_add(self._dialect), as_parameter([_as_row(version) for version in versions]))
+        execute_change(self._connection, _put_heads(self._dialect), as_parameter(heads))
+        execute_change(self._connection, _add(self._dialect), as_parameter([_as_row(version) for version in versions]))
 
 
 _HEAD_COLUMNS: Final = ("instruction_id", "job_id", "owner", "latest_version", "created_at")

@@ -25,6 +25,8 @@ from sqlalchemy import (
     select,
 )
 
+from storage.engine.sqlite.direct import execute_directly
+
 AnswerRow: TypeAlias = Any
 """A row with its columns as attributes, in their order."""
 
@@ -44,7 +46,7 @@ class Answer:
         """Ask, and read all rows, in the order of the query."""
         if not self._packs:
             return connection.execute(self._statement, parameters).all()
-        packed, contents = connection.execute(self._packed, parameters).one()
+        packed, contents = execute_directly(connection, self._packed, parameters).fetchone()
         rows = orjson.loads(packed)
         if self._bytes_at is not None:
             _unpack(rows, self._bytes_at, contents)
@@ -86,7 +88,9 @@ class ColumnarAnswer:
     def columns(self, connection: Connection, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
         """Ask, and read all columns; each has a value for every row."""
         if self._packs:
-            return [orjson.loads(packed) for packed in connection.execute(self._packed, parameters).one()]
+            return [
+                orjson.loads(packed) for packed in execute_directly(connection, self._packed, parameters).fetchone()
+            ]
         rows = connection.execute(self._statement, parameters).all()
         return list(zip(*rows, strict=True)) if rows else [()] * len(self._statement.selected_columns)
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Delete, Select, Table, and_, bindparam, delet
 
 from domain.jobs.job_callbacks import SceneFacts, Transcript
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_into, insert_rows
+from storage.engine.changes import execute_change
 from storage.tables.jobs import jobs, storyboard_scenes, transcript_segments
 
 
@@ -76,8 +77,8 @@ class SqlArtifactRepository:
     def put_transcripts(self, parts: Sequence[tuple[str, Transcript]]) -> None:
         if parts:
             spans = [(job_id, part.from_ms, part.before_ms) for job_id, part in parts]
-            self._connection.execute(_clear_spans(self._dialect), as_parameter(spans))
-            self._connection.execute(_add_segments(self._dialect), as_parameter(_laid_over(parts)))
+            execute_change(self._connection, _clear_spans(self._dialect), as_parameter(spans))
+            execute_change(self._connection, _add_segments(self._dialect), as_parameter(_laid_over(parts)))
 
     def put_scenes(self, scenes: Mapping[str, Sequence[SceneFacts]]) -> None:
         rows = [
@@ -86,7 +87,7 @@ class SqlArtifactRepository:
             for scene in {scene.scene: scene for scene in scenes[job_id]}.values()
         ]
         if rows:
-            self._connection.execute(_put_scenes(self._dialect), as_parameter(rows))
+            execute_change(self._connection, _put_scenes(self._dialect), as_parameter(rows))
 
     def segments(self, job_id: str, *, after: SegmentKey | None, limit: int) -> Sequence[Segment]:
         wanted: dict[str, object] = {"job_id": job_id, "limit": limit}
@@ -104,7 +105,7 @@ class SqlArtifactRepository:
         if pairs:
             batch = as_parameter([(target, source) for source, target in pairs])
             for table, names in _COPIED:
-                self._connection.execute(_copy(self._dialect, table, names), batch)
+                execute_change(self._connection, _copy(self._dialect, table, names), batch)
 
 
 def _laid_over(parts: Iterable[tuple[str, Transcript]]) -> list[_SegmentRow]:

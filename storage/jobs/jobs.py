@@ -16,6 +16,7 @@ from contracts.values.states import JobState
 from domain.jobs.job import Approval, AuditEvent, Job
 from storage.engine.answers import Answer, AnswerRow
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_into, insert_rows
+from storage.engine.changes import execute_change
 from storage.engine.failure_text import failure_text, read_failure
 from storage.engine.failures import StorageConflict
 from storage.jobs.projects import Owned
@@ -108,18 +109,18 @@ class SqlJobRepository:
 
     def add(self, jobs: Sequence[Job]) -> None:
         if jobs:
-            self._connection.execute(_add(self._dialect), as_parameter([_as_row(job) for job in jobs]))
+            execute_change(self._connection, _add(self._dialect), as_parameter([_as_row(job) for job in jobs]))
 
     def save(self, jobs: Sequence[Job]) -> None:
         if not jobs:
             return
         rows = [_changing(job) for job in sorted(jobs, key=lambda job: job.job_id)]
-        if self._connection.execute(_save(self._dialect), as_parameter(rows)).rowcount != len(rows):
+        if execute_change(self._connection, _save(self._dialect), as_parameter(rows)) != len(rows):
             raise StorageConflict("another daemon changed the same job meanwhile")
 
     def add_events(self, events: Sequence[StoredEvent]) -> None:
         if events:
-            self._connection.execute(_add_events(self._dialect), as_parameter(_event_rows(events)))
+            execute_change(self._connection, _add_events(self._dialect), as_parameter(_event_rows(events)))
 
     def history(self, job_id: str, *, before: int | None, limit: int) -> Sequence[AuditEvent]:
         wanted = {"job_id": job_id, "before": before, "limit": limit}

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 from sqlalchemy import Connection, Select, bindparam, select
 
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.tables.jobs import projects
 
 Owned: TypeAlias = tuple[str, str]
@@ -45,7 +46,7 @@ class SqlProjectRepository:
 
     def add(self, projects: Sequence[Project]) -> None:
         if projects:
-            self._connection.execute(_add(self._dialect), as_parameter(projects))
+            execute_change(self._connection, _add(self._dialect), as_parameter(projects))
 
     def owned(self, wanted: Sequence[Owned]) -> Mapping[str, Project]:
         if not wanted:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from storage.engine.answers import Answer
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.engine.failures import StorageConflict
 from storage.tables.work import callback_events
 
@@ -42,7 +43,7 @@ class CallbackEvents:
     def add(self, events: Sequence[CallbackEvent]) -> None:
         """Keep *events*, none of which is known. Raises :class:`StorageConflict` where another daemon took one of them
         for another subject meanwhile."""
-        if events and self._connection.execute(_add(self._dialect), as_parameter(sorted(events))).rowcount != len(
+        if events and execute_change(self._connection, _add(self._dialect), as_parameter(sorted(events))) != len(
             events
         ):
             raise StorageConflict("another daemon accepted the same event meanwhile")

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from contracts.errors import JsonValue
 from storage.engine.answers import Answer
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.engine.failures import StorageConflict
 from storage.tables.journal import command_log
 
@@ -67,7 +68,7 @@ class CommandLog:
             (*key, answer.payload_hash, answer.status, orjson.dumps(answer.result).decode(), now)
             for key, answer in sorted(answers.items(), key=lambda item: item[0])
         ]
-        if self._connection.execute(_remember(self._dialect), as_parameter(rows)).rowcount != len(rows):
+        if execute_change(self._connection, _remember(self._dialect), as_parameter(rows)) != len(rows):
             raise StorageConflict("another daemon answered the same command meanwhile")
 
 

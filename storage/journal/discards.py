@@ -10,6 +10,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from contracts.values.states import LetterState
 from domain.dead_letters.dead_letters import LetterSignal, source
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.tables.journal import dead_letters
 from storage.tables.replays import dead_letter_discards
 
@@ -38,7 +39,7 @@ class Discards:
         discarded = set(self._connection.execute(_discard(self._dialect), wanted).scalars())
         if discarded:
             rows = [(each, *why) for each in sorted(discarded)]
-            self._connection.execute(_note(self._dialect), as_parameter(rows))
+            execute_change(self._connection, _note(self._dialect), as_parameter(rows))
         return discarded
 
     def get(self, dead_letter_id: str) -> Discard | None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Delete, delete, select
 
 from storage.engine.answers import Answer
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.engine.failures import StorageConflict
 from storage.tables.journal import inbox
 from storage.tables.replays import imported_keys
@@ -59,7 +60,7 @@ class Inbox:
         """Take all of *count* keys, or none where one was known before. *rows* is what :func:`claim_rows` made."""
         run = self._connection.exec_driver_sql  # SQLAlchemy would compile its savepoints anew each time
         run("SAVEPOINT inbox_claim")
-        are_new = self._connection.execute(_insert(self._dialect), rows).rowcount == count
+        are_new = execute_change(self._connection, _insert(self._dialect), rows) == count
         if not are_new:
             run("ROLLBACK TO SAVEPOINT inbox_claim")
         run("RELEASE SAVEPOINT inbox_claim")
@@ -68,7 +69,7 @@ class Inbox:
     def _insert(self, rows: Sequence[tuple[str, str, str, int]]) -> int:
         if not rows:
             return 0
-        return self._connection.execute(_insert(self._dialect), as_parameter(rows)).rowcount
+        return execute_change(self._connection, _insert(self._dialect), as_parameter(rows))
 
     def known(self, keys: Sequence[MessageKey]) -> Mapping[MessageKey, str]:
         """The payload hash of each of *keys* that was taken."""
@@ -80,12 +81,12 @@ class Inbox:
     def retain(self, keys: Sequence[MessageKey]) -> None:
         """Have *keys* outlive the others: they are those of imports, which are repeated at any time."""
         if keys:
-            self._connection.execute(_keep(self._dialect), as_parameter(sorted(keys)))
+            execute_change(self._connection, _keep(self._dialect), as_parameter(sorted(keys)))
 
     def release(self, keys: Sequence[MessageKey]) -> None:
         """Give back keys claimed in this transaction: a refused message does not use up its key."""
         if keys:
-            self._connection.execute(_release(self._dialect), as_parameter(keys))
+            execute_change(self._connection, _release(self._dialect), as_parameter(keys))
 
 
 def claim_rows(keys: Iterable[InboxKey], *, now: int) -> Mapping[str, object]:

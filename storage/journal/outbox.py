@@ -35,6 +35,7 @@ from storage.engine.batches import (
     insert_one,
     with_blobs,
 )
+from storage.engine.changes import execute_change
 from storage.tables.journal import outbox
 
 PENDING: Final = "pending"
@@ -95,9 +96,11 @@ class Outbox:
             shared = {"owner": owner, "created_at": now, "state": PENDING}
             if large:
                 for row in rows:
-                    self._connection.execute(_add_large(self._dialect), dict(zip(_OWN, row, strict=True)) | shared)
+                    execute_change(
+                        self._connection, _add_large(self._dialect), dict(zip(_OWN, row, strict=True)) | shared
+                    )
             else:
-                self._connection.execute(_add(self._dialect), with_blobs(rows) | shared)
+                execute_change(self._connection, _add(self._dialect), with_blobs(rows) | shared)
 
     def waiting(self, *, owner: str, lane: str, limit: int, max_bytes: int) -> list[OutboxRow]:
         """The next rows of *lane* in order: at most *limit*, and at most *max_bytes* of bodies, but one at least."""
@@ -115,24 +118,24 @@ class Outbox:
     def mark_tried(self, positions: Sequence[int], *, now: int) -> None:
         """Note that these were sent once and that nobody knows whether they arrived."""
         if positions:
-            self._connection.execute(_tried(self._dialect), as_parameter(_alone(positions)) | {"now": now})
+            execute_change(self._connection, _tried(self._dialect), as_parameter(_alone(positions)) | {"now": now})
 
     def remove(self, positions: Sequence[int]) -> None:
         """Forget rows that their stream has confirmed."""
         if positions:
-            self._connection.execute(_remove(self._dialect), as_parameter(_alone(positions)))
+            execute_change(self._connection, _remove(self._dialect), as_parameter(_alone(positions)))
 
     def set_aside(self, failures: Mapping[int, str]) -> None:
         """Mark rows that the server refused for good, with its reason."""
         if failures:
-            self._connection.execute(_fail(self._dialect), as_parameter(list(failures.items())))
+            execute_change(self._connection, _fail(self._dialect), as_parameter(list(failures.items())))
 
     def adopt(self, *, owners: Sequence[str], new_owner: str) -> int:
         """Take over the rows of daemons that are gone; the number of rows taken."""
         if not owners:
             return 0
         parameters = as_parameter([(owner,) for owner in owners]) | {"new_owner": new_owner}
-        return self._connection.execute(_adopt(self._dialect), parameters).rowcount
+        return execute_change(self._connection, _adopt(self._dialect), parameters)
 
     def waiting_by_owner(self) -> list[OwnerBacklog]:
         """What each daemon has waiting."""

@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from domain.dead_letters.dead_letters import ReplayOutcome
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.tables.replays import replay_items, replay_runs
 
 ItemMark: TypeAlias = tuple[str, str]
@@ -81,7 +82,7 @@ class ReplayRuns:
         if not items:
             return 0
         rows = [(run_id, *item) for item in sorted(items, key=lambda item: item.mark)]
-        added = self._connection.execute(_add(self._dialect), as_parameter(rows)).rowcount
+        added = execute_change(self._connection, _add(self._dialect), as_parameter(rows))
         self._connection.execute(_GROW, {"wanted": run_id, "more": added})
         return added
 
@@ -105,7 +106,7 @@ class ReplayRuns:
         """What became of items that waited: sent (a number and no outcome), or decided at once."""
         if items:
             rows = [(run_id, *item) for item in sorted(items, key=lambda item: item.mark)]
-            self._connection.execute(_note(self._dialect), as_parameter(rows))
+            execute_change(self._connection, _note(self._dialect), as_parameter(rows))
 
     def stop(self, run_id: str, why: str) -> None:
         """Send nothing more. The first reason stays."""

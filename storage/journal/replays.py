@@ -14,6 +14,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from contracts.values.states import LetterState
 from domain.dead_letters.dead_letters import LetterSignal, source
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows, with_blobs
+from storage.engine.changes import execute_change
 from storage.engine.nul_text import from_stored
 from storage.tables.journal import dead_letters
 from storage.tables.replays import dead_letter_replays, replay_items
@@ -111,7 +112,7 @@ class Replays:
         begun = [Begun(row.dead_letter_id, row.replay_number, from_stored(row.subject), row.body) for row in rows]
         parameters = with_blobs([(each.dead_letter_id, each.replay_number, run_id, principal, now) for each in begun])
         if begun:
-            self._connection.execute(_note(self._dialect), parameters)
+            execute_change(self._connection, _note(self._dialect), parameters)
         return sorted(begun)
 
     def edit(self, key: ReplayKey, body: bytes, *, reason: str | None) -> None:
@@ -143,11 +144,11 @@ class Replays:
         letters = [
             (c.dead_letter_id, c.replay_number, c.state, c.problem, c.code, c.paths, c.trace_id) for c in ordered
         ]
-        self._connection.execute(_close_letters(self._dialect), as_parameter(letters) | {"now": now})
+        execute_change(self._connection, _close_letters(self._dialect), as_parameter(letters) | {"now": now})
         replays = [(c.dead_letter_id, c.replay_number, c.outcome, c.problem) for c in ordered]
-        self._connection.execute(_close_replays(self._dialect), as_parameter(replays) | {"now": now})
+        execute_change(self._connection, _close_replays(self._dialect), as_parameter(replays) | {"now": now})
         items = [(c.run_id, DEAD_LETTERS, c.dead_letter_id, c.replay_number, c.outcome, c.reason) for c in ordered]
-        self._connection.execute(_close_items(self._dialect), as_parameter(items))
+        execute_change(self._connection, _close_items(self._dialect), as_parameter(items))
 
     def stuck(self, *, since: int, limit: int) -> list[Original]:
         """Replays that were begun at *since* or before and that nobody has decided on, the oldest first."""

@@ -29,6 +29,7 @@ from domain.ledger.ledger import HOURS_PER_DAY
 from domain.ledger.percentiles import NO_RUNTIME, bucket_of
 from storage.engine.answers import Answer, ColumnarAnswer
 from storage.engine.batches import BatchRows, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.ledger.analytics_statements import record_sums, whole_of_halves
 from storage.tables.sessions import session_events, session_ledger
 from storage.tables.usage import daily_usage_agg, hourly_usage_agg, model_perf_agg, session_usage
@@ -174,10 +175,10 @@ class SqlAggregateRepository:
             return
         rows = [(*key, *figures) for key, figures in corrections.items()]
         if aggregate is Aggregate.SESSIONS:  # sessions are there, and stay
-            self._connection.execute(_correct_sessions(self._dialect), as_parameter(rows))
+            execute_change(self._connection, _correct_sessions(self._dialect), as_parameter(rows))
             return
-        self._connection.execute(_correct(self._dialect, aggregate), as_parameter(rows))
-        self._connection.execute(_forget_empty(self._dialect, aggregate), as_parameter(corrections))
+        execute_change(self._connection, _correct(self._dialect, aggregate), as_parameter(rows))
+        execute_change(self._connection, _forget_empty(self._dialect, aggregate), as_parameter(corrections))
 
 
 def _added(one: Figures, other: Figures) -> Figures:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case,
 from domain.ledger.changes import SessionChange
 from domain.ledger.ledger import TERMINAL
 from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.engine.nul_text import from_stored, to_stored
 from storage.engine.upserts import adding, larger, saturated, smaller
 from storage.ledger.search import TERMS, are_common, says, search_terms, terms_parameter
@@ -112,12 +113,14 @@ class SqlLedgerRepository:
         if not changes:
             return 0
         batch = as_parameter(changes)
-        self._connection.execute(_apply(self._dialect), batch)
+        execute_change(self._connection, _apply(self._dialect), batch)
         return self._connection.execute(_saturated(self._dialect), batch).scalar_one()
 
     def add_events(self, events: Sequence[SessionEvent]) -> None:
         if events:
-            self._connection.execute(_add_events(self._dialect), as_parameter([_event_row(event) for event in events]))
+            execute_change(
+                self._connection, _add_events(self._dialect), as_parameter([_event_row(event) for event in events])
+            )
 
     def get(self, session_id: str) -> Session | None:
         row = self._connection.execute(_GET, {"session_id": session_id}).one_or_none()

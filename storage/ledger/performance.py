@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from domain.ledger.changes import PerformanceCount
 from storage.engine.batches import UpsertInsert, as_parameter
+from storage.engine.changes import execute_change
 from storage.engine.upserts import adding
 from storage.tables.usage import model_perf_agg
 
@@ -29,7 +30,7 @@ class SqlPerformanceRepository:
 
     def add(self, counts: Sequence[PerformanceCount]) -> None:
         if counts:
-            self._connection.execute(_add(self._dialect), as_parameter(counts))
+            execute_change(self._connection, _add(self._dialect), as_parameter(counts))
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, Select, func, select
 
 from storage.engine.batches import UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.tables.usage import pricing_versions
 
 
@@ -28,7 +29,7 @@ class PricingVersions:
     def record(self, versions: Sequence[PricingVersion]) -> None:
         """Keep *versions*; one that is known already stays as it was first seen."""
         if versions:
-            self._connection.execute(_record(self._dialect), as_parameter(versions))
+            execute_change(self._connection, _record(self._dialect), as_parameter(versions))
 
     def first_seen_at(self) -> int | None:
         """When the first of them was seen, which is when a daemon first started on this database."""

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, Table, select
 from domain.ledger.changes import DailyTotals, HourlyTotals
 from domain.ledger.usage import UsageRecord
 from storage.engine.batches import BLOCK_ROWS, UpsertInsert, as_parameter, insert_block, insert_rows
+from storage.engine.changes import execute_change
 from storage.engine.upserts import adding, saturated
 from storage.tables.usage import daily_usage_agg, hourly_usage_agg, session_usage
 
@@ -56,7 +57,7 @@ class SqlUsageRepository:
             statement = insert_block(session_usage.name, UsageRecord._fields)
             self._connection.exec_driver_sql(statement, tuple(chain.from_iterable(block)))
         if rest := records[blocks * BLOCK_ROWS :]:
-            self._connection.execute(_add(self._dialect), as_parameter(rest))
+            execute_change(self._connection, _add(self._dialect), as_parameter(rest))
 
     def add_to_days(self, totals: Sequence[DailyTotals]) -> int:
         return self._add_up(_add_to_days, daily_usage_agg, totals)
@@ -70,7 +71,7 @@ class SqlUsageRepository:
         if not totals:
             return 0
         batch = as_parameter(totals)
-        self._connection.execute(statement(self._dialect), batch)
+        execute_change(self._connection, statement(self._dialect), batch)
         return self._connection.execute(_saturated(self._dialect, table), batch).scalar_one()
 
     def hours(self) -> Mapping[tuple[int, str, str], HourlyTotals]:

@@ -13,6 +13,7 @@ from contracts.values.states import TaskState
 from contracts.values.work import WorkType
 from domain.work.tasks import Task
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_rows
+from storage.engine.changes import execute_change
 from storage.engine.failure_text import failure_text, read_failure
 from storage.tables.jobs import tasks
 from storage.work.work import WorkRecord, WorkRepository, work_in_hand
@@ -100,7 +101,7 @@ class SqlTaskRepository:
     def upsert(self, records: Sequence[TaskRecord]) -> None:
         if records:
             rows = [_as_row(record) for record in sorted(records, key=lambda record: record.task.task_id)]
-            self._connection.execute(_put(self._dialect), as_parameter(rows))
+            execute_change(self._connection, _put(self._dialect), as_parameter(rows))
 
 
 _NEVER_CHANGING: Final = ("task_id", "type", "owner", "subject_id", "request_key", "request", "trace_id", "created_at")

@@ -32,6 +32,7 @@ from contracts.values.work import WorkType
 from domain.work.work import Failure, WorkInHand
 from storage.engine.answers import Answer, AnswerRow
 from storage.engine.batches import BatchRows, Scalar, UpsertInsert, as_parameter, insert_into, insert_rows
+from storage.engine.changes import execute_change
 from storage.engine.failure_text import failure_text, read_failure
 from storage.engine.upserts import larger
 from storage.journal.outbox import PENDING
@@ -103,25 +104,25 @@ class WorkRepository:
     def record_dispatched(self, rows: Sequence[WorkRecord]) -> None:
         """Note that *rows* are handed out. One whose id is known is handed out again: :meth:`supersede` it before."""
         if rows:
-            self._connection.execute(_put(self._dialect), as_parameter(map(_columns, rows)))
+            execute_change(self._connection, _put(self._dialect), as_parameter(map(_columns, rows)))
 
     def supersede(self, work_ids: Sequence[str]) -> None:
         """Have the messages of *work_ids* removed, be they in the outbox, in their stream or on the way."""
         if work_ids:
             these = as_parameter(_alone(work_ids))
-            self._connection.execute(_note_removals(self._dialect), these)
-            self._connection.execute(_withdraw(self._dialect), these)
+            execute_change(self._connection, _note_removals(self._dialect), these)
+            execute_change(self._connection, _withdraw(self._dialect), these)
 
     def end(self, work_ids: Sequence[str], state: WorkState, *, now: int, failure: Failure | None = None) -> None:
         """Nobody is to work on *work_ids* any more. What has ended before stays as it is."""
         if work_ids:
             parameters = as_parameter(_alone(work_ids)) | {"to": state, "now": now, "why": failure_text(failure)}
-            self._connection.execute(_end(self._dialect), parameters)
+            execute_change(self._connection, _end(self._dialect), parameters)
 
     def keep_alive(self, work_ids: Sequence[str], *, now: int) -> None:
         """A sign of life: the time of *work_ids* starts anew, and no deadline comes nearer by it."""
         if work_ids:
-            self._connection.execute(_keep_alive(self._dialect), as_parameter(_alone(work_ids)) | {"now": now})
+            execute_change(self._connection, _keep_alive(self._dialect), as_parameter(_alone(work_ids)) | {"now": now})
 
     # -- asking
 
@@ -183,7 +184,7 @@ class WorkRepository:
             current = {row.message_id for row in self._connection.execute(_note(self._dialect), batch)}
             late = [message for message in messages if message.message_id not in current]
             if late:
-                self._connection.execute(_remove_later(self._dialect), as_parameter(late))
+                execute_change(self._connection, _remove_later(self._dialect), as_parameter(late))
 
     def list_removals(self, *, limit: int) -> list[WorkMessage]:
         """Messages that are to leave their stream."""
@@ -192,7 +193,7 @@ class WorkRepository:
     def record_removed(self, message_ids: Sequence[str]) -> None:
         """These are out of their stream, or never came into it."""
         if message_ids:
-            self._connection.execute(_removed(self._dialect), as_parameter(_alone(message_ids)))
+            execute_change(self._connection, _removed(self._dialect), as_parameter(_alone(message_ids)))
 
 
 def _columns(record: WorkRecord) -> tuple[Scalar, ...]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from contracts.errors import JsonObject
 from storage.engine.batches import UpsertInsert, as_parameter, insert_into, insert_rows
+from storage.engine.changes import execute_change
 from storage.tables.work import self_heal_rounds, work_takers
 
 
@@ -41,7 +42,7 @@ class WorkTakers:
 
     def record(self, rows: Sequence[WorkTaking]) -> None:
         if rows:
-            self._connection.execute(_store(self._dialect), as_parameter(sorted(rows)))
+            execute_change(self._connection, _store(self._dialect), as_parameter(sorted(rows)))
 
 
 @cache

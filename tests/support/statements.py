@@ -1,12 +1,16 @@
 """What a unit of work really sends to the database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
+from unittest.mock import patch
 
 from sqlalchemy import event
 
+from storage.engine.sqlite import direct
 from storage.unit_of_work import UnitOfWork
+
+_bound: Final = direct.bound
 
 
 @contextmanager
@@ -19,9 +23,16 @@ def recorded(uow: UnitOfWork) -> Iterator[list[tuple[str, Any]]]:
     ) -> None:
         seen.extend((statement, each) for each in parameters) if many else seen.append((statement, parameters))
 
+    def noted(statement: direct.Statement, parameters: Mapping[str, object]) -> tuple[str, Sequence[object]]:
+        text, values = _bound(statement, parameters)
+        seen.append((text, tuple(values)))
+        return text, values
+
     event.listen(uow.connection, "before_cursor_execute", note)
     try:
-        yield seen
+        # What SQLite's driver executes itself does not pass SQLAlchemy.
+        with patch.object(direct, "bound", noted):
+            yield seen
     finally:
         event.remove(uow.connection, "before_cursor_execute", note)
 
