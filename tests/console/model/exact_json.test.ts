@@ -118,6 +118,31 @@ test("violations of a schema become faults at their line, the wrappers around th
   assert.equal(dotted("#/payload/a~1b"), "payload.a/b");
 });
 
+test("of a choice that a value meets by its type, the others are not held against it", () => {
+  const text = '{"payload":{"input_tokens":-1,"at":7}}';
+  const [tokens, at] = ["#/payload/input_tokens", "#/payload/at"];
+  const faults = faultsOf(
+    [
+      { keyword: "anyOf", instanceLocation: tokens, error: "Instance does not match any subschemas." },
+      { keyword: "minimum", instanceLocation: tokens, error: "-1 is less than 0." },
+      { keyword: "type", instanceLocation: tokens, error: 'Instance type "number" is invalid. Expected "null".' },
+      { keyword: "anyOf", instanceLocation: at, error: "Instance does not match any subschemas." },
+      { keyword: "type", instanceLocation: at, error: 'Instance type "number" is invalid. Expected "string".' },
+      { keyword: "type", instanceLocation: at, error: 'Instance type "number" is invalid. Expected "null".' },
+    ],
+    text,
+  );
+  assert.deepEqual(
+    faults.map(({ path, message }) => `${path} ${message}`),
+    [
+      "payload.input_tokens -1 is less than 0",
+      "payload.at Instance does not match any subschemas",
+      'payload.at Instance type "number" is invalid. Expected "string"',
+      'payload.at Instance type "number" is invalid. Expected "null"',
+    ],
+  );
+});
+
 test("what is shown keeps integers that a double cannot hold", () => {
   assert.deepEqual(parseShown('{"a":9007199254740993,"b":3}'), { a: "9007199254740993", b: 3 });
   assert.deepEqual(parseShown('["\\"9007199254740993", -9007199254740993 ,1.9007199254740993,9007199254740991]'), ['"9007199254740993', "-9007199254740993", 1.9007199254740993, 9007199254740991]);

@@ -27,6 +27,7 @@ export function faultsOf(violations: readonly Violation[], text: string): Fault[
   const real = violations.filter(({ keyword }) => !WRAPPERS.has(keyword));
   const kept = real.filter(
     (each) =>
+      !isOtherChoice(each, real) &&
       !(
         (CHOICES.has(each.keyword) || each.keyword === "type" || each.keyword === "const") &&
         real.some(
@@ -46,6 +47,13 @@ export function faultsOf(violations: readonly Violation[], text: string): Fault[
     return [{ path, message }];
   });
   return placed(told, text);
+}
+
+/** Of "a whole number from 0 on, or null" a value of -1 fails the first: that it is no null either tells nothing. */
+function isOtherChoice(each: Violation, all: readonly Violation[]): boolean {
+  const here = all.filter((other) => other.instanceLocation === each.instanceLocation);
+  const isOffered = here.some(({ keyword }) => CHOICES.has(keyword));
+  return each.keyword === "type" && isOffered && here.some(({ keyword }) => keyword !== "type" && !CHOICES.has(keyword));
 }
 
 function sentence({ keyword, error }: Violation): string {
