@@ -142,11 +142,12 @@ def test_a_daemon_that_says_nothing_any_more_is_not_called_healthy(tmp_path: Pat
         page = opened(context, daemon)
         main = page.get_by_role("main")
         main.get_by_text("1 daemon", exact=True).wait_for()
-        main.get_by_text("healthy").wait_for()
 
         daemon.signal(signal.SIGSTOP)
         try:
             page.get_by_text("no daemon is heard: the figures are as of").wait_for()
+            main.get_by_text("no daemon is heard", exact=True).wait_for()
+            assert main.get_by_text("1 daemon", exact=True).count() == 0
             assert main.get_by_text("healthy").count() == 0
             connection(page, "live")
         finally:
