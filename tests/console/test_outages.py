@@ -142,6 +142,8 @@ def test_a_daemon_that_says_nothing_any_more_is_not_called_healthy(tmp_path: Pat
         page = opened(context, daemon)
         main = page.get_by_role("main")
         main.get_by_text("1 daemon", exact=True).wait_for()
+        # One pulse alone says nothing of when the next is due.
+        page.wait_for_timeout(2_000)
 
         daemon.signal(signal.SIGSTOP)
         try:
