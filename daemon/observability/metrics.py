@@ -125,7 +125,7 @@ class Metrics:
         )
         self.lag_seconds = Histogram(
             "headgate_message_lag_seconds",
-            "From the stream's store to the commit, of the oldest message of each batch.",
+            "From the stream's store to the commit, of the oldest message of each batch; replays apart.",
             buckets=_LAG_SECONDS,
             registry=registry,
         )
@@ -328,9 +328,13 @@ class Metrics:
             self.redelivered.inc(again)
         self.batch_size.observe(len(batch))
         self.stage_seconds.labels("commit").observe(seconds)
-        lag_s = max(0.0, (now - min(judged.delivery.stored_at for judged in batch)) / _MICROS)
-        self.lag_seconds.observe(lag_s)
-        self.recent.note(now, lag_s * 1_000, Tally(str(outcome.verdict) for outcome in settled.outcomes))
+        verdicts = Tally(str(outcome.verdict) for outcome in settled.outcomes)
+        if batch[0].delivery.lineage is not None:  # replays: what they say of their storing is of days ago
+            self.recent.note(now, None, verdicts)
+        else:
+            lag_s = max(0.0, (now - min(judged.delivery.stored_at for judged in batch)) / _MICROS)
+            self.lag_seconds.observe(lag_s)
+            self.recent.note(now, lag_s * 1_000, verdicts)
         self.facts(settled.facts)
 
     def count_adapted(self, message: Accepted) -> None:

@@ -11,17 +11,17 @@ _MOST_BATCHES: Final = 5_000
 
 class _Batch(NamedTuple):
     at: int
-    lag_ms: float
+    lag_ms: float | None
     outcomes: Mapping[str, int]
 
 
 class RecentIntake:
-    """The batches of the last ten seconds; each counts for its messages with the lag of its oldest."""
+    """The batches of the last ten seconds; each counts for its messages with the lag of its oldest, if it has one."""
 
     def __init__(self) -> None:
         self._batches: deque[_Batch] = deque(maxlen=_MOST_BATCHES)
 
-    def note(self, at: int, lag_ms: float, outcomes: Mapping[str, int]) -> None:
+    def note(self, at: int, lag_ms: float | None, outcomes: Mapping[str, int]) -> None:
         self._batches.append(_Batch(at, lag_ms, outcomes))
 
     def forget(self, now: int) -> None:
@@ -33,7 +33,9 @@ class RecentIntake:
 
     def lag(self, share: float) -> float | None:
         """The lag that *share* of the messages did not pass; None where nothing came."""
-        weighted = sorted((batch.lag_ms, sum(batch.outcomes.values())) for batch in self._batches)
+        weighted = sorted(
+            (batch.lag_ms, sum(batch.outcomes.values())) for batch in self._batches if batch.lag_ms is not None
+        )
         left = share * sum(count for _, count in weighted)
         for lag_ms, count in weighted:
             left -= count

@@ -2,11 +2,15 @@
 
 import orjson
 
+from contracts.gate.delivery import Delivery, Lineage
 from contracts.payloads.sent.pulse import Pulse
+from daemon.intake.judging import unjudged
 from daemon.observability.metrics import Metrics
 from daemon.observability.pulse import MOST_BYTES, PulseSources, figures
 from daemon.observability.readiness import Phase, Readiness
 from daemon.observability.recent_intake import RecentIntake
+from handlers.batch import INTERNAL
+from handlers.effects import BatchOutcome, MessageOutcome, Verdict
 
 SECOND = 1_000_000
 NOW = 1_000 * SECOND
@@ -33,6 +37,21 @@ def test_rates_and_lag_are_of_the_last_ten_seconds() -> None:
 
 def test_no_lag_is_told_where_nothing_came() -> None:
     assert figures(sources(), NOW)["lag_ms"] == {"p50": None, "p99": None}
+
+
+def test_replays_count_as_messages_and_have_no_lag() -> None:
+    """They are told as they first arrived: their lag would be how long the letter lay there."""
+    known = sources()
+    first = Delivery("ingest.session.usage", b"{", {}, "HG_INGEST", 7, 1, NOW - 3_600 * SECOND, "")
+    replay = first._replace(lineage=Lineage("letter", 1, "run", edited=False))
+    outcome = BatchOutcome([MessageOutcome(Verdict.ACCEPTED, 202)], [], frozenset())
+
+    known.metrics.batch([unjudged(replay, INTERNAL)], outcome, seconds=0.01, now=NOW)
+
+    told = figures(known, NOW)
+    assert told["lag_ms"] == {"p50": None, "p99": None}
+    assert told["rate_per_second"] == {"accepted": 0.1, "refused": 0.0, "duplicate": 0.0}
+    assert known.metrics.registry.get_sample_value("headgate_message_lag_seconds_count") == 0
 
 
 def test_the_payload_is_what_the_contract_says() -> None:
