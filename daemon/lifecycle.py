@@ -101,7 +101,7 @@ class Parts:
     pulls: Mapping[Family, ContinuousPull]
     in_hand: InHand
     give_back_held: Callable[[], Awaitable[None]] | None
-    """Gives back what a dead predecessor held; None where there was none."""
+    """Gives back what a predecessor held; None where the server has had that back from itself."""
     intakes: Sequence[Intake]
     commands: CommandServer
     loops: Sequence[Loop]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.support.databases import PostgresServer
 
-WORKERS_PER_CORE: Final = 3
+WORKERS_PER_CORE: Final = 4
 """The long tests wait for processes and clocks: so many at once keep a core busy."""
 
 MOST_WORKERS: Final = 10

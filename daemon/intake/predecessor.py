@@ -1,4 +1,8 @@
-"""What a dead predecessor on the same state directory held, given back before the first message is taken."""
+"""What a predecessor on the same state directory held, given back before the first message is taken.
+
+A dead one has given nothing back. One that ended in order has, but an embedded server keeps in its memory alone what it
+is to deliver again, and ends with its daemon: what was given back would wait out the acknowledgement time.
+"""
 
 from collections.abc import Iterable
 from typing import Final

@@ -6,7 +6,6 @@ import signal
 import socket
 import sqlite3
 import stat
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,29 +17,21 @@ from nats.js.api import DiscardPolicy
 
 from adapters.nats.server.embedded_server import EmbeddedServer
 from tests.contracts.samples import envelope, usage
+from tests.support.command_line import headgate
 from tests.support.commands import get
-from tests.support.daemons import DaemonProcess, environment, eventually, running_daemon
-from tests.support.starts.programs import HEADGATE
+from tests.support.daemons import DaemonProcess, eventually, running_daemon
 
-pytestmark = [pytest.mark.process, pytest.mark.kills, pytest.mark.fresh]
+pytestmark = [pytest.mark.process, pytest.mark.kills]
 
 
 def refused(home: Path, settings: str = "") -> str:
     """The one line of a daemon that does not start."""
     (home / "config.toml").write_text(settings)
-    done = subprocess.run(
-        [str(HEADGATE), "serve", "--config", str(home / "config.toml"), "--json"],
-        env=environment(),
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 1, done.stdout
-    assert '"event":"ready"' not in done.stdout.replace(" ", "")
+    done = headgate("serve", "--config", home / "config.toml", "--json", cwd=home)
+    assert done.code == 1, done.out
+    assert '"event":"ready"' not in done.out.replace(" ", "")
     assert not (home / "var" / "runtime.json").exists()
-    [line] = done.stderr.splitlines()
+    [line] = done.err.splitlines()
     return line
 
 
@@ -66,6 +57,7 @@ def port_taken() -> Iterator[int]:
         yield int(taken.getsockname()[1])
 
 
+@pytest.mark.fresh
 def test_a_folder_in_place_of_the_database_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "var" / "headgate.db").mkdir(parents=True)
     assert "headgate.db" in refused(tmp_path)
@@ -117,6 +109,7 @@ def test_an_external_server_that_is_not_there_is_one_line_without_the_credential
     assert "secret" not in line
 
 
+@pytest.mark.fresh
 def test_the_first_start_makes_its_folders_and_says_where_it_is(tmp_path: Path) -> None:
     with running_daemon(tmp_path) as daemon:
         runtime = daemon.state_dir / "runtime.json"
@@ -154,6 +147,7 @@ def stored(database: Path) -> list[str]:
         return sorted(name for (name,) in connection.execute("SELECT message_id FROM session_usage"))
 
 
+@pytest.mark.fresh
 def test_a_stop_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
     names = sorted(f"m{number}" for number in range(300))
     with running_daemon(tmp_path) as daemon:
@@ -165,6 +159,7 @@ def test_a_stop_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
         assert stored(daemon.database) == names
 
 
+@pytest.mark.fresh
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     """At once: a stop that goes its way would wait for the outbox for longer than the test waits for the end."""
     with running_daemon(tmp_path, "[daemon]\nstop_timeout_s = 300\n") as daemon:

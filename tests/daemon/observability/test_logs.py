@@ -1,10 +1,14 @@
 """Logs: one line for each event through one pipeline, without secrets, and harmless to a terminal."""
 
+import atexit
 import json
 import os
 import socket
 import subprocess
 import sys
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 import pytest
@@ -16,19 +20,47 @@ from daemon.terminal import escaped, escaped_lines
 Line: TypeAlias = dict[str, object]
 
 PREAMBLE = """
-import logging, structlog
-from daemon.observability.logs import adopt_library_loggers, configure_logs
-from daemon.settings.process import LogSettings
 output = configure_logs(LogSettings(level={level!r}, format={format!r}))
 log = structlog.get_logger("test")
 """
 
+FORKS = """
+import json, logging, os, sys
+import structlog
+from daemon.observability.logs import adopt_library_loggers, configure_logs
+from daemon.settings.process import LogSettings
+for line in sys.stdin:
+    asked = json.loads(line)
+    if (pid := os.fork()) == 0:
+        for number, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(asked[name], os.O_WRONLY | os.O_CREAT), number)
+        exec(compile(asked["program"], "<program>", "exec"))
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+@cache
+def forks() -> "subprocess.Popen[str]":
+    """What logs has been imported once; each program is a process of its own, forked from there."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    atexit.register(process.communicate)
+    return process
+
 
 def logged(code: str, *, level: str = "info", style: str = "json") -> str:
-    program = PREAMBLE.format(level=level, format=style) + code
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
-    assert done.stderr == b""
-    return done.stdout.decode()
+    process = forks()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        asked = {"program": PREAMBLE.format(level=level, format=style) + code, "out": str(out), "err": str(err)}
+        print(json.dumps(asked), file=process.stdin, flush=True)
+        assert process.stdout.readline() == "0\n", err.read_text()
+        assert err.read_text() == ""
+        return out.read_bytes().decode()
 
 
 def json_lines(code: str, level: str = "info") -> list[Line]:
