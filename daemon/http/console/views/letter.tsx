@@ -7,7 +7,7 @@ import type { Fault } from "../model/exact_json.ts";
 import { formatted } from "../model/json_tokens.ts";
 import { href } from "../model/route.ts";
 import { linesOf, placed } from "../model/schema_paths.ts";
-import { bytes, count, visible } from "../model/text.ts";
+import { bytes, count, plural, visible } from "../model/text.ts";
 import { hasEnded } from "../model/progress.ts";
 import { Act } from "../parts/act.tsx";
 import { useAnswer } from "../parts/lists/answers.ts";
@@ -252,7 +252,7 @@ function Origin({ letter }: { letter: LetterView }): VNode {
           </>
         ))}
       </dl>
-      {redacted > 0 && <p class="soft">{count(redacted)} headers redacted</p>}
+      {redacted > 0 && <p class="soft">{plural(redacted, "header")} redacted</p>}
     </>
   );
 }
