@@ -46,6 +46,8 @@ demo: install ## start a daemon with something going on: make demo SPEED=5 TRACE
 WORKERS ?= auto
 
 test: install-dev ## run the tests; a part of them: make test TESTS=tests/domain; in one process: make test WORKERS=0
+	@# Once for all: in a fresh clone each of the workers, and what each forks from, would compile all modules for itself.
+	@$(BIN)/python -m compileall -q -j 0 -x node_modules adapters contracts daemon domain handlers storage tests/support
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: install-dev ## ruff, formatting, layers, types

@@ -40,7 +40,7 @@ from tests.handlers.jobs.job_words import (
 )
 from tests.support import databases
 
-EXAMPLES: Final = {"sqlite": (50, 20), "postgresql": (12, 15)}
+EXAMPLES: Final = {"sqlite": (40, 20), "postgresql": (12, 15)}
 """How many stories, and of how many steps: the same ones again on PostgreSQL would take too long."""
 
 REPEATED: Final = {
