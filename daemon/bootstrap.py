@@ -273,8 +273,8 @@ def _take_in(base: Foundation, relay: Relay) -> _TakingIn:
     intakes = [intake_of(base, relay, in_hand, family, pull) for family, pull in pulls.items()]
     give_back = partial(give_back_held, in_hand, pulls.values(), base.database, base.daemon_id)
     # An embedded server forgets at its own end what was given back to it, however orderly the daemon ended.
-    was_held = predecessor_died or base.nats.server is not None
-    return _TakingIn(pulls, in_hand, intakes, give_back if was_held else None)
+    may_be_held = predecessor_died or base.nats.server is not None
+    return _TakingIn(pulls, in_hand, intakes, give_back if may_be_held else None)
 
 
 def _nats_probe(base: Foundation, relay: Relay, announcement: Announcement) -> NatsProbe:

@@ -101,7 +101,7 @@ class Parts:
     pulls: Mapping[Family, ContinuousPull]
     in_hand: InHand
     give_back_held: Callable[[], Awaitable[None]] | None
-    """Gives back what a predecessor held; None where the server has had that back from itself."""
+    """Gives back what a predecessor held; None where there was none, or where it has given all of it back itself."""
     intakes: Sequence[Intake]
     commands: CommandServer
     loops: Sequence[Loop]
@@ -118,6 +118,8 @@ class StopTime:
     def __init__(self, stop_timeout_s: float) -> None:
         self._until = anyio.current_time() + stop_timeout_s
         self._least_s = min(stop_timeout_s, _LEAST_STEP_S)
+        self.was_enough = True
+        """Whether no step had to be cut short so far."""
 
     def until(self) -> float:
         """When a step that begins now is to be over, by the clock of the loop."""
@@ -132,6 +134,7 @@ class StopTime:
             self.missed(name)
 
     def missed(self, step: str) -> None:
+        self.was_enough = False
         log.warning("stop_cut_short", step=step)
 
 
@@ -174,7 +177,7 @@ class Daemon:
             intakes.cancel_scope.deadline = time_left.until()
         if intakes.cancel_scope.cancelled_caught:
             time_left.missed("intake")
-        else:
+        if time_left.was_enough:
             parts.in_hand.end()
         return time_left
 

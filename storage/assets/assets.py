@@ -120,8 +120,7 @@ class SqlAssetRepository:
 
     def pin(self, pins: Sequence[Pin]) -> None:
         if pins:
-            statement = insert_rows(self._dialect, asset_pins, Pin._fields).on_conflict_do_nothing()
-            execute_change(self._connection, statement, as_parameter(sorted(pins)))
+            execute_change(self._connection, _pin(self._dialect), as_parameter(sorted(pins)))
 
     def unpin(self, holder_kind: str, holder_ids: Sequence[str]) -> None:
         if holder_ids:
@@ -204,6 +203,11 @@ def _put(dialect: str) -> UpsertInsert:
     return statement.on_conflict_do_update(
         index_elements=["asset_id"], set_={name: statement.excluded[name] for name in _CHANGING}
     )
+
+
+@cache
+def _pin(dialect: str) -> UpsertInsert:
+    return insert_rows(dialect, asset_pins, Pin._fields).on_conflict_do_nothing()
 
 
 @cache
