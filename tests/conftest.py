@@ -84,8 +84,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     none of them is left with it while the others have ended."""
     from tests.running.scheduling import weight
 
+    reruns = config.pluginmanager.hasplugin("rerunfailures")  # -p no:rerunfailures: one try for all
     for item in items:
-        if item.get_closest_marker("kills") is not None:
+        if reruns and item.get_closest_marker("kills") is not None:
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=1))
     distributed = hasattr(config, "workerinput")
     items.sort(key=lambda item: weight(item.nodeid), reverse=distributed)

@@ -17,6 +17,7 @@ import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from adapters.cancellation import cancel_and_wait
 from adapters.nats.direct_parser import parse_directly
 from adapters.nats.lenient_decoding import read_any_bytes
 from adapters.nats.outgoing import Outgoing
@@ -102,8 +103,7 @@ async def _worker(url: str) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+            await cancel_and_wait([working])
             await pull.drain()
 
 

@@ -14,6 +14,7 @@ from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from adapters.cancellation import cancel_and_wait
 from adapters.errors import AdapterError
 from adapters.nats.connection import ConnectionWatch, close_broker, connect, make_broker
 from adapters.providers import Provider
@@ -161,8 +162,7 @@ async def _working(
             yield running
         finally:
             readiness.enter(Phase.STOPPING)
-            for task in background:
-                task.cancel()
+            await cancel_and_wait(background)
             await _stop(broker, worker)
             log.info("stopped")
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+import anyio
 import structlog
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
@@ -25,7 +26,7 @@ async def wait_for_streams(js: JetStreamContext, subjects: Subjects, timeout_s: 
     for family in (Family.WORK, Family.CALLBACK):
         name = subjects.stream(family)
         try:
-            async with asyncio.timeout(timeout_s):
+            with anyio.fail_after(timeout_s):
                 while not await _exists(js, name):  # noqa: ASYNC110 - the daemon makes it, in its own time
                     await asyncio.sleep(_LOOK_AGAIN_S)
         except TimeoutError:
@@ -50,7 +51,7 @@ async def wait_for_consumer(js: JetStreamContext, subjects: Subjects, work_type:
     A work queue allows one consumer for each subject: one that other workers made before is shared with them.
     """
     try:
-        async with asyncio.timeout(timeout_s):
+        with anyio.fail_after(timeout_s):
             while (name := await find_consumer(js, subjects, work_type)) is None:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(_LOOK_AGAIN_S)
     except TimeoutError:

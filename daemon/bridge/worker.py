@@ -14,6 +14,7 @@ import structlog
 from faststream.nats import NatsMessage
 from nats.errors import Error as NatsError
 
+from adapters.cancellation import cancel_and_wait
 from contracts.subjects import Subjects, parse_event
 from contracts.values.work import WorkType
 from daemon.bridge.execution import Execution, ExecutionOutcome, Interrupt
@@ -148,9 +149,7 @@ class BridgeWorker:
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=grace_s)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await cancel_and_wait(late)
 
     async def _carry_out(self, held: Held) -> None:
         signs = asyncio.create_task(self._keep(held))

@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from sqlalchemy import RowMapping, Select, func, select
 
+from adapters.cancellation import cancel_and_wait
 from adapters.nats.connection import ConnectionWatch, connect, make_broker
 from adapters.nats.publisher import StreamPublisher
 from adapters.nats.streams.provisioning import provision
@@ -216,8 +217,7 @@ class Pipeline:
         try:
             yield
         finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            await cancel_and_wait([running])
 
     async def publish(self, body: Json, kind: str = "session.usage", headers: Mapping[str, str] | None = None) -> None:
         """Into the stream, confirmed."""

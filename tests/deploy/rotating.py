@@ -17,6 +17,7 @@ import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from adapters.cancellation import cancel_and_wait
 from contracts.gate.webhooks import signed_headers
 from tests.deploy.conftest import Server
 from tests.support.daemons import DaemonProcess, eventually
@@ -185,9 +186,7 @@ class Outside:
             yield
             self._expect_all_running()
         finally:
-            for task in self._running:
-                task.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            await cancel_and_wait(self._running)
 
     def _expect_all_running(self) -> None:
         for task in self._running:

@@ -17,6 +17,7 @@ import orjson
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from adapters.cancellation import cancel_and_wait
 from tests.contracts.samples import Json, envelope, usage
 from tests.support.databases import PostgresServer
 from tests.support.ports import free_port
@@ -121,9 +122,7 @@ async def load_on(url: str) -> AsyncIterator[Load]:
         stop.set()
         await asyncio.wait_for(asyncio.gather(*running), 60)
     finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await cancel_and_wait(running)
         for client in clients:
             with contextlib.suppress(NatsError, OSError):
                 await client.close()

@@ -23,6 +23,7 @@ from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, ConnectionDrainingError
 from nats.errors import Error as NatsError
 
+from adapters.cancellation import cancel_and_wait
 from adapters.errors import AdapterError, ConsumerGoneError, JetStreamError
 from adapters.nats.acks import Acks
 from adapters.nats.jetstream_api import NOT_FOUND, api_request
@@ -223,8 +224,7 @@ class ContinuousPull:
         self._stopped = True
         self._wake.set()
         if self._tender is not None:
-            self._tender.cancel()
-            await asyncio.gather(self._tender, return_exceptions=True)
+            await cancel_and_wait([self._tender])
             self._tender = None
         await self._reception.close()
         given_back = 0

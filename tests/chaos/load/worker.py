@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.client import JetStreamContext
 
+from adapters.cancellation import cancel_and_wait
 from tests.chaos.load.journal import Journal, Work
 from tests.chaos.load.messages import RECEIPT_HEADER, Author, Json, Message, Proven, encoded, envelope, payload_hash
 from tests.chaos.load.producers import connected, publish
@@ -48,8 +49,7 @@ class Worker:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel_and_wait([self._task])
         if self._nc is not None:
             await self._nc.close()
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
+from adapters.cancellation import cancel_and_wait
 from adapters.nats.server.embedded_server import EmbeddedServer
 from tests.chaos.load.worker import SECRET
 from tests.chaos.system.disks import SmallDisk, small_disk
@@ -225,8 +226,7 @@ class Clustered(OnPostgres):
 
     async def stop(self) -> None:
         if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+            await cancel_and_wait([self._watch])
         for supervisor in self.daemons:
             await supervisor.stop()
         await asyncio.to_thread(self._cluster.end)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from adapters.cancellation import cancel_and_wait
 from tests.support.daemons import DaemonProcess
 
 Say: TypeAlias = Callable[[str], None]
@@ -87,8 +88,7 @@ class Supervisor:
         """End the daemon and the watch over it."""
         self._wanted = False
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel_and_wait([self._task])
         await asyncio.to_thread(self.daemon.end)
 
     def _launch(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select
 
+from adapters.cancellation import cancel_and_wait
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.topology import Limits
 from contracts.gate.delivery import Accepted, Delivery, Judged
@@ -183,8 +184,7 @@ async def test_a_crash_between_commit_and_acknowledgement_has_no_second_effect(
         await pull.start()
         crashing = asyncio.create_task(line.make_intake(pull, stuck).run())
         await eventually(lambda: stuck.batches)
-        crashing.cancel()
-        await asyncio.gather(crashing, return_exceptions=True)
+        await cancel_and_wait([crashing])
         committed = await line.count_usage() + len(await codes(line))
         assert committed == sum(stuck.sizes)
         await pull.drain()

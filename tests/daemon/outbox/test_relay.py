@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from nats.aio.msg import Msg
 
+from adapters.cancellation import cancel_and_wait
 from adapters.nats.outgoing import Outgoing, Published
 from adapters.nats.publisher import StreamPublisher
 from adapters.nats.server.embedded_server import EmbeddedServer
@@ -269,8 +270,7 @@ async def test_a_daemon_relays_its_own_rows_alone(line: Pipeline, database: Data
         await eventually_awaited(lambda: pends(line, 1))
     running = asyncio.create_task(line.make_relay(owner="another").run())
     await eventually_awaited(lambda: none_pending(line))
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await cancel_and_wait([running])
     assert await stored(line) == expected([mine, theirs])
 
 

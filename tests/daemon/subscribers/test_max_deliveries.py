@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select
 
+from adapters.cancellation import cancel_and_wait
 from adapters.nats.connection import ConnectionWatch, connect, make_broker
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.pull import ContinuousPull
@@ -72,8 +73,7 @@ async def keeping(line: Pipeline, url: str, gate: Gatekeeper | None = None) -> A
     try:
         yield
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await cancel_and_wait([running])
         await broker.stop()
 
 

@@ -12,6 +12,7 @@ from faststream import AckPolicy
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
 
+from adapters.cancellation import cancel_and_wait
 from adapters.nats.connection import ConnectionWatch, connect, make_broker
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.provisioning import provision
@@ -54,8 +55,7 @@ async def test_what_fails_comes_again_and_what_is_answered_does_not(broker: Nats
     for body in (b"first", b"late", b"last"):
         await nc.jetstream().publish(subjects.full("notify.chat"), body)
     await until(lambda: acknowledged(nc, consumer))
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await cancel_and_wait([running])
     # One at a time: what waits to be tried again holds back those after it.
     assert seen == [(b"first", 1), (b"late", 1), (b"late", 2), (b"late", 3), (b"last", 1)]
 
@@ -81,8 +81,7 @@ async def test_whatever_a_handler_raises_the_message_is_kept(broker: NatsBroker,
         return len(raised) == 2
 
     await until(both)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await cancel_and_wait([running])
     info = await nc.jetstream().consumer_info(consumer.stream, consumer.name)
     assert info.num_ack_pending == 2
 
@@ -114,8 +113,7 @@ async def test_what_the_library_makes_of_a_strangers_answer_is_no_end(
     running = asyncio.create_task(LowRateSubscribers(broker, [Subscriber(consumer, handle, "a test")], Metrics()).run())
     await nc.jetstream().publish(subjects.full("event.agent.a.answered"), b"heard")
     await until(lambda: acknowledged(nc, consumer))
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await cancel_and_wait([running])
     assert seen == [b"heard"]
 
 
@@ -146,8 +144,7 @@ async def test_an_acknowledgement_that_is_lost_with_the_server_holds_nothing_bac
         await nc.jetstream().publish(subjects.full("notify.chat"), body)
     running = asyncio.create_task(LowRateSubscribers(broker, [Subscriber(consumer, handle, "a test")], Metrics()).run())
     await eventually(lambda: b"second" in seen)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await cancel_and_wait([running])
     await broker.stop()
     await server.stop()
     await watching
@@ -181,8 +178,7 @@ async def test_what_no_consumer_brought_is_counted_and_has_no_effect(broker: Nat
         return len(seen) == 2
 
     await until(both)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await cancel_and_wait([running])
     assert seen == [b"first", b"last"]
     forged = metrics.registry.get_sample_value("headgate_forged_total", {"stream": consumer.stream})
     assert forged == 2.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import Table, func, select
 
+from adapters.cancellation import cancel_and_wait
 from contracts.errors import ErrorCode, problem
 from daemon.commands.command_batcher import ChangeQueue
 from handlers.commands.command import Command, Reply, refuse
@@ -65,8 +66,7 @@ async def queue(
     try:
         yield give
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await cancel_and_wait([task])
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
+from adapters.cancellation import cancel_and_wait
 from contracts.gate.delivery import Delivery
 from contracts.payloads.operations.failures import ReplayFailed
 from daemon.clock import now_micros
@@ -73,8 +74,7 @@ async def deciding(database: Database) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await cancel_and_wait([running])
 
 
 async def ended(database: Database, run_id: str = RUN) -> tuple[str, Json]:
@@ -162,8 +162,7 @@ async def test_runs_of_the_dead_are_taken_over_and_those_of_the_living_left_alon
         working = asyncio.create_task(runs.run())
         await runs.adopt_step()
         await until(has_ended)
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        await cancel_and_wait([working])
 
     assert await ended(database, "left") == (
         "succeeded",
