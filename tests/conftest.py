@@ -33,6 +33,18 @@ def pytest_configure() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    _let_examples_take_their_time()
+
+
+def _let_examples_take_their_time() -> None:
+    """No generated example has a deadline, and making them may be slow: both say how busy the machine is. What else the
+    profile says that is in effect stays."""
+    from hypothesis import HealthCheck, settings
+
+    before = settings.get_profile(settings.get_current_profile_name())
+    suppressed = {*before.suppress_health_check, HealthCheck.too_slow}
+    settings.register_profile("unhurried", before, deadline=None, suppress_health_check=suppressed)
+    settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(wrapper=True)

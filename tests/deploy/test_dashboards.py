@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import socket
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import yaml
 from tests.deploy.conftest import DEPLOY
 from tests.support.command_line import headgate
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
+from tests.support.ports import free_port
 from tests.support.records.envelopes import enveloped
 from tests.support.records.usage_records import envelope, lines
 
@@ -62,9 +62,7 @@ def prometheus(folder: Path, target: str) -> Iterator[str]:
             }
         )
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen([*command, f"--web.listen-address={address}"], stdout=log, stderr=log)

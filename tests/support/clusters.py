@@ -1,19 +1,19 @@
 """Three nats-servers on loopback that form a cluster, each of which can be killed and started again."""
 
 import json
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from adapters.nats.server.server_process import server_binary
 from tests.support.daemons import eventually
+from tests.support.ports import free_port
 
 SIZE: Final = 3
 _CONFIG: Final = """
@@ -26,19 +26,11 @@ cluster {{ name: "headgate", listen: "127.0.0.1:{route}", routes: [{routes}] }}
 """
 
 
-def _free_ports(number: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-
-
 class Cluster:
     """The servers, by number from 0."""
 
     def __init__(self, folder: Path) -> None:
-        ports = _free_ports(3 * SIZE)
+        ports = [free_port() for _ in range(3 * SIZE)]
         self._ports, self._http, self._routes = ports[:SIZE], ports[SIZE : 2 * SIZE], ports[2 * SIZE :]
         self._folder = folder
         self._processes: dict[int, subprocess.Popen[bytes]] = {}

@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from tests.chaos.system.supervisor import Say, Supervisor
 from tests.support.clusters import SIZE, Cluster
 from tests.support.daemons import DaemonProcess
 from tests.support.databases import PostgresServer
+from tests.support.ports import free_port
 
 SERVER_TARGET: Final = "nats-server"
 DATABASE_TARGET: Final = "postgresql"
@@ -246,7 +246,7 @@ class Alone(Installation):
 
     def __init__(self, folder: Path, say: Say, seconds: float) -> None:
         super().__init__(folder, say, seconds)
-        self._port = _free_port()
+        self._port = free_port()
         self._database = self._disk(DISK_OF_DATABASE, folder / "database") / "headgate.db"
         streams = self._disk(DISK_OF_STREAMS, folder / "streams")
         settings = f"""
@@ -289,14 +289,6 @@ url = "sqlite:///{self._database}"
         except OSError:
             return None
         return next((int(child) for child, name in names.items() if name == "nats-server"), None)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    assert isinstance(port, int)
-    return port
 
 
 async def _as_expected() -> None:

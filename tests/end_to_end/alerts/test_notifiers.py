@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from tests.end_to_end.conftest import SECRET, Pipeline, until
 from tests.support.commands import metric
 from tests.support.daemons import DaemonProcess
 from tests.support.http_servers import FakeServer, answers, closes_early, fake_server
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
@@ -46,12 +46,9 @@ async def around(tmp_path: Path) -> AsyncIterator[Surroundings]:
         slack = await stack.enter_async_context(fake_server(answers(200, "ok")))
         pager = await stack.enter_async_context(fake_server(answers(202)))
         broken = await stack.enter_async_context(fake_server(answers(302, location=slack.url)))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
         settings = f"""
 [nats]
-port = {port}
+port = {free_port()}
 [callbacks]
 secrets = ["{SECRET}"]
 [console]
