@@ -9,8 +9,10 @@ from typing import Final, Self
 from daemon.errors import StartError
 
 _NAME: Final = "daemon.lock"
-# Whoever only looks whether a daemon runs holds the lock for a moment; a start must not take that for a daemon.
 _PATIENCE_S: Final = 0.5
+_LONG_PATIENCE_S: Final = 10.0
+"""For a holder that is no daemon: who only looks whether one runs, or what a killed one had just forked. On a machine
+that is busy with something else it may not come to its next step for a while."""
 _POLL_S: Final = 0.02
 
 
@@ -31,14 +33,15 @@ class StateLock:
     def acquire(self) -> None:
         """Make the folder where it is missing and take its lock.
 
-        Blocks for half a second at most. Raises :class:`StartError` where another daemon has it or the folder cannot
-        be written.
+        Blocks for half a second where another daemon has it, and for ten where somebody has it who is none. Raises
+        :class:`StartError` where it is not free then, or where the folder cannot be written.
         """
         descriptor = self._open()
-        deadline = time.monotonic() + _PATIENCE_S
+        began = time.monotonic()
         while not _taken(descriptor, fcntl.LOCK_EX):
-            if time.monotonic() >= deadline:
-                holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            patience_s = _PATIENCE_S if _is_a_daemons(descriptor, holder) else _LONG_PATIENCE_S
+            if time.monotonic() - began >= patience_s:
                 os.close(descriptor)
                 raise StartError(
                     f"daemon.state_dir {self._state_dir} is in use by another daemon (process {holder or 'unknown'})"
@@ -71,6 +74,14 @@ def is_held(state_dir: Path) -> bool:
         return not _taken(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
+
+
+def _is_a_daemons(descriptor: int, holder: str) -> bool:
+    """Whether the lock is that of the living process *holder*: who only looks shares it, and the dead have none."""
+    if _taken(descriptor, fcntl.LOCK_SH):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        return False
+    return holder.isdigit() and holder != str(os.getpid()) and Path(f"/proc/{holder}").exists()
 
 
 def _taken(descriptor: int, kind: int) -> bool:

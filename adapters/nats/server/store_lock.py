@@ -16,9 +16,10 @@ from pathlib import Path
 
 from adapters.errors import StoreHeldError, StoreUnusableError
 
-HOLDER_EXIT_S = 1.0
+HOLDER_EXIT_S = 10.0
 LEFT_OVER_TERM_S = 5.0
-LEFT_OVER_KILL_S = 5.0
+LEFT_OVER_KILL_S = 30.0
+"""Also who was killed ends only when the disk has written what it was asked to."""
 _POLL_S = 0.02
 
 
@@ -87,8 +88,9 @@ class StoreLock:
     async def _servers_or_free(self, fd: int) -> list[int]:
         """The left-over servers, or none where the lock became free meanwhile.
 
-        A daemon that was killed a moment ago, and its server with it, may still be on the way out: neither is a reason
-        to refuse the start before it has had the time to be gone.
+        A daemon that was killed a moment ago, and its server with it, may still be on the way out, nameless or not to
+        be seen any more while one of its threads waits for the disk: no reason to refuse the start before they have
+        had the time to be gone.
         """
         deadline = time.monotonic() + HOLDER_EXIT_S
         while True:

@@ -1,10 +1,12 @@
 """The state directory: one daemon locks it, and the command line finds a living daemon by it, never a dead one."""
 
+import fcntl
 import json
 import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from daemon.errors import StartError
 from daemon.process.runtime_file import NoDaemonError, Runtime, find_daemon, remove_runtime, write_runtime
 from daemon.process.state_files import read_own, secure_state_files, write_own
 from daemon.process.state_lock import StateLock, is_held
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kills
 
@@ -69,7 +72,7 @@ def test_a_killed_daemon_leaves_no_lock(tmp_path: Path) -> None:
     with another_process_holds(tmp_path) as first:
         assert is_held(tmp_path)
         first.kill()
-        first.wait(10)
+        first.wait(PATIENCE_S)
         assert not is_held(tmp_path)
         lock = StateLock(tmp_path)
         lock.acquire()
@@ -102,6 +105,19 @@ def test_looking_whether_a_daemon_runs_does_not_keep_one_from_starting(tmp_path:
         finally:
             looking.kill()
     assert not is_held(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [fcntl.LOCK_SH, fcntl.LOCK_EX], ids=["who only looks", "what a dead one has forked"])
+def test_a_holder_that_is_no_daemon_is_waited_for_though_it_gets_no_processor_for_a_while(
+    tmp_path: Path, kind: int
+) -> None:
+    with another_process_holds(tmp_path) as dead:
+        dead.kill()
+    held = os.open(tmp_path / "daemon.lock", os.O_RDWR)
+    fcntl.flock(held, kind)
+    threading.Timer(1.0, os.close, [held]).start()
+    with StateLock(tmp_path):
+        assert is_held(tmp_path)
 
 
 def test_a_state_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
@@ -149,7 +165,7 @@ def test_a_file_that_a_killed_daemon_left_is_no_daemon(tmp_path: Path) -> None:
         write_runtime(tmp_path, RUNTIME)
         assert find_daemon(tmp_path) == RUNTIME
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE_S)
         with pytest.raises(NoDaemonError, match=r"^no daemon is running on "):
             find_daemon(tmp_path)
 

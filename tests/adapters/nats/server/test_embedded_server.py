@@ -1,4 +1,5 @@
 import asyncio
+import fcntl
 import json
 import os
 import resource
@@ -19,6 +20,8 @@ from adapters.errors import EmbeddedServerError, PortTakenError, ServerFailedErr
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.server.server_process import server_binary
 from tests.adapters.nats.waiting import eventually
+from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -80,7 +83,7 @@ def is_running(pid: int) -> bool:
 
 
 async def connected(url: str) -> Client:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         return await nats.connect(url)
 
 
@@ -147,8 +150,7 @@ async def test_every_acknowledged_publish_is_synced_unless_told_otherwise(tmp_pa
 
 
 async def test_the_server_listens_where_it_is_told_to(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     server = EmbeddedServer(tmp_path / "store", tmp_path / "state", port=port)
     await server.start()
     assert server.url.endswith(f"@127.0.0.1:{port}")
@@ -201,7 +203,10 @@ async def test_the_binary_is_that_of_the_package(monkeypatch: pytest.MonkeyPatch
     assert os.access(server_binary(), os.X_OK)
 
 
-async def test_a_second_daemon_on_a_living_ones_store_is_refused(server: EmbeddedServer, tmp_path: Path) -> None:
+async def test_a_second_daemon_on_a_living_ones_store_is_refused(
+    server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.nats.server.store_lock.HOLDER_EXIT_S", 0.2)
     daemon = Daemon(tmp_path, orphan=False)
     try:
         with pytest.raises(StoreHeldError, match=f"is in use by process {daemon.process.pid}"):
@@ -209,6 +214,17 @@ async def test_a_second_daemon_on_a_living_ones_store_is_refused(server: Embedde
         assert is_running(daemon.server_pid)
     finally:
         daemon.kill()
+
+
+async def test_who_holds_the_store_and_is_not_to_be_seen_is_waited_for(server: EmbeddedServer, tmp_path: Path) -> None:
+    """As a server that was killed while one of its threads waits for the disk, for longer than a busy disk takes."""
+    held = os.open(tmp_path / "store.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    asyncio.get_running_loop().call_later(2, os.close, held)
+
+    await server.start()
+
+    assert server.pid is not None
 
 
 async def test_the_server_dies_with_its_killed_daemon(server: EmbeddedServer, tmp_path: Path) -> None:
@@ -264,7 +280,7 @@ async def test_a_server_that_dies_is_started_again_on_its_port(server: EmbeddedS
     watching = asyncio.create_task(server.watch(note))
     os.kill(pid, signal.SIGKILL)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await restarted.wait()
 
     assert server.restarts == 1
@@ -272,7 +288,7 @@ async def test_a_server_that_dies_is_started_again_on_its_port(server: EmbeddedS
     nc = await connected(url)
     await nc.close()
     await server.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await watching  # a stop is no death
 
 
