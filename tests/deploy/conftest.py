@@ -13,6 +13,7 @@ import pytest
 
 from adapters.nats.server.server_process import server_binary
 from tests.support.daemons import eventually
+from tests.support.waiting import PATIENCE_S
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 ROLES: Final = ("daemon", "producer", "worker", "app", "listener", "bridge", "operator", "console", "sys")
@@ -82,4 +83,4 @@ def accounts_server(tmp_path: Path, *, console_by_tcp: bool) -> Iterator[Server]
         yield Server(listening["nats"][0].removeprefix("nats://"), output, folder / "accounts.conf", process.pid)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE_S)

@@ -25,6 +25,7 @@ from tests.support.commands import Json, ask, command
 from tests.support.daemons import DaemonProcess, environment
 from tests.support.records.usage_records import envelope, lines
 from tests.support.starts.programs import HEADGATE
+from tests.support.waiting import PATIENCE_S
 
 DOCS: Final = DEPLOY.parent / "docs"
 RECORDS: Final = [envelope(f"moved:{number}", number) for number in range(20)]
@@ -82,7 +83,7 @@ class Machine(DaemonProcess):
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
         assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
         return done.stdout
@@ -107,7 +108,7 @@ class Left:
 async def _settled(js: JetStreamContext) -> int:
     """How far the listener has come, with everything acknowledged that there is."""
     listener = await js.pull_subscribe("hg.event.>", durable="listener", stream="HG_EVENT")
-    for message in await listener.fetch(10, timeout=10):
+    for message in await listener.fetch(10, timeout=PATIENCE_S):
         await message.ack_sync()
     return int((await js.consumer_info("HG_EVENT", "listener")).ack_floor.stream_seq)
 
@@ -117,7 +118,7 @@ async def _asset(nc: Client) -> str:
     announced = {"filename": "a.png", "media_type": "image/png", "size": len(body)}
     digest = {"sha256": hashlib.sha256(body).hexdigest()}
     upload = (await ask(nc, "hg.cmd.asset.begin-upload", {**announced, **digest})).result
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
         assert (await http.put(upload["upload_url"], content=body)).status_code == 200
     asset = (await ask(nc, "hg.cmd.asset.confirm-upload", {"upload_id": upload["upload_id"]})).result
     link = urlsplit((await ask(nc, "hg.cmd.asset.get", {"asset_id": asset["asset_id"]})).result["url"])
@@ -134,7 +135,7 @@ async def leave(daemon: DaemonProcess) -> Left:
     job = (await ask(nc, "hg.cmd.job.create", wanted)).result
     await ask(nc, "hg.cmd.job.run", {"job_id": job["job_id"]})
     queue = await js.pull_subscribe_bind("headgate-work-job-process", "HG_WORK")
-    (taken,) = await queue.fetch(1, timeout=10)
+    (taken,) = await queue.fetch(1, timeout=PATIENCE_S)
     left = Left(await _asset(nc), job["job_id"], json.loads(taken.data)["payload"], await _settled(js))
     await nc.close()
     return left
@@ -143,7 +144,7 @@ async def leave(daemon: DaemonProcess) -> Left:
 async def expect_all(daemon: DaemonProcess, left: Left) -> None:
     """All of it is there, and goes on."""
     assert publish(daemon, *RECORDS, BAD) == {"accepted": 0, "duplicate": 20, "refused": 1}
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
         assert (await http.get(daemon.http_url + left.link)).status_code == 200
     nc = await nats.connect(daemon.nats_url)
     js = nc.jetstream()
@@ -156,7 +157,7 @@ async def expect_all(daemon: DaemonProcess, left: Left) -> None:
     said = {"event_id": "moved:1", "attempt": left.order["attempt"], "sequence": 1, "status": "TRANSCRIBING"}
     report = command("job.status", said, message_id="moved:1")
     await js.publish(left.order["callback_subject"], json.dumps(report).encode())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         wanted = {"job_id": left.job_id}
         while (job := (await ask(nc, "hg.cmd.job.get", wanted)).result)["status"] != "TRANSCRIBING":  # noqa: ASYNC110 - asked
             await asyncio.sleep(0.05)

@@ -20,6 +20,7 @@ import pytest
 from adapters.nats.server.server_process import server_binary
 from tests.support.commands import get
 from tests.support.daemons import DaemonProcess, eventually
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -108,10 +109,10 @@ def trusting_server(folder: Path) -> Iterator[tuple[Tower, str]]:
     try:
         ports = eventually(lambda: next(folder.glob("*.ports"), None))
         assert ports is not None, (folder / "server.log").read_text()
-        yield tower, json.loads(eventually(ports.read_text, within_s=5))["nats"][0]
+        yield tower, json.loads(eventually(ports.read_text))["nats"][0]
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE_S)
 
 
 def test_one_creds_file_is_put_in_the_place_of_another_and_the_old_user_revoked(tmp_path: Path) -> None:

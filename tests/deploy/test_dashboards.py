@@ -22,6 +22,7 @@ from tests.support.daemons import DaemonProcess, eventually, running_daemon
 from tests.support.ports import free_port
 from tests.support.records.envelopes import enveloped
 from tests.support.records.usage_records import envelope, lines
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [
     pytest.mark.process,
@@ -70,7 +71,7 @@ def prometheus(folder: Path, target: str) -> Iterator[str]:
         yield f"http://{address}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE_S)
 
 
 def query(url: str, expression: str) -> list[dict[str, Any]]:
@@ -104,7 +105,7 @@ async def job_that_gets_done(daemon: DaemonProcess) -> None:
     js = nc.jetstream()
 
     async def ask(kind: str, **payload: object) -> dict[str, Any]:
-        reply = await nc.request(f"hg.cmd.{kind}", message(kind, payload), timeout=10)
+        reply = await nc.request(f"hg.cmd.{kind}", message(kind, payload), timeout=PATIENCE_S)
         answer = json.loads(reply.data)["payload"]
         assert answer["status"] < 300, answer
         result: dict[str, Any] = answer["result"]
@@ -112,7 +113,7 @@ async def job_that_gets_done(daemon: DaemonProcess) -> None:
 
     async def work(work_type: str, *steps: dict[str, object]) -> None:
         queue = await js.pull_subscribe_bind(f"headgate-work-{work_type.replace('.', '-')}", "HG_WORK")
-        (taken,) = await queue.fetch(1, timeout=10)
+        (taken,) = await queue.fetch(1, timeout=PATIENCE_S)
         order = json.loads(taken.data)["payload"]
         for sequence, step in enumerate(steps, 1):
             event_id = f"{order['work_id']}:{sequence}"
@@ -121,7 +122,7 @@ async def job_that_gets_done(daemon: DaemonProcess) -> None:
         await taken.ack_sync()
 
     async def until(job_id: str, status: str) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             while (await ask("job.get", job_id=job_id))["status"] != status:  # noqa: ASYNC110 - it is asked
                 await asyncio.sleep(0.05)
 

@@ -21,6 +21,7 @@ from daemon.settings.loading import load_settings
 from daemon.settings.model import Settings
 from tests.deploy.conftest import DEPLOY
 from tests.support.starts.programs import HEADGATE
+from tests.support.waiting import PATIENCE_S
 
 REPOSITORY = DEPLOY.parent
 NAMES = re.compile(r"\b(?:headgate|process)_[a-z0-9_]+")
@@ -91,14 +92,14 @@ def test_every_alert_rule_has_a_case() -> None:
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_alerts_fire_when_they_should_and_only_then() -> None:
     command: list[str | Path] = ["promtool", "test", "rules", *CASES]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr + done.stdout
 
 
 @pytest.mark.skipif(shutil.which("amtool") is None, reason="amtool is not installed")
 def test_alertmanager_takes_its_configuration() -> None:
     command = ["amtool", "check-config", str(DEPLOY / "alertmanager" / "alertmanager.yml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
 
 

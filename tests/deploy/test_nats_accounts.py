@@ -191,7 +191,7 @@ async def test_the_console_does_not_get_in_by_tcp(accounts_server: Server) -> No
     await reader.readline()
     login = json.dumps({"user": "console", "pass": password("console"), "verbose": True})
     writer.write(f"CONNECT {login}\r\nPING\r\n".encode())
-    answer = await asyncio.wait_for(reader.readline(), 5)
+    answer = await asyncio.wait_for(reader.readline(), PATIENCE_S)
     writer.close()
     await writer.wait_closed()
     assert b"Authorization Violation" in answer

@@ -19,6 +19,7 @@ import pytest_asyncio
 from tests.deploy.conftest import Server, password
 from tests.deploy.rotating import Credentials, Outside, Pair, database_of, remove_user, second_user, with_passwords
 from tests.support import databases, files
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.postgres, pytest.mark.slow]
 
@@ -106,7 +107,7 @@ async def uploaded(outside: Outside) -> Any:
     body = files.png(8, 8)
     announced = {"filename": "a.png", "media_type": "image/png", "size": len(body)}
     upload = await outside.ask("asset.begin-upload", sha256=hashlib.sha256(body).hexdigest(), **announced)
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
         sent = await http.put(upload["result"]["upload_url"], content=body)
     assert sent.status_code == 200, sent.text
     return (await outside.ask("asset.confirm-upload", upload_id=upload["result"]["upload_id"]))["result"]
@@ -119,7 +120,7 @@ async def link_to(outside: Outside, asset_id: str) -> str:
 
 async def statuses(pair: Pair, link: str) -> set[int]:
     """What both daemons answer to a link that either has made."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
         return {(await http.get(daemon.http_url + link)).status_code for daemon in pair.daemons}
 
 
@@ -190,7 +191,7 @@ async def greeting(server: Server, user: str, secret: str) -> bytes:
     await reader.readline()
     said = json.dumps({"user": user, "pass": secret, "verbose": False, "pedantic": False, "lang": "x", "version": "1"})
     writer.write(f"CONNECT {said}\r\nPING\r\n".encode())
-    answer = await asyncio.wait_for(reader.readline(), 10)
+    answer = await asyncio.wait_for(reader.readline(), PATIENCE_S)
     writer.close()
     await writer.wait_closed()
     return answer

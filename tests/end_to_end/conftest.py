@@ -68,7 +68,7 @@ class Pipeline:
     def __init__(self, daemon: DaemonProcess, nc: Client) -> None:
         self.daemon = daemon
         self.nc = nc
-        self.js = nc.jetstream()
+        self.js = nc.jetstream(timeout=PATIENCE_S)
 
     async def send(self, kind: str, payload: Json, **envelope: object) -> Json:
         """Publish an ingest message; the payload of its receipt."""
@@ -99,12 +99,12 @@ class Pipeline:
     async def command(self, name: str, payload: Json, *, family: str = "ops") -> Json:
         """A command; the payload of its reply."""
         envelope = enveloped(name, payload, producer="operator")
-        reply = await self.nc.request(f"hg.{family}.{name}", json.dumps(envelope).encode(), timeout=15)
+        reply = await self.nc.request(f"hg.{family}.{name}", json.dumps(envelope).encode(), timeout=PATIENCE_S)
         answer = _payload(reply)
         check_result(name, answer)
         return answer
 
-    async def take_work(self, work_type: str, *, timeout: float = 10.0) -> tuple[Msg, Json]:
+    async def take_work(self, work_type: str, *, timeout: float = PATIENCE_S) -> tuple[Msg, Json]:
         """What a worker gets: the message, not acknowledged, and its payload."""
         worker = await self.js.pull_subscribe_bind(f"headgate-work-{work_type.replace('.', '-')}", "HG_WORK")
         (message,) = await worker.fetch(1, timeout=timeout)
@@ -136,7 +136,7 @@ class Pipeline:
 
     def write(self, statement: str, *parameters: object) -> None:
         """Change the database behind the daemon's back."""
-        with closing(sqlite3.connect(self.daemon.database, timeout=10)) as connection, connection:
+        with closing(sqlite3.connect(self.daemon.database, timeout=PATIENCE_S)) as connection, connection:
             connection.execute(statement, parameters)
 
     def one(self, statement: str, *parameters: object) -> Any:

@@ -20,6 +20,7 @@ from tests.end_to_end.conftest import SETTINGS, Json, Pipeline, until
 from tests.end_to_end.test_jobs_end_to_end import ask, new_job, signed_report, view
 from tests.support import files
 from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.kills]
 
@@ -42,7 +43,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
 
 @pytest_asyncio.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=30) as opened:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as opened:
         yield opened
 
 
@@ -55,7 +56,7 @@ async def begin(pipeline: Pipeline, body: bytes, media_type: str = "image/png", 
 
 
 async def confirm(pipeline: Pipeline, upload: Json) -> Json:
-    return await ask(pipeline, "asset.confirm-upload", {"upload_id": upload["upload_id"]}, timeout_s=30.0)
+    return await ask(pipeline, "asset.confirm-upload", {"upload_id": upload["upload_id"]})
 
 
 async def uploaded(pipeline: Pipeline, client: httpx.AsyncClient, body: bytes, **more: Any) -> Json:
@@ -259,7 +260,7 @@ async def test_a_deleted_asset_is_gone_with_its_bytes(pipeline: Pipeline, client
     async def swept() -> bool:
         return not await is_stored(pipeline, place) and await torn(pipeline) == set()
 
-    await until(swept, within_s=60)
+    await until(swept)
 
 
 async def test_many_uploads_at_once_all_arrive(pipeline: Pipeline, client: httpx.AsyncClient) -> None:
@@ -297,7 +298,7 @@ async def test_an_upload_that_nobody_confirms_goes(pipeline: Pipeline, client: h
     async def swept() -> bool:
         return not await is_stored(pipeline, upload["object"])
 
-    await until(swept, within_s=60)
+    await until(swept)
     late = await confirm(pipeline, upload)
     assert (late["status"], late["error"]["code"]) == (409, "INVALID_STATE")
     assert (await client.put(upload["upload_url"], content=body)).status_code in (403, 409)
@@ -354,13 +355,13 @@ async def test_a_picture_that_cannot_be_read_is_not_drawn_on(pipeline: Pipeline,
         asset = await uploaded(pipeline, client, body, media_type=media_type)
         this = {"anchor_id": anchor_id, "asset_id": asset["asset_id"]}
         await ask(pipeline, "anchor.attach", this)
-        refused = await ask(pipeline, "anchor.annotate", {**this, "ops": [box]}, timeout_s=30.0)
+        refused = await ask(pipeline, "anchor.annotate", {**this, "ops": [box]})
         assert refused["status"] == status, (why, refused)
         assert not any(entry.name.startswith("annotations/") for entry in await entries(pipeline))
     sound = await uploaded(pipeline, client, whole, media_type="image/jpeg")
     this = {"anchor_id": anchor_id, "asset_id": sound["asset_id"]}
     await ask(pipeline, "anchor.attach", this)
-    outside = await ask(pipeline, "anchor.annotate", {**this, "ops": [box, {**box, "x": 400}]}, timeout_s=30.0)
+    outside = await ask(pipeline, "anchor.annotate", {**this, "ops": [box, {**box, "x": 400}]})
     assert [detail["path"] for detail in outside["error"]["details"]] == ["payload.ops.1.x"]
 
 

@@ -14,6 +14,7 @@ from tests.end_to_end.conftest import SECRET, SETTINGS, Pipeline, until
 from tests.end_to_end.test_assets_end_to_end import uploaded
 from tests.end_to_end.test_jobs_end_to_end import ask, view
 from tests.support import files
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -28,7 +29,7 @@ def settings() -> str:
 
 
 async def test_a_url_that_has_ended_is_signed_anew(pipeline: Pipeline, tmp_path: Path) -> None:
-    async with httpx.AsyncClient(timeout=30) as client, ReplicateServer() as replicate:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client, ReplicateServer() as replicate:
         asset = await uploaded(pipeline, client, files.mov(), media_type="video/quicktime", filename="film.mov")
         project = (await ask(pipeline, "project.create", {"name": "A project"}))["result"]["project_id"]
         job = (await ask(pipeline, "job.create", {"project_id": project, "title": "A job"}))["result"]

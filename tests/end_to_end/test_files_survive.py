@@ -13,6 +13,7 @@ from tests.end_to_end.conftest import SETTINGS, Json, Pipeline, until
 from tests.end_to_end.test_assets_end_to_end import BUCKET, begin, drafted, entries, is_stored, torn, uploaded
 from tests.end_to_end.test_jobs_end_to_end import ask, signed_report, view
 from tests.support import files
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.kills]
 
@@ -24,7 +25,7 @@ def settings() -> str:
 
 @pytest_asyncio.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=30) as opened:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as opened:
         yield opened
 
 
@@ -74,7 +75,7 @@ async def test_exports_are_taken_up_again_after_a_kill(pipeline: Pipeline, clien
     pipeline.write("UPDATE leases SET expires_at = 0 WHERE name LIKE 'export.%'")
 
     for export_id in ids:
-        await pipeline.becomes("SUCCEEDED", "SELECT status FROM exports WHERE export_id = ?", export_id, within_s=60)
+        await pipeline.becomes("SUCCEEDED", "SELECT status FROM exports WHERE export_id = ?", export_id)
         export = (await ask(pipeline, "export.get", {"export_id": export_id}))["result"]
         got = await client.get(export["download_url"])
         assert hashlib.sha256(got.content).hexdigest() == export["sha256"]
@@ -89,7 +90,7 @@ async def test_a_drawing_that_was_cut_short_by_a_kill_leaves_nothing(
     anchor_id = await anchored(pipeline, job, asset["asset_id"])
     ops = [{"type": "blur", "x": 0, "y": 0, "width": 3_000, "height": 2_000, "radius": 200}] * 3
     this = {"anchor_id": anchor_id, "asset_id": asset["asset_id"], "ops": ops}
-    drawing = asyncio.create_task(ask(pipeline, "anchor.annotate", this, timeout_s=30.0))
+    drawing = asyncio.create_task(ask(pipeline, "anchor.annotate", this))
 
     async def announced() -> bool:
         return bool(pipeline.one("SELECT count(*) FROM assets WHERE origin = 'annotation'"))
@@ -106,7 +107,7 @@ async def test_a_drawing_that_was_cut_short_by_a_kill_leaves_nothing(
         stored = [entry for entry in await entries(pipeline) if entry.name.startswith("annotations/")]
         return bool(kept) or ("PENDING" not in states and not stored)
 
-    await until(nothing_left, within_s=60)
+    await until(nothing_left)
 
 
 async def test_a_store_without_room_says_so_and_keeps_nothing(pipeline: Pipeline, client: httpx.AsyncClient) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.end_to_end.conftest import Json, Pipeline, until
 from tests.end_to_end.test_jobs_end_to_end import ask, example_worker, view
+from tests.support.waiting import PATIENCE_S
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCENES = ["Open the box.", "Take the cable out.", "Press the <button>."]
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.process, pytest.mark.fresh]
 
 
 async def ok(pipeline: Pipeline, name: str, payload: Json) -> Json:
-    answer = await ask(pipeline, name, payload, timeout_s=30.0)
+    answer = await ask(pipeline, name, payload)
     assert answer["status"] < 300, answer
     result: Json = answer["result"]
     return result
@@ -35,7 +36,7 @@ async def becomes(pipeline: Pipeline, job_id: str, status: str) -> Json:
         assert found["status"] != "FAILED", found["error"]
         return found if found["status"] == status else None
 
-    return await until(there, within_s=60)
+    return await until(there)
 
 
 async def task_done(pipeline: Pipeline, task_id: str) -> Json:
@@ -44,7 +45,7 @@ async def task_done(pipeline: Pipeline, task_id: str) -> Json:
         assert found["status"] != "FAILED", found["error"]
         return found if found["status"] == "SUCCEEDED" else None
 
-    return await until(there, within_s=60)
+    return await until(there)
 
 
 async def exported(
@@ -57,7 +58,7 @@ async def exported(
         assert found["status"] != "FAILED", found["error"]
         return found if found["status"] == "SUCCEEDED" else None
 
-    export = await until(there, within_s=60)
+    export = await until(there)
     got = await client.get(export["download_url"])
     assert got.status_code == 200
     assert hashlib.sha256(got.content).hexdigest() == export["sha256"]
@@ -67,7 +68,7 @@ async def exported(
 def run_example(pipeline: Pipeline, name: str, *arguments: str) -> str:
     command = [sys.executable, str(EXAMPLES / name), *arguments]
     environment = {"NATS_URL": pipeline.daemon.nats_url, "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -144,7 +145,7 @@ async def test_a_job_goes_the_whole_way_with_real_files(pipeline: Pipeline, tmp_
         pictures = (await task_done(pipeline, (await ok(pipeline, "screenshot.extract", cut))["task_id"]))["result"]
     annotation = await illustrated(pipeline, approved, pictures)
 
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         export, archive = await exported(pipeline, client, job_id, "zip")
         _, page = await exported(pipeline, client, job_id, "html")
         asset = await ok(pipeline, "asset.get", {"asset_id": annotation["asset_id"]})

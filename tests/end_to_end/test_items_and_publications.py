@@ -175,7 +175,7 @@ async def test_a_retryable_failure_is_tried_again_later_and_a_final_one_is_not(p
     assert pipeline.one("SELECT status FROM publications WHERE post_id = ?", mine) == "scheduled"
     assert pipeline.one("SELECT due_at > publish_at FROM publications WHERE post_id = ?", mine) == 1
 
-    message, work = await pipeline.take_work("publish", timeout=15)
+    message, work = await pipeline.take_work("publish")
     await message.ack()
     assert work["attempt"] == 2
     gone = {"code": "GONE", "message": "never", "retryable": False}

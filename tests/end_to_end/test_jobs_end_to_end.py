@@ -30,10 +30,10 @@ def example_worker(daemon: DaemonProcess) -> Iterator[None]:
         assert process.poll() is None, "the worker ended"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE_S)
 
 
-async def ask(pipeline: Pipeline, name: str, payload: Json, *, timeout_s: float = 10.0, **fields: Any) -> Json:
+async def ask(pipeline: Pipeline, name: str, payload: Json, *, timeout_s: float = PATIENCE_S, **fields: Any) -> Json:
     """A command; the payload of its reply."""
     envelope = enveloped(name, payload, **{"producer": "owner", **fields})
     reply = await pipeline.nc.request(f"hg.cmd.{name}", json.dumps(envelope).encode(), timeout=timeout_s)

@@ -23,6 +23,7 @@ from tests.end_to_end.conftest import SECRET, until
 from tests.support import databases
 from tests.support.daemons import DaemonProcess
 from tests.support.records.envelopes import enveloped
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.postgres, pytest.mark.kills]
 
@@ -73,10 +74,10 @@ class Outside:
 
     def __init__(self, nc: Client) -> None:
         self.nc = nc
-        self.js = nc.jetstream()
+        self.js = nc.jetstream(timeout=PATIENCE_S)
 
     async def ask(self, name: str, payload: dict[str, object]) -> Any:
-        reply = await self.nc.request(f"hg.cmd.{name}", _envelope(name, payload), timeout=10)
+        reply = await self.nc.request(f"hg.cmd.{name}", _envelope(name, payload), timeout=PATIENCE_S)
         return json.loads(reply.data)["payload"]["result"]
 
     async def report(self, job_id: str, sequence: int, status: str) -> None:
@@ -125,7 +126,7 @@ async def test_callbacks_that_two_daemons_and_a_kill_turn_round_end_up_in_order(
     async def all_settled() -> bool:
         return await outside.unacknowledged() == 0
 
-    await until(all_settled, 60)
+    await until(all_settled)
     await nc.close()
     early = sum([await asyncio.to_thread(_early, daemon.http_url) for daemon in pair])
     async with databases.opened(storage_url) as database:
@@ -153,7 +154,7 @@ def _read(uow: UnitOfWork) -> dict[str, list[tuple[Any, ...]]]:
 
 def _early(http_url: str) -> float:
     """How many callbacks waited in a daemon's hands because they came too early."""
-    with urllib.request.urlopen(f"{http_url}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"{http_url}/metrics", timeout=PATIENCE_S) as answer:
         metrics = answer.read().decode()
     found = re.search(r"^headgate_messages_early_total ([0-9.]+)", metrics, re.MULTILINE)
     return 0.0 if found is None else float(found[1])

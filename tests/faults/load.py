@@ -21,6 +21,7 @@ from adapters.cancellation import cancel_and_wait
 from tests.contracts.samples import Json, envelope, usage
 from tests.support.databases import PostgresServer
 from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE_S
 
 INVALID_EVERY, DUPLICATE_EVERY = 9, 11
 _PRODUCERS = 4
@@ -120,7 +121,7 @@ async def load_on(url: str) -> AsyncIterator[Load]:
     try:
         yield load
         stop.set()
-        await asyncio.wait_for(asyncio.gather(*running), 60)
+        await asyncio.wait_for(asyncio.gather(*running), PATIENCE_S)
     finally:
         await cancel_and_wait(running)
         for client in clients:
@@ -150,7 +151,7 @@ Ask: TypeAlias = Callable[[str], list[tuple[Json, ...]]]
 @contextlib.contextmanager
 def reading(database: Path) -> Iterator[Ask]:
     """Asks a SQLite database beside the daemon."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=PATIENCE_S)) as connection:
         yield lambda statement: connection.execute(statement).fetchall()
 
 
@@ -211,7 +212,7 @@ async def expect_told_once(url: str, ask: Ask) -> None:
     subscription = await stream.pull_subscribe("hg.dead.>", stream="HG_DEAD")
     told: list[str] = []
     while len(told) < messages:
-        for message in await subscription.fetch(min(500, messages - len(told)), timeout=10):
+        for message in await subscription.fetch(min(500, messages - len(told)), timeout=PATIENCE_S):
             told.append(orjson.loads(message.data)["payload"]["dead_letter_id"])
             await message.ack()
     await client.close()

@@ -14,6 +14,7 @@ from nats.errors import Error as NatsError
 from tests.support.clusters import SIZE, Cluster, cluster_of, running_cluster
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
 from tests.support.records.usage_records import envelope
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -69,7 +70,7 @@ async def publish_all(
 
     async def publish(number: int) -> None:
         body = json.dumps(envelope(f"{prefix}:{number}")).encode()
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     await js.publish(SUBJECT, body)
@@ -98,7 +99,7 @@ def test_a_leader_that_is_killed_under_load_loses_nothing(cluster: Cluster, daem
         cluster.start(number)
 
     asyncio.run(publish_all(cluster, "leader", kill_the_leader))
-    eventually(lambda: stored(daemon) == RECORDS, within_s=60)
+    eventually(lambda: stored(daemon) == RECORDS)
 
 
 def test_servers_that_are_restarted_one_after_the_other_are_not_missed(cluster: Cluster, daemon: DaemonProcess) -> None:
@@ -110,7 +111,7 @@ def test_servers_that_are_restarted_one_after_the_other_are_not_missed(cluster: 
             await asyncio.to_thread(cluster.wait_healthy)
 
     asyncio.run(publish_all(cluster, "rolling", restart_each))
-    eventually(lambda: stored(daemon) == RECORDS, within_s=60)
+    eventually(lambda: stored(daemon) == RECORDS)
 
 
 def test_a_server_that_is_away_for_a_minute_is_not_missed_and_catches_up(
@@ -125,19 +126,19 @@ def test_a_server_that_is_away_for_a_minute_is_not_missed_and_catches_up(
     async def copies() -> list[bool]:
         """Of the copies beside the leader's: which have all that it has."""
         nc = await nats.connect(cluster.urls)
-        stream = await nc.jetstream(timeout=10).stream_info("HG_INGEST")
+        stream = await nc.jetstream(timeout=PATIENCE_S).stream_info("HG_INGEST")
         await nc.close()
         assert stream.config.num_replicas == SIZE
         assert stream.cluster is not None
         return [bool(copy.current) for copy in stream.cluster.replicas or []]
 
     asyncio.run(publish_all(cluster, "away", nothing, AWAY_S))
-    eventually(lambda: stored(daemon) == RECORDS, within_s=60)
+    eventually(lambda: stored(daemon) == RECORDS)
     assert sorted(asyncio.run(copies())) == [False, True]
 
     cluster.start(number)
     cluster.wait_healthy()
-    eventually(lambda: asyncio.run(copies()) == [True, True], within_s=60)
+    eventually(lambda: asyncio.run(copies()) == [True, True])
 
 
 def test_a_daemon_that_starts_before_its_cluster_is_formed_waits_for_it(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tests.faults.killing_daemon import MARK
 from tests.faults.load import all_worked_on
 from tests.support.commands import get
 from tests.support.daemons import DaemonProcess, eventually
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -51,20 +52,23 @@ async def publish(url: str, names: Iterable[str]) -> None:
     stream = client.jetstream()
     for start in range(0, len(bodies), 500):
         await asyncio.gather(
-            *(stream.publish("hg.ingest.session.usage", body, timeout=60) for body in bodies[start : start + 500])
+            *(
+                stream.publish("hg.ingest.session.usage", body, timeout=PATIENCE_S)
+                for body in bodies[start : start + 500]
+            )
         )
     await client.close()
 
 
 def stored(database: Path, query: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=PATIENCE_S)) as connection:
         return connection.execute(query).fetchall()
 
 
 async def work_off(daemon: DaemonProcess, url: str) -> float:
     """Start the daemon and wait until nothing is left in the stream; how many transactions it took."""
     await asyncio.to_thread(daemon.start)
-    await eventually_awaited(lambda: all_worked_on(url), within_s=100)
+    await eventually_awaited(lambda: all_worked_on(url))
     shown = get(f"{daemon.http_url}/metrics")[1].decode()
     return float(re.findall(r"^headgate_batch_size_count (\S+)$", shown, re.MULTILINE)[0])
 
@@ -121,8 +125,8 @@ async def test_a_message_that_kills_is_a_dead_letter_after_five_deaths_and_its_n
             deaths = 0
             while True:
                 await asyncio.to_thread(daemon.start, wait=False)
-                ended = asyncio.create_task(asyncio.to_thread(daemon.wait_end, 60))
-                done = asyncio.create_task(eventually_awaited(lambda: letters(daemon), within_s=60))
+                ended = asyncio.create_task(asyncio.to_thread(daemon.wait_end))
+                done = asyncio.create_task(eventually_awaited(lambda: letters(daemon)))
                 await asyncio.wait([ended, done], return_when=asyncio.FIRST_COMPLETED)
                 if done.done():
                     break

@@ -15,6 +15,7 @@ from tests.contracts.samples import envelope, usage
 from tests.daemon.operations.operating import operating
 from tests.support.commands import get
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.fresh]
 
@@ -52,7 +53,7 @@ async def test_more_idle_connections_than_descriptors_do_not_end_the_daemon(daem
     opened = []
     try:
         for number in range(1_050):
-            opened.append(socket.create_connection(address, timeout=5))
+            opened.append(socket.create_connection(address, timeout=PATIENCE_S))
             if not number % 50:
                 status, _ = await asyncio.to_thread(get, f"{daemon.http_url}/livez")
                 assert status == 200, "a probe of the supervisor is answered all the while"
@@ -86,7 +87,7 @@ async def test_a_process_without_a_free_descriptor_waits_and_comes_back(daemon: 
             reply = await operator.nc.request(
                 "hg.cmd.ledger.get",
                 orjson.dumps(envelope({"session_id": "none-free"}, "ledger.get", "1.0", producer="operator")),
-                timeout=20,
+                timeout=PATIENCE_S,
             )
             return b'"requests":21' in reply.data
 

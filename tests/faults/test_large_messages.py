@@ -11,6 +11,7 @@ from tests.adapters.nats.waiting import eventually_awaited
 from tests.chaos.load.hostile import COSTLY
 from tests.faults.load import all_worked_on
 from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.fresh]
 
@@ -42,11 +43,11 @@ async def test_the_largest_bodies_keep_memory_under_its_bound_and_the_daemon_ans
         client = await nats.connect(url)
         subjects = ("hg.ingest.session.usage", "hg.callback.job.x", "hg.replay.x")
         for number in range(MESSAGES):
-            await client.jetstream().publish(subjects[number % len(subjects)], byte * LARGE, timeout=30)
+            await client.jetstream().publish(subjects[number % len(subjects)], byte * LARGE, timeout=PATIENCE_S)
         await client.close()
         livez = f"{daemon.http_url}/livez"
-        await eventually_awaited(lambda: all_worked_on(url), within_s=90)
-        with await asyncio.to_thread(urllib.request.urlopen, livez, timeout=60) as answer:
+        await eventually_awaited(lambda: all_worked_on(url))
+        with await asyncio.to_thread(urllib.request.urlopen, livez, timeout=PATIENCE_S) as answer:
             assert answer.status == 200
         assert peak_mib(daemon) <= MOST_MIB
 
@@ -62,7 +63,7 @@ async def slowest_answer_s(daemon: DaemonProcess) -> float:
     slowest = 0.0
     while not await all_worked_on(daemon.nats_url):
         began = loop_s(daemon)
-        with await asyncio.to_thread(urllib.request.urlopen, f"{daemon.http_url}/livez", timeout=60) as answer:
+        with await asyncio.to_thread(urllib.request.urlopen, f"{daemon.http_url}/livez", timeout=PATIENCE_S) as answer:
             assert answer.status == 200
         slowest = max(slowest, loop_s(daemon) - began)
     return slowest

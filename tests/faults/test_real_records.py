@@ -11,6 +11,7 @@ from tests.faults.load import chance, fixed_server, reading
 from tests.support.command_line import headgate, started
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
 from tests.support.records.recorded_trace import TRACE, payloads
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [
     pytest.mark.process,
@@ -62,7 +63,7 @@ def test_every_record_is_stored_once_by_a_daemon_that_is_killed_on_the_way_and_t
                 time.sleep(dice.uniform(0.0, 0.05))
                 daemon.kill9()
                 daemon.start()
-            out, err = publishing.communicate(timeout=90)
+            out, err = publishing.communicate(timeout=PATIENCE_S)
         answer = orjson.loads(out)
         assert publishing.returncode == 0, err
         assert answer["accepted"] + answer["duplicate"] == ROWS

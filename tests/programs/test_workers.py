@@ -19,6 +19,7 @@ from tests.programs.conftest import program
 from tests.support.daemons import DaemonProcess, running_daemon
 from tests.support.records.envelopes import enveloped
 from tests.support.results import check_result
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.kills]
 
@@ -83,7 +84,7 @@ async def worker(command: list[str], daemon: DaemonProcess, step_s: float = 0.05
 
 async def ask(nc: Client, kind: str, **payload: object) -> dict[str, Any]:
     envelope = enveloped(kind, payload, producer="programs")
-    reply = await nc.request(f"hg.cmd.{kind}", json.dumps(envelope).encode(), timeout=10)
+    reply = await nc.request(f"hg.cmd.{kind}", json.dumps(envelope).encode(), timeout=PATIENCE_S)
     answer = json.loads(reply.data)["payload"]
     assert answer["status"] < 300, answer
     check_result(kind, answer)

@@ -14,6 +14,7 @@ from typing import Final
 from adapters.nats.server.server_process import server_binary
 from tests.support.daemons import eventually
 from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE_S
 
 SIZE: Final = 3
 _CONFIG: Final = """
@@ -71,9 +72,9 @@ class Cluster:
     def kill(self, number: int) -> None:
         """SIGKILL: it gets no chance to hand its leadership on."""
         self._processes[number].kill()
-        self._processes[number].wait(10)
+        self._processes[number].wait(PATIENCE_S)
 
-    def wait_healthy(self, within_s: float = 60.0) -> None:
+    def wait_healthy(self, within_s: float = PATIENCE_S) -> None:
         """Until every server that runs has a leader and is caught up."""
         deadline = time.monotonic() + within_s
         for number, process in self._processes.items():
@@ -93,7 +94,7 @@ class Cluster:
                 process.terminate()
         for process in self._processes.values():
             try:
-                process.wait(10)
+                process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
 

@@ -12,6 +12,7 @@ from nats.aio.client import Client
 
 from tests.support.records.envelopes import enveloped
 from tests.support.results import check_result
+from tests.support.waiting import PATIENCE_S
 
 # Answers are JSON of many shapes: their type would only get in the way.
 Json = Any
@@ -56,7 +57,7 @@ async def ask(
     *,
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
-    timeout_s: float = 10.0,
+    timeout_s: float = PATIENCE_S,
     stand_in: bool = False,
 ) -> Answer:
     """Send a command to *subject* (with prefix; the kind is what follows its family). *body* replaces the envelope; the
@@ -69,7 +70,7 @@ async def ask(
     return Answer(reply.data, orjson.loads(reply.data), reply.headers or {})
 
 
-def get(url: str, *, timeout_s: float = 30.0) -> tuple[int, bytes]:
+def get(url: str, *, timeout_s: float = PATIENCE_S) -> tuple[int, bytes]:
     """Status and body of an HTTP GET, whatever the status."""
     try:
         with urllib.request.urlopen(url, timeout=timeout_s) as response:

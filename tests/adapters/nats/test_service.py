@@ -10,6 +10,7 @@ from nats.errors import NoRespondersError
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.service import Endpoint, IncomingRequest, serve
 from adapters.nats.wire import order_pings
+from tests.support.waiting import PATIENCE_S
 
 REQUESTS = 500
 
@@ -41,5 +42,5 @@ async def test_a_stop_hands_on_every_request_that_the_server_had_sent(nats_serve
 
     assert sorted(map(int, taken)) == list(range(REQUESTS))
     with pytest.raises(NoRespondersError):
-        await caller.request("stopping.here", b"", timeout=5)
+        await caller.request("stopping.here", b"", timeout=PATIENCE_S)
     await caller.close()

@@ -26,11 +26,12 @@ from daemon.settings.loading import load_settings
 from daemon.settings.model import Settings
 from tests.adapters.providers.replicate_server import ReplicateServer
 from tests.support.records.envelopes import enveloped
+from tests.support.waiting import PATIENCE_S
 
 SECRET = "whsec_" + b64encode(b"k" * 32).decode()
 OLD_SECRET = "whsec_" + b64encode(b"o" * 32).decode()
 TUNING = Tuning(ack_wait_s=1.0, slots=4, heartbeat_s=30.0, first_wait_s=0.02, read_timeout_s=5.0, check_s=0.1)
-WITHIN_S = 60.0
+WITHIN_S = PATIENCE_S
 
 MODEL = """
 model = "acme/video"
@@ -70,7 +71,7 @@ class Pipeline:
 
     @property
     def js(self) -> JetStreamContext:
-        return self.nc.jetstream()
+        return self.nc.jetstream(timeout=PATIENCE_S)
 
     def configure_text(self, **parts: str) -> str:
         return settings_text(self.server.url, self.replicate.base_url, **parts)
@@ -192,7 +193,7 @@ async def pipeline(folder: Path) -> AsyncIterator[Pipeline]:
 
 async def metric(running: Running, name: str, **labels: str) -> float:
     """A figure from the bridge's own ``/metrics``; 0 where it is not there."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         answer = await client.get(f"{running.http_url}/metrics")
     assert answer.status_code == 200
     wanted = {f'{key}="{value}"' for key, value in labels.items()}

@@ -18,6 +18,7 @@ from daemon.process.state_lock import StateLock
 from daemon.settings.loading import load_settings
 from tests.adapters.providers.replicate_server import PROCESSING, Fault, failed, processing, succeeded
 from tests.daemon.bridge.bridge_harness import SECRET, Pipeline, pipeline, until_metric, work_consumer
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kills
 
@@ -81,7 +82,7 @@ async def test_sigterm_ends_the_process_and_another_one_goes_on(pipe: Pipeline) 
         await pipe.dispatch()
         await pipe.replicate.until(lambda: len(pipe.replicate.of("get")) >= 3)
         first.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await first.wait() == 0
     pipe.replicate.set_life(pipe.replicate.predictions[0], succeeded())
     async with bridge_process(pipe):
@@ -267,7 +268,7 @@ async def test_a_bridge_finds_the_daemon_of_an_embedded_server_and_notices_when_
             await pipe.last_payload("READY")
             write_runtime(state, Runtime(2, "nats://127.0.0.1:1", "http://127.0.0.1:1", "2026-11-20T10:15:31Z"))
             await pipe.server.stop()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE_S):
                 await running.over.wait()
     finally:
         lock.release()

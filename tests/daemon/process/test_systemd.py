@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.process.systemd import Supervisor
+from tests.support.waiting import PATIENCE_S
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -19,7 +20,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
     name = f"headgate-test-{os.getpid()}"
     bound, written = ("\0" + name, "@" + name) if request.param == "abstract" else (str(tmp_path / "notify"),) * 2
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.settimeout(10)
+        receiver.settimeout(PATIENCE_S)
         receiver.bind(bound)
         yield receiver, written
 
@@ -62,7 +63,7 @@ async def test_the_watchdog_hears_nothing_of_a_daemon_that_is_not_alive(manager:
         return bool(alive)
 
     task = asyncio.create_task(supervisor.keep_alive(is_alive))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await asked.wait()
     task.cancel()
     receiver.setblocking(False)
@@ -80,7 +81,7 @@ def test_children_do_not_inherit_the_socket() -> None:
 async def test_a_watchdog_that_watches_somebody_else_is_not_fed(variables: dict[str, str]) -> None:
     supervisor = Supervisor.from_environment({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1000000"} | variables)
     assert supervisor.watchdog_s is None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await supervisor.keep_alive(lambda: True)  # returns at once
 
 
@@ -88,7 +89,7 @@ async def test_without_a_manager_nothing_is_sent_and_nothing_waits() -> None:
     supervisor = Supervisor.from_environment({})
     supervisor.ready("x")
     supervisor.stopping("x")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await supervisor.keep_alive(lambda: True)
     assert supervisor.watchdog_s is None
 

@@ -31,7 +31,7 @@ async def test_the_daemon_heals_by_itself_and_leaves_a_run_of_the_system(pipelin
     message, _ = await pipeline.take_work("item.analyse")
     await message.ack()
 
-    message, work = await pipeline.take_work("item.analyse", timeout=20)
+    message, work = await pipeline.take_work("item.analyse")
 
     assert work["attempt"] == 2
     await pipeline.becomes(

@@ -13,6 +13,7 @@ from adapters.nats.streams.pull import ContinuousPull
 from adapters.nats.streams.topology import Limits, topology
 from contracts.gate.delivery import Delivery
 from contracts.subjects import Subjects
+from tests.support.waiting import PATIENCE_S
 
 CONSUMER: Final = "headgate-ingest"
 PullOf: TypeAlias = Callable[..., ContinuousPull]
@@ -48,7 +49,7 @@ async def fill(nc: Client, prefix: str, count: int, body: bytes = b"x") -> None:
 
 async def take(pull: ContinuousPull, count: int) -> list[Delivery]:
     taken: list[Delivery] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while len(taken) < count:
             taken += await pull.take(count - len(taken))
     return taken

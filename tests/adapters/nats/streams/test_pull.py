@@ -11,6 +11,7 @@ from contracts.gate.delivery import Delivery
 from contracts.subjects import Subjects
 from tests.adapters.nats.streams.pulling import CONSUMER, PullOf, fill, info, take
 from tests.adapters.nats.waiting import eventually, eventually_awaited
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kills
 
@@ -137,9 +138,9 @@ async def test_what_waits_in_the_buffer_does_not_expire_even_in_a_pause(
     await pull.pause()
     other = await nc.jetstream().pull_subscribe_bind(CONSUMER, stream)
     await fill(nc, prefix, 1)
-    [neglected] = await other.fetch(1, timeout=5)
+    [neglected] = await other.fetch(1, timeout=PATIENCE_S)
 
-    [again] = await other.fetch(1, timeout=10)  # its own expiry, and nobody else's
+    [again] = await other.fetch(1, timeout=PATIENCE_S)  # its own expiry, and nobody else's
 
     assert neglected.metadata.sequence.stream == again.metadata.sequence.stream == 4
     assert pull.take_nowait(10) == []

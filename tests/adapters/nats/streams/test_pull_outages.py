@@ -16,6 +16,7 @@ from adapters.nats.streams.topology import Limits, topology
 from contracts.subjects import Subjects
 from tests.adapters.nats.streams.pulling import CONSUMER, PullOf, fill, take
 from tests.adapters.nats.waiting import eventually, eventually_awaited
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kills
 
@@ -28,7 +29,7 @@ async def test_a_deleted_consumer_is_told_to_the_taker(nc: Client, stream: str, 
     await nc.jetstream().delete_consumer(stream, CONSUMER)
 
     with pytest.raises(ConsumerGoneError, match=f"{stream}: the consumer {CONSUMER} does not exist any more"):
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             await pull.take(10)
     assert not pull.healthy
 
@@ -70,9 +71,9 @@ async def test_the_pull_goes_on_when_the_server_was_killed(own_server: EmbeddedS
         os.kill(own_server.pid, signal.SIGKILL)
         await eventually(partial(_restarted, own_server, round_number + 1))
         await eventually(lambda: nc_own.is_connected)
-        await nc_own.jetstream().publish("hg.ingest.k", b"after", stream="HG_INGEST", timeout=10)
+        await nc_own.jetstream().publish("hg.ingest.k", b"after", stream="HG_INGEST", timeout=PATIENCE_S)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             bodies: list[bytes] = []
             while b"after" not in bodies:  # acknowledgements of a moment before may have been lost with it
                 taken = await pull.take(100)

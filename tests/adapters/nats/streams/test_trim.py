@@ -36,7 +36,7 @@ async def fill(nc: Client, prefix: str, count: int) -> None:
 
 async def take(pull: ContinuousPull, count: int) -> list[Delivery]:
     taken: list[Delivery] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while len(taken) < count:
             taken += await pull.take(count - len(taken))
     return taken

@@ -19,6 +19,7 @@ from adapters.nats.streams.stored_messages import (
 from adapters.nats.streams.topology import Limits, topology
 from adapters.nats.streams.work_takers import subject_matches, takings
 from contracts.subjects import Family, Subjects, work_consumer
+from tests.support.waiting import PATIENCE_S
 
 PUBLISH, ANALYSE = "work.publish", "work.item.analyse"
 
@@ -60,7 +61,7 @@ async def test_work_that_waits_is_asked_for_only_by_whoever_pulls(nc: Client, na
     assert (await takings(nc, stream, [subject]))[subject].asked is False
 
     before = micros()
-    (message,) = await worker.fetch(1, timeout=5)
+    (message,) = await worker.fetch(1, timeout=PATIENCE_S)
 
     found = await takings(nc, stream, [subject, other])
     active_at = found[subject].active_at
@@ -134,7 +135,7 @@ async def test_everything_before_the_first_unacknowledged_message_is_settled(
     for number in (1, 2):
         await put(nc, names.full("callback.item.x"), f"m{number}")
     worker = await js.pull_subscribe_bind(durable=consumer, stream=callbacks)
-    first, second = await worker.fetch(2, timeout=5)
+    first, second = await worker.fetch(2, timeout=PATIENCE_S)
 
     async def settled_at() -> int | None:
         await nc.flush()
