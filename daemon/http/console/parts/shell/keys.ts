@@ -25,6 +25,7 @@ interface Layer {
 const layers: Layer[] = [];
 const SEQUENCE_MS = 1_500;
 let begun = "";
+/** When it was pressed: a page that is busy hears of it later. */
 let begunAt = 0;
 
 /** Bindings while the component is there, from the moment it is; the newest component wins. While it waits, so do they. */
@@ -85,7 +86,7 @@ function isControl(event: KeyboardEvent): boolean {
 }
 
 function press(event: KeyboardEvent): void {
-  const sequence = begun !== "" && Date.now() - begunAt < SEQUENCE_MS ? `${begun} ${event.key}` : event.key;
+  const sequence = begun !== "" && event.timeStamp - begunAt < SEQUENCE_MS ? `${begun} ${event.key}` : event.key;
   begun = "";
   // In their order: none goes past those that wait.
   if (isHolding() && event.key !== "Escape" && (isHolding("/") || !isOfShell(sequence))) return hold(event);
@@ -98,7 +99,7 @@ function press(event: KeyboardEvent): void {
     if (route.peek() !== before) dropHeld();
   } else if (allBindings().some(({ key }) => key.startsWith(`${event.key} `))) {
     begun = event.key;
-    begunAt = Date.now();
+    begunAt = event.timeStamp;
   } else if (meaning === "wait") hold(event);
 }
 

@@ -7,7 +7,8 @@ export const route = signal<Route>(parseRoute(location.hash));
 
 /** Whether the page is about to go back: the browser does that a little later, and tells when it has. */
 export const leaving = signal(false);
-const LEAVING_MS = 1_000;
+/** Longer than any browser takes: one that goes nowhere tells nothing. */
+const LEAVING_MS = 5_000;
 
 /** `onMoved` hears of every way that the page did not go by itself: a link, the browser's buttons, the address line. */
 export function followAddress(onMoved: () => void): void {
@@ -19,6 +20,11 @@ export function followAddress(onMoved: () => void): void {
       route.value = parseRoute(location.hash);
     }
     leaving.value = false;
+  });
+  // Back to what has the same address: no other event comes.
+  addEventListener("popstate", () => {
+    const { path, query } = route.peek();
+    if (href(path, query) === location.hash) leaving.value = false;
   });
 }
 
