@@ -62,7 +62,7 @@ def test_health_check_in_json_is_the_result_alone(daemon: DaemonProcess) -> None
 
 
 def test_health_check_exits_1_when_degraded_and_2_when_unhealthy(tmp_path: Path) -> None:
-    with running_daemon(tmp_path / "home", "[storage]\nbusy_timeout_ms = 300\n") as daemon:
+    with running_daemon(tmp_path / "home", "[storage]\nbusy_timeout_ms = 2000\n") as daemon:
         with closing(sqlite3.connect(daemon.database, isolation_level=None)) as database:
             database.execute(REFUSED_FOR_GOOD)
             degraded = ops(daemon, "health-check", "--json")

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -20,6 +21,7 @@ from tests.adapters.nats.waiting import eventually_awaited
 from tests.contracts.samples import envelope, usage
 from tests.support.commands import TRACE, Answer, Json, ask, command, metric
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -64,9 +66,9 @@ async def nc_guarded(guarded: DaemonProcess) -> AsyncIterator[Client]:
 
 
 async def test_the_service_is_found_by_discovery_with_one_endpoint_for_each_command(nc: Client) -> None:
-    info = orjson.loads((await nc.request("$SRV.INFO.headgate", b"", timeout=5)).data)
-    ping = orjson.loads((await nc.request("$SRV.PING.headgate", b"", timeout=5)).data)
-    stats = orjson.loads((await nc.request("$SRV.STATS.headgate", b"", timeout=5)).data)
+    info = orjson.loads((await nc.request("$SRV.INFO.headgate", b"", timeout=PATIENCE_S)).data)
+    ping = orjson.loads((await nc.request("$SRV.PING.headgate", b"", timeout=PATIENCE_S)).data)
+    stats = orjson.loads((await nc.request("$SRV.STATS.headgate", b"", timeout=PATIENCE_S)).data)
 
     subjects = {endpoint["name"]: endpoint["subject"] for endpoint in info["endpoints"]}
     assert info["name"] == ping["name"] == stats["name"] == "headgate"
@@ -165,7 +167,7 @@ async def test_a_reply_goes_nowhere_but_under_the_reply_prefixes(nc: Client, dae
 
 async def test_many_requests_at_once_are_all_answered(nc: Client) -> None:
     async def one(number: int) -> Answer:
-        return await ask(nc, GET, {"session_id": f"nobody-{number}"}, timeout_s=20)
+        return await ask(nc, GET, {"session_id": f"nobody-{number}"})
 
     answers = await asyncio.gather(*(one(number) for number in range(200)))
 
@@ -221,7 +223,7 @@ async def test_a_principal_that_asks_too_often_is_told_how_long_to_wait(nc_guard
     async def one(sub: str) -> Answer:
         return await ask(nc_guarded, GET, {"session_id": "x"}, headers=token(sub, "ops:read"))
 
-    answers = await asyncio.gather(*(one("greedy") for _ in range(12)))
+    answers = await asyncio.gather(*(one("greedy") for _ in range(100)))
     limited = [answer for answer in answers if answer.status == 429]
 
     assert limited
@@ -255,6 +257,7 @@ async def test_a_flood_without_tokens_is_refused_unread_and_audited_as_a_count(
         codes[orjson.loads(message.data)["payload"]["error"]["code"]] += 1
 
     await nc_guarded.subscribe(inbox, cb=count)
+    began = time.monotonic()
     for _ in range(2_000):
         await nc_guarded.publish("hg.ops.runs", body, reply=inbox)
     await eventually_awaited(lambda: _is(codes.total(), 2_000))
@@ -262,7 +265,7 @@ async def test_a_flood_without_tokens_is_refused_unread_and_audited_as_a_count(
     rows = await asyncio.to_thread(eventually, lambda: _refused_rows(guarded, 2_000))
     assert codes["UNAUTHENTICATED"] >= 100
     assert codes["RATE_LIMITED"] > 0
-    assert len(rows) < 30
+    assert len(rows) < 30 + time.monotonic() - began
 
 
 async def _is(one: int, other: int) -> bool:
@@ -280,7 +283,7 @@ def _refused_rows(daemon: DaemonProcess, at_least: int) -> list[Json]:
 async def test_refused_requests_are_errors_in_the_statistics(nc: Client) -> None:
     await ask(nc, GET, {"session_id": "no-such-session"})
 
-    answer = await nc.request("$SRV.STATS.headgate", b"", timeout=5)
+    answer = await nc.request("$SRV.STATS.headgate", b"", timeout=PATIENCE_S)
 
     (stats,) = [each for each in orjson.loads(answer.data)["endpoints"] if each["name"] == "ledger-get"]
     assert stats["num_errors"] >= 1

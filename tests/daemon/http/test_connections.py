@@ -12,13 +12,20 @@ from daemon.http.app import serving
 from daemon.http.connections import Closed
 from daemon.http.crowd import ASKING
 from daemon.settings.process import HttpSettings
+from tests.adapters.nats.waiting import eventually
+from tests.support.waiting import PATIENCE_S
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
+begun: list[None] = []
+"""One for each request that has come as far as the application."""
+
+
 async def app(_scope: Any, receive: Any, send: Any) -> None:
     """Reads the whole body, then answers with its length."""
+    begun.append(None)
     size, more = 0, True
     while more:
         message = await receive()
@@ -39,7 +46,7 @@ async def served(closed: list[Closed], **settings: float) -> AsyncIterator[tuple
 
 async def until_closed(reader: asyncio.StreamReader) -> bytes:
     try:
-        return await asyncio.wait_for(reader.read(-1), 5)
+        return await asyncio.wait_for(reader.read(-1), PATIENCE_S)
     except ConnectionError:
         return b""
 
@@ -100,8 +107,9 @@ async def test_where_all_connections_are_at_work_only_health_may_be_asked_for() 
     upload = b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n123"
     async with served(closed, max_connections=1) as (host, port):
         working, upload_to = await asyncio.open_connection(host, port)
+        begun.clear()
         upload_to.write(upload)
-        await asyncio.sleep(0.1)
+        await eventually(lambda: begun)
         for _ in range(2 * ASKING):
             others = [await asyncio.open_connection(host, port) for _ in range(2)]
             for (reader, writer), request, status in zip(others, (LIVEZ, GET), (b"200", b"503"), strict=True):

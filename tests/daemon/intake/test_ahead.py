@@ -150,6 +150,7 @@ async def test_a_stop_finishes_what_is_ahead_and_gives_the_rest_back(line: Pipel
     pull, watched = line.make_pull(), line.observer()
     intake = line.make_intake(pull, watched, database=turnstile, max_batch=5)
     await pull.start()
+    await eventually(lambda: pull.buffered == 40)
     running = asyncio.create_task(intake.run())
     ahead = 2 if database.keeps_order else 1
     await eventually(lambda: turnstile.waiting == ahead)

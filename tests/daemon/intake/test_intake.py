@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from adapters.cancellation import cancel_and_wait
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.topology import Limits
 from contracts.gate.delivery import Accepted, Delivery, Judged
+from contracts.gate.gate import Gate
+from contracts.registry import REGISTRY
+from daemon.intake.ports import Gatekeeper
 from handlers.effects import BatchOutcome, Context, Effects, Families, Verdict
 from handlers.ledger.sessions import take_sessions
 from storage.engine.database import Database
@@ -21,6 +25,7 @@ from storage.unit_of_work import UnitOfWork
 from tests.adapters.nats.waiting import eventually, eventually_awaited
 from tests.daemon.pipeline import Pipeline, Turnstile, Watched, pipeline, usage_body
 from tests.support.locks import locked
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest_asyncio.fixture
@@ -41,18 +46,30 @@ def allergic_to(name: str) -> Families:
     return {"session.usage": handler, "session.event": handler}
 
 
+class Counting:
+    """A gate that counts what it has judged: so many are at hand for the next batch."""
+
+    def __init__(self, gate: Gatekeeper) -> None:
+        self._gate = gate
+        self.judged = 0
+
+    def judge(self, delivery: Delivery) -> Judged:
+        self.judged += 1
+        return self._gate.judge(delivery)
+
+
 async def codes(line: Pipeline) -> list[str]:
     return [row["code"] for row in await line.rows(select(dead_letters.c.code).order_by(dead_letters.c.sequence))]
 
 
 async def test_a_batch_is_what_arrived_while_the_last_one_was_committed(line: Pipeline, database: Database) -> None:
-    turnstile = Turnstile(database)
+    turnstile, gate = Turnstile(database), Counting(Gate(REGISTRY, line.rules))
     turnstile.open.clear()
-    async with line.intake(database=turnstile) as watched:
+    async with line.intake(database=turnstile, gate=gate) as watched:
         await line.publish_usage("first")
         await eventually(lambda: turnstile.waiting == 1)
         await line.publish_usage(*(f"m{number}" for number in range(40)))
-        await eventually_awaited(lambda: delivered(line, 41))
+        await eventually(lambda: gate.judged == 41)
         turnstile.open.set()
         await eventually(lambda: sum(watched.sizes) == 41)
 
@@ -129,10 +146,18 @@ async def waits(line: Pipeline, count: int) -> bool:
     return await line.unacknowledged() == count
 
 
-async def test_a_stop_while_storage_is_away_gives_back_what_is_in_hand(line: Pipeline, database_file: Path) -> None:
-    with locked(database_file):
-        async with line.intake():
+async def test_a_stop_while_storage_is_away_gives_back_what_is_in_hand(
+    line: Pipeline, database: Database, database_file: Path
+) -> None:
+    turnstile = Turnstile(database)
+    turnstile.open.clear()
+    with ExitStack() as lock:
+        async with line.intake(database=turnstile):
             await line.publish_usage("a", "b")
+            # While storage is away no more is asked for: both are to be in hand before.
+            await eventually_awaited(lambda: delivered(line, 2))
+            lock.enter_context(locked(database_file))
+            turnstile.open.set()
             await eventually(lambda: not line.readiness.is_ready)
     async with line.intake() as watched:
         await eventually_awaited(line.all_acknowledged)
@@ -156,7 +181,7 @@ async def test_a_stop_gives_back_what_waits_and_finishes_what_is_committed(line:
     intake.stop()
     await pull.drain()
     turnstile.open.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, PATIENCE_S)
 
     assert observer.sizes == [1]
     assert await line.count_usage() == 1

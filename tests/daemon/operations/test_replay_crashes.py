@@ -35,7 +35,7 @@ async def refused(operator: Operator, count: int) -> None:
         groups = (await operator.result("dead-letters", action="groups"))["items"]
         return bool(sum(group["count"] for group in groups) == count)
 
-    await until(buried, within_s=60)
+    await until(buried, within_s=120)
 
 
 def bare(number: int) -> Json:
@@ -75,7 +75,7 @@ async def test_a_replay_goes_on_after_its_daemon_was_killed(daemon: DaemonProces
     daemon.start()
 
     async with operating(daemon) as operator:
-        run = await operator.ended(answer["run_id"], within_s=60)
+        run = await operator.ended(answer["run_id"], within_s=120)
         groups = await operator.result("dead-letters", action="groups")
 
     assert answer["requested"] == 1_500
@@ -126,7 +126,7 @@ async def test_a_request_that_comes_twice_is_one_replay(daemon: DaemonProcess) -
 async def test_a_replay_that_is_aborted_skips_the_rest(daemon: DaemonProcess) -> None:
     async with operating(daemon) as operator:
         await refused(operator, 200)
-        answer = await operator.result("replay-failed", all=True, rate_per_second=20)
+        answer = await operator.result("replay-failed", all=True, rate_per_second=1)
         run_id = answer["run_id"]
         aborted = await operator.result("replay-abort", run_id=run_id)
         run = await operator.ended(run_id)

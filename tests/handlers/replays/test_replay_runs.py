@@ -24,6 +24,7 @@ from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import GATE, Json, envelope, usage
 from tests.daemon.operations.operating import until
 from tests.handlers.deciding import DAEMON, NOW, Stream, context, letters, settled
+from tests.support.waiting import PATIENCE_S
 
 RUN = "run-1"
 
@@ -174,12 +175,12 @@ async def test_runs_of_the_dead_are_taken_over_and_those_of_the_living_left_alon
 
 
 async def test_a_run_that_waits_hears_that_it_was_stopped_or_taken_over(database: Database) -> None:
-    """At 0.01 a second the next item is due in 100 s: both are heard long before."""
+    """At 0.001 a second the next item is due in 1,000 s: both are heard long before."""
     await buried(database, 3)
-    run = await begun(database, rate_per_second=0.01)
-    taken_over = await begun(database, run_id="run-2", rate_per_second=0.01)
+    run = await begun(database, rate_per_second=0.001)
+    taken_over = await begun(database, run_id="run-2", rate_per_second=0.001)
 
-    async with deciding(database), asyncio.timeout(20):
+    async with deciding(database), asyncio.timeout(2 * PATIENCE_S):
         working = asyncio.create_task(replaying(database).work(run))
         await until(lambda: one_decided(database, RUN))
         await database.write(lambda uow: uow.replay_runs.stop(RUN, "aborted"))
