@@ -326,7 +326,7 @@ def test_the_examples_do_what_they_say(tmp_path: Path) -> None:
 
         def run(name: str, *arguments: str) -> str:
             command = [sys.executable, str(ROOT / "examples" / name), *arguments]
-            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False)
             assert done.returncode == 0, done.stderr
             return done.stdout
 

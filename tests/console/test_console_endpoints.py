@@ -19,6 +19,7 @@ from nats.aio.msg import Msg
 from daemon.http.console import STATIC
 from tests.console.browsing import headgate, printed_link, sign_in_link
 from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -121,7 +122,7 @@ def test_the_user_for_pages_is_refused_without_a_websocket(daemon: DaemonProcess
     password = (daemon.state_dir / "nats-console-password").read_text()
     server = urlsplit(daemon.nats_url)
     hello = json.dumps({"user": "console", "pass": password, "verbose": False, "pedantic": False})
-    with socket.create_connection((server.hostname or "", server.port or 0), timeout=10) as connection:
+    with socket.create_connection((server.hostname or "", server.port or 0), timeout=PATIENCE_S) as connection:
         connection.sendall(f"CONNECT {hello}\r\nPING\r\n".encode())
         answers = connection.makefile("rb")
         assert answers.readline().startswith(b"INFO")
@@ -141,7 +142,7 @@ def _handshake(port: int, origin: str) -> int:
         f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nOrigin: {origin}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
         connection.sendall(head.encode())
         return int(connection.makefile("rb").readline().split()[1])
 
@@ -154,7 +155,7 @@ async def test_the_pulse_tells_the_figures_of_the_daemon_without_being_asked(dae
         heard.put_nowait(message.data)
 
     await nc.subscribe("hg.pulse.*", cb=take)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         body = await heard.get()
     await nc.close()
 

@@ -39,6 +39,7 @@ from storage.tables.usage import session_usage
 from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import Json, envelope, usage
 from tests.handlers.deciding import TenDollars
+from tests.support.waiting import PATIENCE_S
 
 T = TypeVar("T")
 
@@ -268,7 +269,7 @@ async def pipeline(url: str, prefix: str, database: Database, limits: Limits | N
     """Connected, with streams and consumers."""
     watch = ConnectionWatch()
     broker = make_broker(url, watch=watch)
-    client = await connect(broker, url, watch, 10)
+    client = await connect(broker, url, watch, PATIENCE_S)
     subjects = Subjects(prefix)
     await provision(client, topology(subjects, limits or Limits(max_bytes=16 * 2**20)))
     try:

@@ -266,7 +266,7 @@ def at_once(url: str, scripts: Path) -> list[str]:
         process.stdin.write("go\n")
         process.stdin.flush()
 
-    answers = [process.communicate(timeout=60)[0] for process in started]
+    answers = [process.communicate(timeout=180)[0] for process in started]
 
     assert [process.returncode for process in started] == [0, 0, 0]
     return answers

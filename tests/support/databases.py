@@ -23,6 +23,7 @@ from storage.engine.postgres.database import PostgresDatabase
 from storage.engine.sqlite.database import SqliteDatabase
 from storage.engine.sqlite.url import sqlite_file
 from storage.unit_of_work import UnitOfWork
+from tests.support.waiting import PATIENCE_S
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # where the machine has no XDG_RUNTIME_DIR
@@ -159,8 +160,9 @@ def sqlite_copy(template: Path, folder: Path) -> str:
 
 
 @asynccontextmanager
-async def opened(url: str, *, busy_timeout_ms: int = 5_000, connections: int = 4) -> AsyncIterator[Database]:
-    """The database at *url*, closed afterwards. Opening it twice makes two daemons of one test."""
+async def opened(url: str, *, busy_timeout_ms: int = 60_000, connections: int = 4) -> AsyncIterator[Database]:
+    """The database at *url*, closed afterwards. Opening it twice makes two daemons of one test. A test that has nothing
+    to say about waiting waits as long as any does: for a lock, and for a connection to a server."""
     path = sqlite_file(url)
     database: Database
     if path is not None:
@@ -173,7 +175,7 @@ async def opened(url: str, *, busy_timeout_ms: int = 5_000, connections: int = 4
         await database.close()
 
 
-async def until(database: Database, holds: Callable[[UnitOfWork], bool], *, seconds: float = 30.0) -> None:
+async def until(database: Database, holds: Callable[[UnitOfWork], bool], *, seconds: float = PATIENCE_S) -> None:
     """Wait until *holds* of the database."""
     async with asyncio.timeout(seconds):
         while not await database.read(holds):  # noqa: ASYNC110 - the database tells nobody

@@ -10,6 +10,7 @@ from pathlib import Path
 from adapters.nats.server.server_process import server_binary
 from tests.support.daemons import DaemonProcess, running_daemon
 from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE_S
 
 
 @dataclass
@@ -42,11 +43,11 @@ class ExternalServer:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait(20)
+        self._process.wait(PATIENCE_S)
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(PATIENCE_S)
 
 
 @contextmanager

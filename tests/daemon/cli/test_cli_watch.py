@@ -12,6 +12,7 @@ from daemon.cli.watch.watch_view import sparkline
 from tests.support.command_line import headgate, started
 from tests.support.daemons import DaemonProcess, running_daemon
 from tests.support.records.usage_records import envelope, lines
+from tests.support.waiting import PATIENCE_S
 
 AT = "2026-11-20T10:15:30.000000Z"
 
@@ -68,7 +69,7 @@ def test_a_daemon_that_goes_away_is_waited_for_and_found_again(tmp_path: Path) -
         daemon.start()
         assert next(line for line in told if line["ready"])["messages"] == []
         watching.send_signal(signal.SIGINT)
-        out, err = watching.communicate(timeout=30)
+        out, err = watching.communicate(timeout=PATIENCE_S)
         assert (watching.returncode, err) == (0, ""), out
 
 
@@ -78,7 +79,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(daemon: DaemonProcess) -> N
         assert watching.stdout is not None
         assert json.loads(watching.stdout.readline())["ready"] is True
         watching.stdout.close()
-        assert watching.wait(30) == 0
+        assert watching.wait(PATIENCE_S) == 0
         assert watching.stderr is not None
         assert watching.stderr.read() == ""
 

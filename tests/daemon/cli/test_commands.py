@@ -198,5 +198,5 @@ def test_the_terminal_libraries_are_not_loaded_for_the_daemon() -> None:
         "except SystemExit: pass\n"
         "print(sorted({'typer', 'click', 'rich'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=True)
     assert done.stdout == "[]\n"

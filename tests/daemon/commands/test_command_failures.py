@@ -29,6 +29,7 @@ from storage.unit_of_work import UnitOfWork
 from tests.contracts.samples import envelope
 from tests.daemon.pipeline import Pipeline, pipeline
 from tests.support.commands import ask
+from tests.support.waiting import PATIENCE_S
 
 T = TypeVar("T")
 
@@ -168,14 +169,16 @@ async def test_every_question_that_was_taken_in_is_answered_before_the_door_is_s
 
     def slow(command: Command, uow: UnitOfWork, context: Context) -> Reply:
         begun.set()
-        return ok({"waited": go_on.wait(10), "dialect": uow.connection.dialect.name, "of": f"{command} {context}"})
+        return ok(
+            {"waited": go_on.wait(PATIENCE_S), "dialect": uow.connection.dialect.name, "of": f"{command} {context}"}
+        )
 
     async with door(line, query(slow)) as subject:
         asked = [
             asyncio.create_task(ask(line.nc, subject, {"session_id": str(number)}, stand_in=True))
             for number in range(100)
         ]
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, PATIENCE_S)
         await line.nc.flush()
         asyncio.get_running_loop().call_later(0.05, go_on.set)
 
@@ -207,11 +210,11 @@ async def test_what_is_taken_in_and_not_answered_is_bounded_in_bytes(line: Pipel
 
     body = orjson.dumps(envelope({"session_id": "a"}, "ledger.get", "1.0")) + b" " * 240_000
     async with door(line, OperationRoute(CONTRACT, slow)) as subject:
-        asked = [asyncio.create_task(line.nc.request(subject, body, timeout=30)) for _ in range(100)]
+        asked = [asyncio.create_task(line.nc.request(subject, body, timeout=PATIENCE_S)) for _ in range(100)]
         refused = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
         go_on.set()
         statuses = [orjson.loads((await one).data)["payload"]["status"] for one in asked]
-        after = orjson.loads((await line.nc.request(subject, body, timeout=30)).data)["payload"]
+        after = orjson.loads((await line.nc.request(subject, body, timeout=PATIENCE_S)).data)["payload"]
 
     assert refused[0]
     assert set(statuses) == {200, 503}

@@ -15,6 +15,7 @@ from daemon.observability.metrics import Metrics
 from daemon.observability.readiness import Readiness
 from daemon.process.connections import Nats
 from tests.adapters.nats.waiting import eventually
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -66,7 +67,7 @@ class Probed:
 async def probed(server: EmbeddedServer) -> AsyncIterator[Probed]:
     watch = ConnectionWatch()
     broker = make_broker(server.url, watch=watch)
-    client = await connect(broker, server.url, watch, 5)
+    client = await connect(broker, server.url, watch, PATIENCE_S)
     made = Probed(Nats(server.url, broker, client, watch, server))
     keeping = asyncio.create_task(made.loop.keep_server())
     try:

@@ -18,6 +18,7 @@ from contracts.subjects import Subjects
 from daemon.maintenance.stream_trimmer import StreamTrimmer, Trimmed
 from daemon.observability.metrics import Metrics
 from tests.adapters.nats.waiting import eventually_awaited
+from tests.support.waiting import PATIENCE_S
 
 CONSUMER = "headgate-ingest"
 
@@ -49,7 +50,7 @@ def trimmer_of(nc: Client, stream: str, interval_s: float) -> StreamTrimmer:
 
 async def take(pull: ContinuousPull, count: int) -> list[Delivery]:
     taken: list[Delivery] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while len(taken) < count:
             taken += await pull.take(count - len(taken))
     return taken

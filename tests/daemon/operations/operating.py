@@ -34,7 +34,9 @@ class Operator:
         body = orjson.dumps(
             envelope(asked, command, "1.0", message_id=message_id or str(uuid.uuid4()), producer="operator")
         )
-        reply = await self.nc.request(f"{self.prefix}.ops.{command}", body, timeout=20, headers=self.headers or None)
+        reply = await self.nc.request(
+            f"{self.prefix}.ops.{command}", body, timeout=PATIENCE_S, headers=self.headers or None
+        )
         return orjson.loads(reply.data)["payload"]
 
     async def result(self, command: str, payload: Json = None, **fields: Json) -> Json:

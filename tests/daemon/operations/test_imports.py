@@ -152,7 +152,7 @@ async def test_an_import_goes_on_after_its_daemon_was_killed(tmp_path: Path) -> 
         daemon.kill9()
         daemon.start()
         async with operating(daemon) as operator:
-            run = await operator.ended(answer["run_id"], within_s=60)
+            run = await operator.ended(answer["run_id"], within_s=180)
 
         assert counts(run) == (30_001, 30_000, 0, 1)
         assert rows(daemon, "SELECT count(*) FROM session_events") == [(30_000,)]

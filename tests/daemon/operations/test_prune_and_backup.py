@@ -12,6 +12,7 @@ import pytest
 from tests.contracts.samples import envelope
 from tests.daemon.operations.operating import Json, operating, right, until, wrong
 from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -132,7 +133,7 @@ async def test_every_act_and_every_refusal_is_on_record(tmp_path: Path) -> None:
             forbidden = await operator.ask("dead-letters", action="discard", dead_letter_id="x")
             invalid = await operator.ask("dead-letters", action="explode")
             reading = await operator.ask("dead-letters", action="show", dead_letter_id="x")
-            broken = await operator.nc.request("hg.ops.prune", b"{", timeout=5, headers=operator.headers)
+            broken = await operator.nc.request("hg.ops.prune", b"{", timeout=PATIENCE_S, headers=operator.headers)
             runs = (await operator.result("runs"))["items"]
             later = await operator.result("runs", limit=2)
             rest = await operator.result("runs", limit=2, cursor=later["next_cursor"], operation="dead-letters")

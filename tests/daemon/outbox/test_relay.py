@@ -26,6 +26,7 @@ from storage.journal.outbox import OutboxMessage
 from tests.adapters.nats.waiting import eventually, eventually_awaited
 from tests.daemon.pipeline import DAEMON, Pipeline, pipeline
 from tests.support.locks import locked
+from tests.support.waiting import PATIENCE_S
 
 TEN_MINUTES = 600 * 1_000_000
 
@@ -257,7 +258,7 @@ async def test_a_flush_returns_when_every_lane_is_empty(line: Pipeline) -> None:
         await commit(
             line, *(told(line, number, family=family) for number, family in enumerate((Family.EVENT, Family.DEAD)))
         )
-        await asyncio.wait_for(line.relay.flush(), 10)
+        await asyncio.wait_for(line.relay.flush(), PATIENCE_S)
         assert await pending(line) == 0
 
 

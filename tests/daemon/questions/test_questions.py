@@ -13,6 +13,7 @@ from nats.js.errors import KeyNotFoundError
 from tests.contracts.samples import envelope, usage
 from tests.daemon.operations.operating import Operator, until
 from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -32,7 +33,7 @@ async def operator(daemon: DaemonProcess) -> AsyncIterator[Operator]:
 
 async def command(operator: Operator, name: str, payload: dict[str, Any]) -> Any:
     body = orjson.dumps(envelope(payload, name, "1.0", message_id=str(uuid.uuid4()), producer="owner"))
-    reply = await operator.nc.request(f"hg.cmd.{name}", body, timeout=20)
+    reply = await operator.nc.request(f"hg.cmd.{name}", body, timeout=PATIENCE_S)
     return orjson.loads(reply.data)["payload"]
 
 

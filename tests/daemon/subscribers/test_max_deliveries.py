@@ -58,7 +58,7 @@ async def keeping(line: Pipeline, url: str, gate: Gatekeeper | None = None) -> A
     """The subscriber at work within the block, on a broker of its own."""
     watch = ConnectionWatch()
     broker = make_broker(url, watch=watch)
-    await connect(broker, url, watch, 5.0)
+    await connect(broker, url, watch, PATIENCE_S)
     handle = GivenUpMessages(
         line.nc,
         gate=gate or Gate(REGISTRY, line.rules),

@@ -23,13 +23,14 @@ from daemon.subscribers.subscriber import LowRateSubscribers, Received, Subscrib
 from storage.engine.failures import StorageAway
 from tests.adapters.nats.waiting import eventually
 from tests.daemon.operations.operating import until
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest_asyncio.fixture
 async def broker(shared_server: EmbeddedServer) -> AsyncIterator[NatsBroker]:
     watch = ConnectionWatch()
     broker = make_broker(shared_server.url, watch=watch)
-    await connect(broker, shared_server.url, watch, 5.0)
+    await connect(broker, shared_server.url, watch, PATIENCE_S)
     yield broker
     await broker.stop()
 
@@ -123,7 +124,7 @@ async def test_an_acknowledgement_that_is_lost_with_the_server_holds_nothing_bac
     watching = asyncio.create_task(server.watch(_as_expected))
     watch = ConnectionWatch()
     broker = make_broker(server.url, watch=watch)
-    nc = await connect(broker, server.url, watch, 5.0)
+    nc = await connect(broker, server.url, watch, PATIENCE_S)
     subjects = Subjects(prefix)
     await provision(nc, topology(subjects, Limits(notifiers=("chat",))))
     consumer = notify_consumer(subjects, "chat")

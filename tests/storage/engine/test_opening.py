@@ -90,7 +90,7 @@ except StorageUnusable as unusable:
 def as_nobody(url: str, folder: Path) -> str:
     """What the start says to a user without any rights: the one who runs the tests may be root, whom nothing stops."""
     arguments = [sys.executable, "-c", AS_NOBODY, sqlite_url(folder / "warm.db"), url]
-    ran = subprocess.run(arguments, capture_output=True, text=True, cwd=REPOSITORY, check=False, timeout=60)
+    ran = subprocess.run(arguments, capture_output=True, text=True, cwd=REPOSITORY, check=False, timeout=180)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.strip()
 

@@ -31,6 +31,11 @@ class Meeting:
         await_only(self._both.wait())
 
 
+def patient(url: str) -> str:
+    """Waits for a connection to the server, however little it waits for all else."""
+    return make_url(url).update_query_dict({"connect_timeout": "60"}).render_as_string(hide_password=False)
+
+
 async def outcomes(*writes: asyncio.Future[None]) -> list[type[BaseException] | None]:
     results = await asyncio.gather(*writes, return_exceptions=True)
     return sorted((None if result is None else type(result) for result in results), key=str)
@@ -96,7 +101,7 @@ async def test_a_plan_that_another_daemons_migration_made_stale_is_a_conflict(
 
 async def test_a_lock_that_is_held_for_too_long_is_away(postgres: databases.PostgresServer) -> None:
     with postgres.migrated_database() as url:
-        async with databases.opened(url) as one, databases.opened(url, busy_timeout_ms=50) as two:
+        async with databases.opened(url) as one, databases.opened(patient(url), busy_timeout_ms=50) as two:
             may_end, holds = asyncio.Event(), asyncio.Event()
 
             def hold(uow: UnitOfWork) -> None:
@@ -138,7 +143,7 @@ async def test_what_the_server_itself_cannot_do_is_away(postgres: databases.Post
 
 async def test_a_pool_without_a_free_connection_is_away(postgres: databases.PostgresServer) -> None:
     with postgres.migrated_database() as url:
-        async with databases.opened(url, busy_timeout_ms=1_000, connections=1) as database:
+        async with databases.opened(patient(url), busy_timeout_ms=1_000, connections=1) as database:
             may_end, holds = asyncio.Event(), asyncio.Event()
 
             def hold(_uow: UnitOfWork) -> None:
@@ -157,7 +162,7 @@ async def test_a_pool_without_a_free_connection_is_away(postgres: databases.Post
 @pytest.mark.slow
 async def test_a_server_that_stops_is_away_and_back_by_itself() -> None:
     with databases.postgres_server() as server, server.migrated_database() as url:
-        async with databases.opened(url, busy_timeout_ms=1_000) as database:
+        async with databases.opened(url) as database:
             assert all(await asyncio.gather(*(works(database) for _ in range(4)))), (
                 "every connection of the pool is open"
             )

@@ -16,6 +16,7 @@ from storage.unit_of_work import UnitOfWork
 from tests.storage.engine.failing_work import ONE, works
 from tests.support import databases
 from tests.support.locks import locked
+from tests.support.waiting import PATIENCE_S
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -56,12 +57,12 @@ async def test_a_file_locked_by_another_process_is_away_until_it_is_free(sqlite_
 
 
 async def test_at_the_stop_what_another_process_holds_is_not_waited_for(sqlite_path: Path) -> None:
-    async with databases.opened(databases.sqlite_url(sqlite_path), busy_timeout_ms=60_000) as database:
+    async with databases.opened(databases.sqlite_url(sqlite_path), busy_timeout_ms=600_000) as database:
         with locked(sqlite_path):
             waiting = [asyncio.create_task(works(database)) for _ in range(3)]
             await asyncio.sleep(0)
             database.wait_briefly()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 outcomes = await asyncio.gather(*waiting, works(database), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [StorageAway] * 4
         assert await works(database)
@@ -108,7 +109,7 @@ def test_a_disk_that_takes_no_more_is_away(sqlite_path: Path) -> None:
         text=True,
         cwd=REPOSITORY,
         check=False,
-        timeout=60,
+        timeout=180,
     )
 
     assert ran.returncode == 0, ran.stderr
