@@ -17,13 +17,14 @@ from tests.console.browsing import (
     ops,
     publish,
     settled,
+    sign_in_link,
     usage,
 )
 from tests.support.daemons import DaemonProcess
 
 if TYPE_CHECKING:
     from axe_playwright_python.base import AxeResults
-    from playwright.sync_api import Page
+    from playwright.sync_api import BrowserContext, Page
 
 VIEWS = {
     "now": "Now",
@@ -130,24 +131,74 @@ def routes_of(daemon: DaemonProcess) -> list[str]:
     return [*VIEWS, "dead?view=list", *things, "session/a-session", "alert/dead_letters_open"]
 
 
+# What a pointer has to hit: a box that has a label may be hit there too, and so may the cell of a row's box.
+_SMALL = """() => {
+    const places = 'a[href], button, input, select, textarea, summary, [role=tab], [tabindex="0"]';
+    return [...document.querySelectorAll(places)].flatMap((element) => {
+        const own = element.getBoundingClientRect();
+        if (!own.width || !own.height || element.matches('.skip')) return [];
+        const box = (element.closest('label, .choice') ?? element).getBoundingClientRect();
+        if (box.width >= 24 && box.height >= 24) return [];
+        return [`${element.tagName} ${element.textContent.slice(0, 40)} ${box.width} x ${box.height}`];
+    });
+}"""
+
+
 @pytest.mark.process
 @needs_browser
-def test_on_a_narrow_screen_and_at_two_hundred_percent_nothing_is_cut(page: "Page", daemon: DaemonProcess) -> None:
+def test_on_a_narrow_screen_and_at_two_hundred_percent_nothing_is_cut_or_hard_to_hit(
+    page: "Page", daemon: DaemonProcess
+) -> None:
     routes = routes_of(daemon)
     # A page of 1280 by 800 at 200 % has 640 by 400 pixels of its own.
-    for width, height in ((360, 740), (640, 400)):
+    for width, height in ((360, 740), (640, 400), (1280, 800)):
         page.set_viewport_size({"width": width, "height": height})
         for route in routes:
             go(page, route)
             page.get_by_role("main").get_by_role("heading", level=1).wait_for()
             settled(page)
             assert page.evaluate(_CUT) == [], (width, route)
+            assert page.evaluate(_SMALL) == [], (width, route)
     go(page, "dead?view=list")
     data_rows(page, "Dead letters").first.get_by_role("checkbox").check()
     page.get_by_role("button", name="Replay…").click()
     page.get_by_role("dialog", name="Replay").get_by_text("would go").wait_for()
+    assert page.evaluate(_SMALL) == []
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate(_CUT) == []
+    assert page.evaluate(_SMALL) == []
+
+
+# Where the controls of the banner have been, by their names less what is told behind them; looked at with each frame.
+_PLACES = """() => {
+    const places = (window.places = {});
+    const look = () => {
+        for (const control of document.querySelectorAll('header :is(a, button, input)')) {
+            const { x, y } = control.getBoundingClientRect();
+            const name = (control.ariaLabel ?? control.textContent).replace(/[^a-z ]/gi, '').trim();
+            (places[name] ??= []).includes(`${x}, ${y}`) || places[name].push(`${x}, ${y}`);
+        }
+        requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+}"""
+
+
+@pytest.mark.process
+@needs_browser
+def test_nothing_in_the_banner_moves_away_under_the_pointer_when_the_page_hears_more(
+    context: "BrowserContext", daemon: DaemonProcess
+) -> None:
+    publish(daemon, [usage(producer="counted", status="fine")])
+    page = context.new_page()
+    page.add_init_script(f"({_PLACES})()")
+    page.goto(sign_in_link(daemon))
+    page.get_by_role("banner").get_by_text("local", exact=True).wait_for()
+    page.get_by_role("navigation").get_by_role("link", name=re.compile(r"Dead letters \d")).wait_for()
+    settled(page)
+    places = page.evaluate("window.places")
+    assert {"headgate", "Jobs", "Care", "Sign out"} <= places.keys()
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 @pytest.mark.process

@@ -3,9 +3,10 @@
 import { effect } from "@preact/signals";
 import { Component, render, type ComponentType, type VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { alerting, followAlerts } from "./link/alerts.ts";
 import { connectionWord, hidden, keepConnected, lastSeen, linkState, paused, refusedPermission } from "./link/connection.ts";
 import { about, followPrincipal, who } from "./link/principal.ts";
-import { alerting, common, followPulses, runningCount, silentSince } from "./link/pulse.ts";
+import { common, followPulses, runningCount, silentSince } from "./link/pulse.ts";
 import { begin, config, credentials, signOut } from "./link/session.ts";
 import { href } from "./model/route.ts";
 import { count, visible } from "./model/text.ts";
@@ -81,12 +82,17 @@ class Safe extends Component<{ children: VNode }, { failed: string }> {
   }
 }
 
-function Mark({ word }: { word: string }): VNode | null {
-  if (word === "dead" && common.value) return <> {count(common.value.dead_letters_open)}</>;
-  if (word === "runs" && runningCount.value > 0) return <> ● {count(runningCount.value)}</>;
-  if (word === "alerts" && alerting.value.length > 0) return <> ▲ {count(alerting.value.length)}</>;
-  return null;
+const MARKED = new Set(["dead", "runs", "alerts"]);
+
+function markOf(word: string): string {
+  if (word === "dead" && common.value) return count(common.value.dead_letters_open);
+  if (word === "runs" && runningCount.value > 0) return `● ${count(runningCount.value)}`;
+  if (word === "alerts" && alerting.value.length > 0) return `▲ ${count(alerting.value.length)}`;
+  return "";
 }
+
+/** It has its place before there is anything to tell: no link moves away under the pointer. */
+const Mark = ({ word }: { word: string }): VNode | null => (MARKED.has(word) ? <span class={`mark ${word}`}>{markOf(word)}</span> : null);
 
 function Navigation(): VNode {
   const here = wordOf(route.value.path);
@@ -100,8 +106,7 @@ function Navigation(): VNode {
     <nav aria-label="Views" ref={line}>
       {NAMED.map(({ word, name }) => (
         <a href={href([word])} aria-current={word === here ? "page" : undefined}>
-          {name}
-          <Mark word={word} />
+          {name} <Mark word={word} />
         </a>
       ))}
     </nav>
@@ -132,7 +137,9 @@ function Banner({ onHelp }: { onHelp: () => void }): VNode {
         <input ref={field} type="text" aria-label="Find any id" placeholder="/ find any id" autocomplete="off" spellcheck={false} />
       </form>
       <span class="who">
-        {who.value && <span title={about.value?.scopes.join(" ")}>{visible(who.value)}</span>}
+        <span class="caller" title={who.value && `${visible(who.value)}: ${about.value?.scopes.join(" ") ?? ""}`}>
+          {visible(who.value)}
+        </span>
         <span role="status" aria-label="Connection" class={`connection ${connectionWord.value}`}>
           {connectionWord.value}
         </span>
@@ -207,4 +214,5 @@ if (root) {
 keepConnected();
 followPrincipal();
 followPulses();
+followAlerts();
 void begin();

@@ -38,7 +38,8 @@ const LOOK_MS = 2_500;
 const SKEW_MS = 500;
 
 const beats = signal<ReadonlyMap<string, Beat>>(new Map());
-export const history = signal<readonly Figures[]>([]);
+/** Each with when it was heard, in milliseconds. */
+export const history = signal<readonly (Figures & { readonly at: number })[]>([]);
 /** The daemon's clock less this machine's, in milliseconds. */
 export const clockSkew = signal(0);
 
@@ -67,9 +68,6 @@ export const figures = computed<Figures | null>(() => {
 
 /** What all daemons share: the newest pulse tells it. */
 export const common = computed(() => newest.value);
-export const alerting = computed(() =>
-  Object.entries(newest.value?.alerts ?? {}).filter(([, severity]) => severity !== "ok"),
-);
 export const running = computed(() => {
   const known = new Map(runKeys.value);
   for (const run of newest.value?.runs ?? [])
@@ -91,7 +89,7 @@ function take(text: string): void {
   silentSince.value = null;
   const now = figures.value;
   if (now !== null && pulse.daemon_id === newest.value?.daemon_id)
-    history.value = [...history.value, now].slice(-MOST_HISTORY);
+    history.value = [...history.value, { ...now, at: beat.at }].slice(-MOST_HISTORY);
 }
 
 /** Leave out who is silent. The last figures stay when all are, with the time that they are of. */

@@ -145,6 +145,7 @@ export interface Alert {
   readonly lifecycle: string;
   readonly value: string | number | null;
   readonly since: string | null;
+  readonly evaluated_at?: string | null;
   readonly thresholds?: { readonly warning: string | number; readonly critical: string | number } | null;
   readonly acknowledged_by?: string | null;
   readonly suppressed_until?: string | null;

@@ -13,9 +13,11 @@ interface ActProps {
   readonly hint?: string;
   readonly kind?: "main" | "danger" | "plain";
   readonly submit?: boolean;
+  /** In a row of a list, which is one stop of the Tab key: what opening the row offers too. */
+  readonly inRow?: boolean;
 }
 
-export function Act({ children, onAct, scope, disabled, why, hint, kind = "plain", submit }: ActProps): VNode {
+export function Act({ children, onAct, scope, disabled, why, hint, kind = "plain", submit, inRow }: ActProps): VNode {
   const lacking = scope !== undefined && !may(scope) ? `needs ${scope}` : null;
   const offline = linkState.value !== "connected" ? "offline" : null;
   const reason = lacking ?? offline ?? (disabled ? (why ?? null) : null);
@@ -23,13 +25,14 @@ export function Act({ children, onAct, scope, disabled, why, hint, kind = "plain
     <button
       type={submit ? "submit" : "button"}
       class={kind}
+      tabIndex={inRow ? -1 : undefined}
       disabled={Boolean(lacking ?? offline ?? disabled)}
       title={reason ?? undefined}
       onClick={submit ? undefined : onAct}
     >
       {children}
       {hint && <kbd>{hint}</kbd>}
-      {lacking && <small> {lacking}</small>}
+      {lacking && !inRow && <small> {lacking}</small>}
     </button>
   );
 }

@@ -1,6 +1,7 @@
 /** Small pictures of figures, drawn as SVG in the theme's colours. Each stands beside the same figures as text. */
 
 import type { VNode } from "preact";
+import { namesBelow, roundUp } from "../model/axis.ts";
 
 /** A line of the last values; its scale is its own. */
 export function Sparkline({ values, label }: { values: readonly number[]; label: string }): VNode | null {
@@ -9,6 +10,7 @@ export function Sparkline({ values, label }: { values: readonly number[]; label:
   const points = values.map((value, at) => `${((at / (values.length - 1)) * 80).toFixed(1)},${(18 - (value / most) * 16).toFixed(1)}`);
   return (
     <svg class="spark" viewBox="0 0 80 20" preserveAspectRatio="none" role="img" aria-label={label}>
+      <title>{label}</title>
       <polyline points={points.join(" ")} />
     </svg>
   );
@@ -19,24 +21,46 @@ export interface Bar {
   readonly parts: readonly { readonly name: string; readonly value: number; readonly text: string }[];
 }
 
+interface ColumnsProps {
+  readonly bars: readonly Bar[];
+  readonly label: string;
+  readonly series: readonly string[];
+  /** A figure of the axis, with its unit. */
+  readonly figure: (value: number) => string;
+  /** What the axes are of. */
+  readonly axes: string;
+}
+
+const MOST_NAMES = 8;
+const HIGH = 40;
+
 /** Columns, stacked where they have parts. Its table is the caller's. */
-export function Columns({ bars, label, series }: { bars: readonly Bar[]; label: string; series: readonly string[] }): VNode {
+export function Columns({ bars, label, series, figure, axes }: ColumnsProps): VNode {
   const totals = bars.map((bar) => bar.parts.reduce((sum, part) => sum + part.value, 0));
-  const most = Math.max(...totals, 1e-9);
+  const most = roundUp(Math.max(...totals, 0));
   const width = 100 / Math.max(bars.length, 1);
+  const names = namesBelow(bars.map((bar) => bar.label), MOST_NAMES);
   return (
     <figure class="columns">
-      <svg viewBox="0 0 100 40" preserveAspectRatio="none" role="img" aria-label={label}>
+      <div class="axis up" aria-hidden="true">
+        {[most, most / 2, 0].map((value) => (
+          <span>{figure(value)}</span>
+        ))}
+      </div>
+      <svg viewBox={`0 0 100 ${HIGH}`} preserveAspectRatio="none" role="img" aria-label={label}>
+        {[0, HIGH / 2].map((y) => (
+          <line class="rule" x1="0" x2="100" y1={y} y2={y} />
+        ))}
         {bars.map((bar, at) => {
           let below = 0;
           return bar.parts.map((part) => {
-            const height = (part.value / most) * 38;
+            const height = (part.value / most) * HIGH;
             below += height;
             return (
               <rect
                 class={`series-${series.indexOf(part.name) % 8}`}
                 x={at * width + width * 0.1}
-                y={40 - below}
+                y={HIGH - below}
                 width={width * 0.8}
                 height={height}
               >
@@ -46,7 +70,15 @@ export function Columns({ bars, label, series }: { bars: readonly Bar[]; label: 
           });
         })}
       </svg>
+      <div class={`axis along${names.some(({ over }) => over > 1) ? " some" : ""}`} aria-hidden="true">
+        {names.map(({ name, over }) => (
+          <span title={name} style={{ flexGrow: over }}>
+            {name}
+          </span>
+        ))}
+      </div>
       <figcaption>
+        <span class="soft">{axes}</span>
         {series.map((name, at) => (
           <span class="legend">
             <svg viewBox="0 0 10 10" aria-hidden="true">

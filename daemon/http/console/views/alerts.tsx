@@ -1,12 +1,11 @@
 /** Alerts: what is raised, since when, who keeps it quiet, until when and why. */
 
-import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ask, newMessageId } from "../link/ask.ts";
-import { alerting } from "../link/pulse.ts";
-import { listenToEvents } from "../link/watch.ts";
+import { alerting, gaps, moveCount, moves } from "../link/alerts.ts";
 import type { Alert, AlertStep } from "../link/views.ts";
+import { WORDS, current, inOrder, ranked, wordOf } from "../model/alerts.ts";
 import { count, visible } from "../model/text.ts";
 import { clock, duration } from "../model/time.ts";
 import { Act } from "../parts/act.tsx";
@@ -54,48 +53,76 @@ const limitsOf = ({ thresholds }: Alert): string =>
   thresholds ? `warning ${figureOf(thresholds.warning)}, critical ${figureOf(thresholds.critical)}` : "";
 
 const COLUMNS: readonly Column<Alert>[] = [
-  { name: "severity", width: "7rem", cell: (alert) => <State of={alert.severity} /> },
-  { name: "rule", width: "minmax(9rem, 1fr)", cell: (alert) => <Text of={alert.rule} /> },
-  { name: "lifecycle", width: "8rem", cell: (alert) => <State of={alert.lifecycle} /> },
-  { name: "value", width: "minmax(6rem, 0.6fr)", numeric: true, cell: (alert) => <Text of={alert.value === null ? null : figureOf(alert.value)} /> },
-  { name: "limits", width: "minmax(16rem, 1fr)", cell: (alert) => <Text of={limitsOf(alert)} /> },
-  { name: "since", width: "9rem", cell: (alert) => <Instant at={alert.since} /> },
+  { name: "severity", width: "6rem", cell: (alert) => <State of={alert.severity} /> },
+  { name: "rule", width: "minmax(8.2rem, 1fr)", cell: (alert) => <Text of={alert.rule} /> },
+  { name: "lifecycle", width: "7rem", cell: (alert) => <State of={alert.lifecycle} /> },
+  { name: "value", width: "minmax(4.5rem, 0.6fr)", numeric: true, cell: (alert) => <Text of={alert.value === null ? null : figureOf(alert.value)} /> },
+  { name: "limits", width: "minmax(12rem, 1fr)", cell: (alert) => <Text of={limitsOf(alert)} /> },
+  { name: "since", width: "7rem", cell: (alert) => <Instant at={alert.since} /> },
   {
     name: "quiet",
-    width: "minmax(10rem, 2fr)",
+    width: "minmax(8rem, 2fr)",
     cell: (alert) => (alert.severity === "ok" && !alert.suppressed_until ? "" : <Text of={quietness(alert)} />),
   },
 ];
 
+/** Rows in the order of when somebody last asked for it: they move for nobody else. */
+function useOrder(rows: readonly Alert[], asOf: number): { ordered: readonly Alert[]; newer: number; orderAnew: () => void } {
+  const order = useRef<readonly string[]>([]);
+  const orderedAt = useRef(0);
+  const wanted = useRef(true);
+  const seen = useRef(0);
+  if (wanted.current && asOf > orderedAt.current) {
+    wanted.current = false;
+    orderedAt.current = asOf;
+    order.current = ranked(rows).map(({ rule }) => rule);
+    seen.current = moveCount.value;
+  }
+  const orderAnew = (): void => {
+    wanted.current = true;
+    orderedAt.current = asOf;
+  };
+  return { ordered: inOrder(rows, order.current), newer: asOf === 0 ? 0 : moveCount.value - seen.current, orderAnew };
+}
+
 function AlertList(): VNode {
   const alerts = useList<Alert, "alert.list">("alert.list", useMemo(() => ({ limit: 200 }), []));
-  const moves = useSignal(0);
-  useEffect(() => listenToEvents("alert.>", () => (moves.value += 1)), []);
-  useTenSeconds(() => `${moves.value} ${JSON.stringify(alerting.value)}`, alerts.refresh);
+  useTenSeconds(() => `${gaps.value} ${moveCount.value} ${JSON.stringify(alerting.value)}`, alerts.refresh);
+  const rows = current(alerts.rows, moves.value);
+  const [suppressing, setSuppressing] = useState("");
+  const columns: readonly Column<Alert>[] = [
+    ...COLUMNS,
+    { name: "acts", width: "18rem", cell: (alert) => <RowActs alert={alert} onActed={alerts.refresh} onSuppress={() => setSuppressing(alert.rule)} /> },
+  ];
+  const { ordered, newer, orderAnew } = useOrder(rows, alerts.asOf);
   const tally = new Map<string, number>();
-  for (const alert of alerts.rows) {
-    const word = alert.lifecycle === "suppressed" ? "suppressed" : alert.severity !== "ok" && alert.acknowledged_by ? "quiet" : alert.severity;
-    tally.set(word, (tally.get(word) ?? 0) + 1);
-  }
+  for (const alert of rows) tally.set(wordOf(alert), (tally.get(wordOf(alert)) ?? 0) + 1);
   return (
     <>
       <h1>Alerts</h1>
       <p class="bar">
-        {[...tally].map(([word, number]) => (
+        {WORDS.filter((word) => tally.has(word)).map((word) => (
           <span>
-            <State of={word} /> {count(number)}
+            <State of={word} /> {count(tally.get(word) ?? 0)}
           </span>
         ))}
-        <button class="pill" onClick={alerts.refresh} disabled={alerts.loading}>
-          Refresh ↻
+        <button
+          class="pill"
+          onClick={() => {
+            orderAnew();
+            alerts.refresh();
+          }}
+          disabled={alerts.loading}
+        >
+          {newer > 0 ? `${count(newer)} newer ↻` : "Refresh ↻"}
         </button>
       </p>
       {alerts.problem && <ProblemView problem={alerts.problem} />}
       <Grid
         main
         name="Alerts"
-        rows={alerts.rows}
-        columns={COLUMNS}
+        rows={ordered}
+        columns={columns}
         keyOf={(alert) => alert.rule}
         onOpen={(alert) => go(["alert", alert.rule])}
         onEnd={alerts.more}
@@ -103,6 +130,42 @@ function AlertList(): VNode {
         loading={alerts.loading}
         empty={alerts.loading ? "…" : alerts.problem ? "" : "No rule has been judged yet."}
       />
+      {suppressing && (
+        <SuppressDialog
+          rule={suppressing}
+          onClose={(acted) => {
+            setSuppressing("");
+            if (acted) alerts.refresh();
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+/** What may be done about one that is raised or kept quiet; opening it offers the same. */
+function RowActs({ alert, onActed, onSuppress }: { alert: Alert; onActed: () => void; onSuppress: () => void }): VNode | null {
+  const { rule } = alert;
+  if (alert.lifecycle === "resolved") return null;
+  if (alert.suppressed_until)
+    return (
+      <Act onAct={() => act("resolve", rule, {}, onActed)} scope="ops:write" inRow>
+        Lift
+      </Act>
+    );
+  return (
+    <>
+      {!alert.acknowledged_by && (
+        <Act onAct={() => act("acknowledge", rule, {}, onActed)} scope="ops:write" inRow>
+          Acknowledge
+        </Act>
+      )}{" "}
+      <Act onAct={onSuppress} scope="ops:write" inRow>
+        Suppress…
+      </Act>{" "}
+      <Act onAct={() => act("resolve", rule, {}, onActed)} scope="ops:write" inRow>
+        Resolve
+      </Act>
     </>
   );
 }
@@ -110,7 +173,11 @@ function AlertList(): VNode {
 function OneAlert({ rule }: { rule: string }): VNode {
   const asked = useAnswer<Alert, "alert.get">("alert.get", useMemo(() => ({ rule }), [rule]));
   const [suppressing, setSuppressing] = useState(false);
-  useEffect(() => listenToEvents(`alert.${rule}.>`, asked.refresh), [rule, asked.refresh]);
+  const version = moves.value.get(rule)?.version;
+  useEffect(() => {
+    if (version !== undefined) asked.refresh();
+  }, [version]);
+  useTenSeconds(() => `${gaps.value} ${alerting.value.find(([name]) => name === rule)?.[1] ?? ""}`, asked.refresh);
   useKeys([{ key: "Escape", help: "back", run: () => back(["alerts"]) }]);
   const alert = asked.result;
   const raised = alert !== null && alert.severity !== "ok";

@@ -4,6 +4,7 @@ import type { VNode } from "preact";
 import { useMemo } from "preact/hooks";
 import type { Provenance, Session, Usage } from "../link/views.ts";
 import { termsOf, withTerms, type Terms } from "../model/filters.ts";
+import { withGaps } from "../model/axis.ts";
 import { micros, share, usd } from "../model/money.ts";
 import { count, plural, visible } from "../model/text.ts";
 import { instantOf, milliseconds } from "../model/time.ts";
@@ -108,13 +109,17 @@ function Totals({ totals, from, to }: { totals: Omit<Usage, "key">; from: string
   return (
     <p class="bar">
       <span class="big">{usd(totals.cost_usd)}</span>
-      <span>reported {share(reported, whole)}</span> <span>derived {share(derived, whole)} of it</span>
-      {totals.cost.missing_count > 0 && (
-        <span class="warned">
-          no price {share(BigInt(totals.cost.missing_count), BigInt(totals.requests))} of requests: {count(totals.cost.missing_count)}, not counted as 0
+      {whole > 0n && (
+        <span>
+          of these dollars reported {share(reported, whole)}, derived {share(derived, whole)}
         </span>
       )}
       <span>{plural(totals.requests, "request")}</span>
+      {totals.cost.missing_count > 0 && (
+        <span class="warned">
+          no price: {count(totals.cost.missing_count)} of them, not counted as $0
+        </span>
+      )}
       <span>
         {count(totals.input_tokens)} tokens in, {count(totals.output_tokens)} out
         {totals.tokens.missing_count > 0 && `, of ${plural(totals.tokens.missing_count, "request")} not known`}
@@ -142,14 +147,25 @@ function Chart({ items, by }: { items: readonly Usage[]; by: string }): VNode {
     bar.set(name, (bar.get(name) ?? 0n) + micros(item.cost_usd));
     bars.set(first, bar);
   }
-  const drawn: Bar[] = [...bars]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([label, parts]) => ({
+  const unit = by.split(" ")[0] ?? by;
+  const drawn: Bar[] = withGaps([...bars.keys()], unit)
+    .map((label) => ({
       label: visible(label),
-      parts: [...parts].map(([name, value]) => ({ name: visible(name), value: Number(value) / 1e6, text: `$${(Number(value) / 1e6).toFixed(2)}` })),
+      parts: [...(bars.get(label) ?? [])].map(([name, value]) => ({ name: visible(name), value: Number(value) / 1e6, text: `$${(Number(value) / 1e6).toFixed(2)}` })),
     }));
-  return <Columns bars={drawn} series={series.map((name) => visible(name))} label={`Cost by ${by}; the table below has the figures`} />;
+  return (
+    <Columns
+      bars={drawn}
+      series={series.map((name) => visible(name))}
+      label={`Cost by ${by}; the table below has the figures`}
+      figure={dollars}
+      axes={unit === "day" ? "US dollars a day, UTC" : unit === "hour" ? "US dollars an hour, UTC" : `US dollars by ${unit}`}
+    />
+  );
 }
+
+/** A round figure of the axis. */
+const dollars = (value: number): string => `$${value >= 1 || value === 0 ? count(value) : String(Number(value.toPrecision(3)))}`;
 
 function known(provenance: Provenance, requests: number): string {
   return provenance.missing_count === 0 ? "" : ` (${count(provenance.missing_count)} of ${count(requests)} without)`;

@@ -2,7 +2,8 @@
 
 import type { VNode } from "preact";
 import { useMemo } from "preact/hooks";
-import { alerting, common, daemons, figures, history as figureHistory, running, silentSince, type Beat } from "../link/pulse.ts";
+import { alerting } from "../link/alerts.ts";
+import { common, daemons, figures, history as figureHistory, running, silentSince, type Beat } from "../link/pulse.ts";
 import { about } from "../link/principal.ts";
 import type { Health, LetterGroup } from "../link/views.ts";
 import { letterQuery, narrowed } from "../model/filters.ts";
@@ -19,8 +20,9 @@ import { Grid, type Column } from "../parts/lists/grid.tsx";
 import { now } from "../parts/shell/preferences.ts";
 import { ProblemView } from "../parts/problem.tsx";
 import { go } from "../parts/shell/router.ts";
+import { useAudit } from "../parts/run_audit.ts";
 import { Age, Instant } from "../parts/time.tsx";
-import { State, Text } from "../parts/words.tsx";
+import { Id, State, Text } from "../parts/words.tsx";
 
 export function Now(): VNode {
   const health = useAnswer<Health, "health-check">("health-check", useMemo(() => ({}), []));
@@ -80,10 +82,10 @@ function Rates(): VNode {
   const unread = Object.values(shared?.consumers ?? {}).reduce((sum, consumer) => sum + consumer.pending, 0);
   return (
     <div class="tiles">
-      <Tile name="Accepted" value={`${rate(figure.accepted)}/s`} values={past.map((each) => each.accepted)} />
-      <Tile name="Refused" value={`${rate(figure.refused)}/s`} values={past.map((each) => each.refused)} />
-      <Tile name="Duplicates" value={`${rate(figure.duplicate)}/s`} values={past.map((each) => each.duplicate)} />
-      <Tile name="Lag p99" value={milliseconds(figure.lag)} values={past.map((each) => each.lag ?? 0)} />
+      <Tile name="Accepted" value={perSecond(figure.accepted)} past={past.map((each) => each.accepted)} figure={perSecond} />
+      <Tile name="Refused" value={perSecond(figure.refused)} past={past.map((each) => each.refused)} figure={perSecond} />
+      <Tile name="Duplicates" value={perSecond(figure.duplicate)} past={past.map((each) => each.duplicate)} figure={perSecond} />
+      <Tile name="Lag p99" value={milliseconds(figure.lag)} past={past.map((each) => each.lag ?? 0)} figure={milliseconds} />
       <Tile name="Outbox" value={plural(shared?.outbox?.rows ?? 0, "row")} note={`oldest ${duration(shared?.outbox?.oldest_s ?? 0)}, failed ${count(shared?.outbox?.failed ?? 0)}`} />
       <Tile name="Unread" value={count(unread)} />
       <Tile name="Dead letters open" value={count(shared?.dead_letters_open ?? 0)} link={href(["dead"])} />
@@ -96,23 +98,33 @@ function Rates(): VNode {
   );
 }
 
+const perSecond = (value: number): string => `${rate(value)}/s`;
 const rate = (value: number): string => (value >= 100 ? count(Math.round(value)) : value.toFixed(value < 10 && value > 0 ? 1 : 0));
 
 interface TileProps {
   readonly name: string;
   readonly value: string;
-  readonly values?: readonly number[];
+  readonly past?: readonly number[];
+  readonly figure?: (value: number) => string;
   readonly note?: string;
   readonly link?: string;
 }
 
-function Tile({ name, value, values, note, link }: TileProps): VNode {
+/** How far back the little pictures go. */
+function span(): string {
+  const [first, last] = [figureHistory.value[0], figureHistory.value.at(-1)];
+  return duration(first && last ? (last.at - first.at) / 1000 : 0);
+}
+
+function Tile({ name, value, past, figure, note, link }: TileProps): VNode {
+  const scale = past && past.length > 1 && figure ? `${Math.max(...past) > 0 ? `0 to ${figure(Math.max(...past))}` : "none"} in ${span()}` : null;
   return (
     <div class="tile">
       <span class="soft">{name}</span>
       <b>{link ? <a href={link}>{value}</a> : value}</b>
       {note && <small>{note}</small>}
-      {values && <Sparkline values={values} label={`${name}, the last minutes`} />}
+      {past && <Sparkline values={past} label={`${name}: ${scale ?? ""}`} />}
+      {scale && <small>{scale}</small>}
     </div>
   );
 }
@@ -161,6 +173,7 @@ function Causes(): VNode {
 function Doing(): VNode | null {
   const runs = running.value;
   const raised = alerting.value;
+  const audit = useAudit(runs);
   if (runs.length === 0 && raised.length === 0) return null;
   return (
     <section>
@@ -168,15 +181,20 @@ function Doing(): VNode | null {
       <ul class="plainlist">
         {runs.map((run) => {
           const progress = progressOf([run]);
+          const started = run.started_at ?? audit.get(run.run_id)?.started_at;
           return (
             <li>
-              <a href={href(["run", run.run_id])}>{visible(run.operation ?? "run")}</a> <State of={run.status} />{" "}
+              <a href={href(["run", run.run_id])}>
+                {visible(run.operation ?? "run")} <Id of={run.run_id} short />
+              </a>{" "}
+              <By principal={audit.get(run.run_id)?.principal} /> <State of={run.status} />{" "}
               {progress.requested > 0 && (
                 <>
                   <Meter value={progress.sent} most={progress.requested} label="Progress" /> {count(progress.sent)} of {count(progress.requested)}, again refused{" "}
                   {count(progress.stillFailed)}
                 </>
               )}{" "}
+              {started && <span class="soft">for {duration(Math.max(0, now.value - Date.parse(started)) / 1000)}</span>}{" "}
               {HAS_ITEMS.has(run.operation ?? "") && <Abort ids={[run.run_id]} />}
             </li>
           );
@@ -189,6 +207,12 @@ function Doing(): VNode | null {
       </ul>
     </section>
   );
+}
+
+/** Whoever asked for a run; what the daemon does of itself, in its own time, is the timer's. */
+function By({ principal }: { principal: string | undefined }): VNode | null {
+  if (principal === undefined) return null;
+  return principal === "system" ? <span title="by the daemon itself, in its own time">timer</span> : <span>by {visible(principal)}</span>;
 }
 
 function Consumers(): VNode | null {

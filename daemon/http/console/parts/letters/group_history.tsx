@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ask } from "../../link/ask.ts";
 import type { LetterGroup } from "../../link/views.ts";
 import { groupTerms, letterPayload } from "../../model/filters.ts";
+import { count } from "../../model/text.ts";
 import { Sparkline } from "../chart.tsx";
 
 const BUCKETS = 24;
@@ -63,7 +64,7 @@ export function GroupHistory({ group }: { group: LetterGroup }): VNode {
   }, [key, seen]);
   return (
     <div class="history" ref={place}>
-      {values && values.length > 1 && <Sparkline values={values} label={`last 24 h: ${values.join(", ")}`} />}
+      {values && values.length > 1 && <Sparkline values={values} label={`letters an hour in the last 24 h, up to ${count(Math.max(...values))}: ${values.join(", ")}`} />}
     </div>
   );
 }
