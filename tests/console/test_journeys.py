@@ -374,7 +374,7 @@ def test_an_approval_of_a_draft_that_was_overtaken_is_refused_and_shows_the_newe
 ) -> None:
     job = drafted_job(daemon)
     go(page, f"job/{job['job_id']}")
-    page.get_by_role("button", name="Approve…").click()
+    page.get_by_role("button", name="Approve v1…").click()
     dialog = page.get_by_role("dialog", name="Approve")
     dialog.get_by_text("the first draft").wait_for()
     for version, text in enumerate(["the second draft", "the third draft", "the fourth draft"], 1):

@@ -188,7 +188,7 @@ def test_a_draft_is_approved_and_each_view_is_reached(page: "Page", daemon: Daem
     data_rows(page, "Jobs").first.wait_for()
     page.keyboard.press("Enter")
     heading(page, "Job")
-    press(page, "Approve…")
+    press(page, "Approve v1…")
     page.get_by_role("dialog", name="Approve").get_by_text("the first draft").wait_for()
     press(page, "Approve v1")
     outcome(page).get_by_text("Approved version 1").wait_for()

@@ -1,19 +1,22 @@
 /** One job: where it stands, what was drafted, what it cost, what was tried, and what may be done now. */
 
 import type { VNode } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ask, newMessageId } from "../link/ask.ts";
 import type { Command } from "../link/commands.ts";
 import { watchKey } from "../link/watch.ts";
-import type { Job as JobView, JobEvent, Page } from "../link/views.ts";
+import type { Instruction, Job as JobView, JobEvent } from "../link/views.ts";
+import { staysOf, timeIn, type Stay } from "../model/job_steps.ts";
 import { usd } from "../model/money.ts";
 import { newer } from "../model/progress.ts";
 import { href } from "../model/route.ts";
 import { count, httpsUrl, visible } from "../model/text.ts";
+import { milliseconds } from "../model/time.ts";
 import { Act } from "../parts/act.tsx";
-import { useAnswer, useList } from "../parts/lists/answers.ts";
+import { useAnswer, useList, type Listed } from "../parts/lists/answers.ts";
 import { useKeys } from "../parts/shell/keys.ts";
 import { say, sayProblem } from "../parts/shell/outcome.tsx";
+import { now } from "../parts/shell/preferences.ts";
 import { ProblemView } from "../parts/problem.tsx";
 import { back, go, route, setQuery } from "../parts/shell/router.ts";
 import { Tabs } from "../parts/tabs.tsx";
@@ -42,6 +45,21 @@ function useJob(id: string): { job: JobView | null; asked: ReturnType<typeof use
 
 function OneJob({ id }: { id: string }): VNode {
   const { job, asked } = useJob(id);
+  const draft = useAnswer<Instruction, "instruction.get">(
+    "instruction.get",
+    useMemo(() => (job?.instruction_id ? { instruction_id: job.instruction_id } : null), [job?.instruction_id]),
+  );
+  const steps = useList<JobEvent, "job.history">("job.history", useMemo(() => ({ job_id: id, limit: 200 }), [id]));
+  const askAgain = useRef(job?.version);
+  useEffect(() => {
+    if (askAgain.current !== undefined && askAgain.current !== job?.version) {
+      draft.refresh();
+      steps.refresh();
+    }
+    askAgain.current = job?.version;
+  }, [job?.version]);
+  const created = job !== null && steps.complete ? job.created_at : null;
+  const stays = staysOf(steps.rows, created, now.value);
   const tab = TABS.find((name) => name.toLowerCase() === route.value.query.get("tab")) ?? "Instruction";
   useKeys([{ key: "Escape", help: "back", run: () => back(["jobs"]) }]);
   return (
@@ -53,16 +71,18 @@ function OneJob({ id }: { id: string }): VNode {
       {asked.problem && job && <p class="soft">It is another owner's: its view comes by its key, its documents are theirs.</p>}
       {job && (
         <>
-          <Bar job={job} onActed={asked.refresh} />
-          <Way job={job} />
+          <Bar job={job} draft={draft.result} onActed={asked.refresh} />
+          <Way job={job} stays={stays} />
           {job.error && <ProblemView problem={job.error} live={false} />}
           <Facts job={job} />
-          <Tabs label="About the job" names={TABS} chosen={tab} onChoose={(name) => setQuery({ tab: name.toLowerCase() })} />{" "}
-          <a href={href(["story"], { id })}>Story</a>
-          {tab === "Instruction" && <InstructionTab job={job} />}
+          <div class="bar">
+            <Tabs label="About the job" names={TABS} chosen={tab} onChoose={(name) => setQuery({ tab: name.toLowerCase() })} />
+            <a href={href(["story"], { id })}>Story</a>
+          </div>
+          {tab === "Instruction" && <InstructionTab job={job} newest={draft} />}
           {tab === "Transcript" && <TranscriptTab job={job} />}
           {tab === "Storyboard" && <StoryboardTab job={job} />}
-          {tab === "History" && <History job={job} />}
+          {tab === "History" && <History steps={steps} stays={stays} />}
         </>
       )}
     </>
@@ -71,7 +91,7 @@ function OneJob({ id }: { id: string }): VNode {
 
 type JobAct = Extract<Command, "job.run" | "job.render" | "job.cancel" | "job.retry">;
 
-function Bar({ job, onActed }: { job: JobView; onActed: () => void }): VNode {
+function Bar({ job, draft, onActed }: { job: JobView; draft: Instruction | null; onActed: () => void }): VNode {
   const [approving, setApproving] = useState(false);
   const act = (command: JobAct, word: string): void =>
     void ask<JobView, JobAct>(command, { job_id: job.job_id }, { messageId: newMessageId(), onSlow: say }).then((answer) => {
@@ -85,7 +105,7 @@ function Bar({ job, onActed }: { job: JobView; onActed: () => void }): VNode {
     <div class="bar">
       <State of={job.status} /> <span>version {count(job.version)}</span>
       <Act onAct={() => setApproving(true)} scope="jobs:write" kind="main" disabled={!is("AWAITING_APPROVAL", "READY")} why={`it is ${job.status}`}>
-        Approve…
+        {draft === null ? "Approve…" : `Approve v${draft.version}…`}
       </Act>
       <Act onAct={() => act("job.render", "Render")} scope="jobs:write" disabled={!job.approved || !is("AWAITING_APPROVAL", "READY")} why={job.approved ? `it is ${job.status}` : "approve it first"}>
         Render
@@ -114,13 +134,14 @@ function Bar({ job, onActed }: { job: JobView; onActed: () => void }): VNode {
   );
 }
 
-function Way({ job }: { job: JobView }): VNode {
+function Way({ job, stays }: { job: JobView; stays: readonly Stay[] }): VNode {
   const at = WAY.indexOf(job.status);
+  const times = timeIn(stays);
   return (
     <ol class="timeline" aria-label="The way of the job">
       {[...WAY, ...(at < 0 ? [job.status] : [])].map((state, index) => (
         <li class={at < 0 || index <= at ? "passed" : ""} aria-current={state === job.status ? "step" : undefined}>
-          {state === job.status ? <State of={state} /> : state}
+          {state === job.status ? <State of={state} /> : state} {times.has(state) && <span class="soft">{milliseconds(times.get(state))}</span>}
         </li>
       ))}
     </ol>
@@ -194,11 +215,8 @@ function Facts({ job }: { job: JobView }): VNode {
   );
 }
 
-function History({ job }: { job: JobView }): VNode {
-  const payload = useMemo(() => ({ job_id: job.job_id, limit: 200 }), [job.job_id]);
-  const events = useList<JobEvent, "job.history">("job.history", payload);
-  useEffect(events.refresh, [job.version]);
-  const page: Page<JobEvent> | null = events.first;
+function History({ steps: events, stays }: { steps: Listed<JobEvent>; stays: readonly Stay[] }): VNode {
+  const lasted = new Map(stays.map((stay) => [stay.version, stay]));
   return (
     <section aria-label="History">
       {events.problem && <ProblemView problem={events.problem} live={false} />}
@@ -208,13 +226,22 @@ function History({ job }: { job: JobView }): VNode {
             <Instant at={event.when} />
             <span>{visible(event.who)}</span>
             <span>
-              {visible(event.what)} {event.from && visible(event.from)} {event.to && <>→ {visible(event.to)}</>}{" "}
+              {visible(event.what)} {event.from && visible(event.from)} {event.to && <>→ {visible(event.to)}</>} <Lasted stay={lasted.get(event.version)} />{" "}
               <Details of={event.details} />
             </span>
           </li>
         ))}
       </ol>
-      {page?.next_cursor && !events.complete && <button onClick={events.more}>More</button>}
+      {events.rows.length > 0 && !events.complete && <button onClick={events.more}>More</button>}
     </section>
+  );
+}
+
+/** How long the state lasted that a step led to. */
+function Lasted({ stay }: { stay: Stay | undefined }): VNode | null {
+  return stay === undefined ? null : (
+    <span class="soft lasted">
+      {stay.goesOn ? "for" : "lasted"} {milliseconds(stay.ms)}
+    </span>
   );
 }

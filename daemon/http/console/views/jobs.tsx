@@ -1,15 +1,17 @@
 /** Jobs of all owners, with counts by state. */
 
 import type { VNode } from "preact";
-import { useMemo, useRef } from "preact/hooks";
 import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { listenToEvents } from "../link/watch.ts";
 import type { Job, Page } from "../link/views.ts";
 import { termsOf, withTerm, withTerms, type Terms } from "../model/filters.ts";
 import { usd } from "../model/money.ts";
 import { count } from "../model/text.ts";
 import { instantOf } from "../model/time.ts";
+import { Act } from "../parts/act.tsx";
+import { ApproveDialog } from "../parts/jobs/approve_dialog.tsx";
+import { useLiveJobs } from "../parts/jobs/live_jobs.ts";
 import { useList } from "../parts/lists/answers.ts";
 import { FilterBar } from "../parts/lists/filter_bar.tsx";
 import { Grid, type Column } from "../parts/lists/grid.tsx";
@@ -34,8 +36,8 @@ export const STATES = [
   "CANCELLED",
 ];
 
-/** What jobs did since the page was opened: a mark that lists look at. */
-const moved = signal(0);
+/** How many jobs were made since the page was opened: a mark that lists look at. */
+const made = signal(0);
 
 const COLUMNS: readonly Column<Job>[] = [
   { name: "title", width: "minmax(9rem, 2fr)", cell: (job) => <Text of={job.title} /> },
@@ -53,7 +55,7 @@ export function Jobs(): VNode {
   const query = route.value.query;
   const terms = termsOf(query, KEYS);
   const change = (next: Terms): void => replaceQuery(withTerms(query, next, KEYS));
-  useEffect(() => listenToEvents("job.>", () => (moved.value += 1)), []);
+  useEffect(() => listenToEvents("job.*.created", () => (made.value += 1)), []);
   return (
     <>
       <h1>Jobs</h1>
@@ -82,9 +84,15 @@ function JobList({ terms, onChange }: { terms: Terms; onChange: (terms: Terms) =
   const jobs = useList<Job, "jobs">("jobs", payload);
   const seen = useRef(0);
   useEffect(() => {
-    seen.current = moved.peek();
+    seen.current = made.peek();
   }, [jobs.asOf]);
-  const newer = moved.value - seen.current;
+  const newer = made.value - seen.current;
+  const live = useLiveJobs();
+  const [approving, setApproving] = useState<Job | null>(null);
+  const columns: readonly Column<Job>[] = [
+    ...COLUMNS.map((column) => ({ ...column, cell: (job: Job) => column.cell(live.now(job)) })),
+    { name: "act", width: "6.5rem", cell: (job) => <Approve job={live.now(job)} onAct={setApproving} /> },
+  ];
   const counts = (jobs.first as JobPage | null)?.counts ?? {};
   return (
     <>
@@ -103,14 +111,26 @@ function JobList({ terms, onChange }: { terms: Terms; onChange: (terms: Terms) =
         main
         name="Jobs"
         rows={jobs.rows}
-        columns={COLUMNS}
+        columns={columns}
         keyOf={(job) => job.job_id}
         onOpen={(job) => go(["job", job.job_id])}
+        onShow={live.onShow}
         onEnd={jobs.more}
         complete={jobs.complete}
         loading={jobs.loading}
         empty={jobs.loading ? "…" : jobs.problem ? "" : "No jobs match."}
       />
+      {approving && <ApproveDialog job={approving} onClose={() => setApproving(null)} />}
     </>
+  );
+}
+
+function Approve({ job, onAct }: { job: Job; onAct: (job: Job) => void }): VNode | null {
+  if (job.status !== "AWAITING_APPROVAL") return null;
+  if (job.approved) return <span class="soft">approved</span>;
+  return (
+    <Act onAct={() => onAct(job)} scope="jobs:write" inRow>
+      Approve…
+    </Act>
   );
 }

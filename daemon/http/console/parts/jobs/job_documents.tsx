@@ -6,7 +6,7 @@ import type { Instruction, Job, Page } from "../../link/views.ts";
 import { lineDifference } from "../../model/difference.ts";
 import { count, httpsUrl, visible, visibleLines } from "../../model/text.ts";
 import { milliseconds } from "../../model/time.ts";
-import { useAnswer, useList } from "../lists/answers.ts";
+import { useAnswer, useList, type Asked } from "../lists/answers.ts";
 import { DifferenceView } from "../difference.tsx";
 import { ProblemView } from "../problem.tsx";
 import { Instant } from "../time.tsx";
@@ -26,19 +26,24 @@ export function Blocks({ blocks }: { blocks: Instruction["blocks"] }): VNode {
 
 const textOf = (document_: Instruction): string => document_.blocks.map((block) => `${block.type}: ${block.text}`).join("\n");
 
-export function InstructionTab({ job }: { job: Job }): VNode {
+/** The newest version comes with the job; another one, and what is compared, are asked for here. */
+export function InstructionTab({ job, newest }: { job: Job; newest: Asked<Instruction> }): VNode {
   const [version, setVersion] = useState<number | null>(null);
   const [other, setOther] = useState<number | null>(null);
   const id = job.instruction_id;
-  const payload = useMemo(() => (id ? { instruction_id: id, ...(version === null ? {} : { version }) } : null), [id, version, job.version]);
-  const shown = useAnswer<Instruction, "instruction.get">("instruction.get", payload);
+  const older = useAnswer<Instruction, "instruction.get">(
+    "instruction.get",
+    useMemo(() => (id && version !== null ? { instruction_id: id, version } : null), [id, version]),
+  );
+  const shown = version === null ? newest : older;
   const compared = useAnswer<Instruction, "instruction.get">(
     "instruction.get",
     useMemo(() => (id && other !== null ? { instruction_id: id, version: other } : null), [id, other]),
   );
   if (!id) return <p>There is no instruction yet.</p>;
   const found = shown.result;
-  const versions = Array.from({ length: Math.min(found?.latest_version ?? 0, 200) }, (_, at) => (found?.latest_version ?? 0) - at);
+  const last = Math.max(found?.latest_version ?? 0, newest.result?.version ?? 0);
+  const versions = Array.from({ length: Math.min(last, 200) }, (_, at) => last - at);
   return (
     <section aria-label="Instruction">
       {shown.problem && <ProblemView problem={shown.problem} live={false} />}
@@ -47,7 +52,7 @@ export function InstructionTab({ job }: { job: Job }): VNode {
           <p class="bar">
             <b>
               Instruction v{found.version}
-              {found.version === found.latest_version ? ", the newest" : ` of ${found.latest_version}`}
+              {found.version === last ? ", the newest" : ` of ${last}`}
             </b>
             <State of={found.validation_status} /> <span>by {visible(found.created_by)}</span> <Instant at={found.created_at} />
             <label>

@@ -27,6 +27,8 @@ interface GridProps<T> {
   readonly onOpen?: (row: T) => void;
   readonly selection?: Selection;
   readonly onSelect?: (selection: Selection) => void;
+  /** The rows that stand in the document now. */
+  readonly onShow?: (rows: readonly T[]) => void;
   /** Rows below the last loaded one come into sight. */
   readonly onEnd?: () => void;
   readonly complete?: boolean;
@@ -59,6 +61,8 @@ export function Grid<T>(props: GridProps<T>): VNode {
   useEffect(() => {
     if (!complete && (plain ? page >= pages - 1 : to >= rows.length - 10)) onEnd?.();
   }, [to, rows.length, complete, page, plain]);
+
+  useEffect(() => props.onShow?.(rows.slice(from, to)), [from, to, rows, props.onShow]);
 
   const known = useRef(above);
   useLayoutEffect(() => {
