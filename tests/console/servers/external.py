@@ -1,6 +1,7 @@
 """A daemon on a server of somebody else's, which has users for pages."""
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,15 @@ class ExternalServer:
             """
         )
         self._process = subprocess.Popen([str(server_binary()), "-c", str(config)], stderr=subprocess.DEVNULL)
+
+    @contextmanager
+    def halted(self) -> Iterator[None]:
+        """It answers nothing meanwhile, and its connections stay open."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         self._process.kill()

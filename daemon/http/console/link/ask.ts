@@ -2,10 +2,10 @@
 
 import { headers as newHeaders, type Msg } from "@nats-io/nats-core";
 import { parseShown } from "../model/json_tokens.ts";
-import { NOBODY_ANSWERS, NOT_PERMITTED, NO_ANSWER, OFFLINE, type Problem } from "../model/errors.ts";
+import { NOBODY_ANSWERS, NOT_PERMITTED, NO_ANSWER, OFFLINE, SIGNED_OUT, type Problem } from "../model/errors.ts";
 import { COMMANDS, type Command, type PayloadOf } from "./commands.ts";
 import { connectedAt, connection, generation } from "./connection.ts";
-import { config, credentials } from "./session.ts";
+import { config, credentials, type Credentials } from "./session.ts";
 
 export type Answer<T> =
   | { readonly ok: true; readonly status: number; readonly result: T; readonly replayed: boolean }
@@ -38,9 +38,13 @@ export async function ask<T, C extends Command = Command>(
   { messageId = newMessageId(), onSlow }: AskOptions = {},
 ): Promise<Answer<T>> {
   const body = envelope(command, payload, messageId);
+  const asker = credentials.peek();
   let sent = false;
   for (let tries = 1; ; tries++) {
-    const answer = await once<T>(command, body);
+    const isThere = (): boolean => credentials.peek() === asker;
+    const answer = isThere() ? await once<T>(command, body) : null;
+    // What somebody asked who has signed out is asked no more: whoever signs in next would be the one who asked it.
+    if (answer === null || !isThere()) return failed(SIGNED_OUT, "Whoever asked this has signed out");
     if (answer.ok) return answer;
     sent ||= answer.problem.code !== OFFLINE;
     if (tries >= MOST_TRIES) return answer.problem.code === BROKEN ? failed(OFFLINE, answer.problem.message) : answer;
@@ -51,7 +55,7 @@ export async function ask<T, C extends Command = Command>(
       await wait(1_000);
     } else if (code === BROKEN || (code === OFFLINE && sent)) {
       onSlow?.("the connection broke, asking again once it is back");
-      if (!(await isBack())) return failed(OFFLINE, answer.problem.message);
+      if (!(await isBack(asker))) return failed(OFFLINE, answer.problem.message);
     } else if (code === NO_ANSWER) onSlow?.("no answer yet, asking again");
     else if (code === "RATE_LIMITED") {
       onSlow?.("asked too often, waiting");
@@ -63,8 +67,9 @@ export async function ask<T, C extends Command = Command>(
 const isComingBack = (): boolean => generation.peek() > 1 && Date.now() - connectedAt < COMING_BACK_MS;
 
 /** Whether there is a connection again, within reason. */
-async function isBack(): Promise<boolean> {
-  for (const until = Date.now() + RECONNECT_MS; Date.now() < until; await wait(250)) if (connection() !== null) return true;
+async function isBack(asker: Credentials | null): Promise<boolean> {
+  for (const until = Date.now() + RECONNECT_MS; Date.now() < until && credentials.peek() === asker; await wait(250))
+    if (connection() !== null) return true;
   return false;
 }
 

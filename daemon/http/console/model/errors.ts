@@ -22,6 +22,7 @@ export const OFFLINE = "OFFLINE";
 export const NO_ANSWER = "NO_ANSWER";
 export const NOBODY_ANSWERS = "NOBODY_ANSWERS";
 export const NOT_PERMITTED = "NOT_PERMITTED";
+export const SIGNED_OUT = "SIGNED_OUT";
 
 const WHAT_TO_DO: Readonly<Record<string, string>> = {
   VALIDATION_ERROR: "Mend: the details say what and where.",

@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import type { VNode } from "preact";
 import { problemLine } from "../problem.tsx";
-import type { Problem } from "../../model/errors.ts";
+import { SIGNED_OUT, type Problem } from "../../model/errors.ts";
 
 const text = signal("");
 const failed = signal(false);
@@ -14,6 +14,8 @@ export function say(message: string): void {
 }
 
 export function sayProblem(problem: Problem): void {
+  // Whoever has signed in since did not do it.
+  if (problem.code === SIGNED_OUT) return;
   failed.value = true;
   text.value = problemLine(problem);
 }
