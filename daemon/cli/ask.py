@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.cli.link.asking import Asker
-from daemon.cli.shared import FAILED, Config, Json, NatsUrl, Token, locate_or_fail, settings_or_fail
+from daemon.cli.shared import FAILED, Config, Json, NatsUrl, Timeout, Token, locate_or_fail, settings_or_fail
 
 if TYPE_CHECKING:
     from contracts.errors import JsonObject
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def ask(
     subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="hg.cmd.job.get, cmd.job.get, hg.ops.runs, ...")],
     payload: Annotated[str | None, typer.Argument(metavar="[JSON]", help="The payload; without it {}.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long an answer may take.")] = 30.0,
+    timeout: Timeout = 30.0,
     nats_url: NatsUrl = None,
     token: Token = None,
     config: Config = None,

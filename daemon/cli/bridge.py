@@ -6,7 +6,7 @@ import typer
 
 from daemon.cli.shared import Config, Json, fail, settings_or_fail
 from daemon.errors import StartError
-from daemon.process.spared_imports import spared
+from daemon.process.optional_libraries import as_if_not_installed
 
 bridge = typer.Typer(help="Workers that hand work on to providers which must be polled.", no_args_is_help=True)
 
@@ -30,8 +30,8 @@ def replicate(
     ] = "",
 ) -> None:
     """Take work, create predictions, poll them, report by signed callbacks; until a signal."""
-    # Structlog and httpx take rich where it is there: for tracebacks with local variables, and a command line.
-    with spared("rich"):
+    # Structlog and httpx would take rich where it is installed.
+    with as_if_not_installed("rich"):
         from daemon.bridge import run
     settings = settings_or_fail(config, as_json=as_json)
     if as_json:

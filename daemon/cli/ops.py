@@ -9,7 +9,17 @@ import typer
 from daemon.cli.kpi.drawing import KPI_REPORT, as_asked_by_people, draw
 from daemon.cli.link.asking import Asker
 from daemon.cli.output.following import FOLLOWED, ended_well, follow
-from daemon.cli.shared import FAILED, UNHEALTHY, Config, Json, NatsUrl, Token, locate_or_fail, settings_or_fail
+from daemon.cli.shared import (
+    FAILED,
+    UNHEALTHY,
+    Config,
+    Json,
+    NatsUrl,
+    Timeout,
+    Token,
+    locate_or_fail,
+    settings_or_fail,
+)
 
 if TYPE_CHECKING:
     from contracts.errors import JsonObject, JsonValue
@@ -18,29 +28,35 @@ if TYPE_CHECKING:
 _HEALTH_CODES: Final = {"healthy": 0, "degraded": FAILED, "unhealthy": UNHEALTHY}
 
 
+Command = Annotated[str, typer.Argument(metavar="COMMAND", help="health-check, replay-failed, explain, runs, ...")]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="A field of the payload; the value is JSON or text."),
+]
+Payload = Annotated[
+    str | None, typer.Option("--json-payload", metavar="JSON", help="The payload; --param is laid over it.")
+]
+Test = Annotated[
+    str | None, typer.Option("--test", metavar="NOTIFIER", help="alerts: send a test message to a notifier.")
+]
+Wait = Annotated[bool, typer.Option(help="Follow what goes on in the daemon (replay, import) to its end.")]
+Deep = Annotated[bool, typer.Option("--deep", help="health-check: also compare totals with the records they sum up.")]
+Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="kpi-report: write it as one page of HTML.")]
+Plot = Annotated[
+    Path | None, typer.Option("--plot", metavar="FILE.png", help="kpi-report: draw it (needs headgate[plot]).")
+]
+
+
 def ops(
-    command: Annotated[str, typer.Argument(metavar="COMMAND", help="health-check, replay-failed, explain, runs, ...")],
-    parameters: Annotated[
-        list[str] | None,
-        typer.Option("--param", "-p", metavar="NAME=VALUE", help="A field of the payload; the value is JSON or text."),
-    ] = None,
-    payload: Annotated[
-        str | None, typer.Option("--json-payload", metavar="JSON", help="The payload; --param is laid over it.")
-    ] = None,
-    test: Annotated[
-        str | None, typer.Option("--test", metavar="NOTIFIER", help="alerts: send a test message to a notifier.")
-    ] = None,
-    wait: Annotated[bool, typer.Option(help="Follow what goes on in the daemon (replay, import) to its end.")] = True,
-    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long an answer may take.")] = 30.0,
-    deep: Annotated[
-        bool, typer.Option("--deep", help="health-check: also compare totals with the records they sum up.")
-    ] = False,
-    html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="kpi-report: write it as one page of HTML.")
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE.png", help="kpi-report: draw it (needs headgate[plot]).")
-    ] = None,
+    command: Command,
+    parameters: Parameters = None,
+    payload: Payload = None,
+    test: Test = None,
+    wait: Wait = True,
+    timeout: Timeout = 30.0,
+    deep: Deep = False,
+    html: Html = None,
+    plot: Plot = None,
     nats_url: NatsUrl = None,
     token: Token = None,
     config: Config = None,

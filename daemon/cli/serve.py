@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from daemon.errors import StartError
-from daemon.process.spared_imports import spared
+from daemon.process.optional_libraries import as_if_not_installed
 from daemon.terminal import escaped
 
 _USAGE: Final = 4
@@ -33,8 +33,8 @@ def run_daemon(config: Path | None, *, as_json: bool) -> int:
     """Start with the settings of *config*; *as_json* asks for JSON logs whatever the file says."""
     # Nothing that is imported is garbage: looking for some takes a fifth of the time until the daemon is ready.
     gc.disable()
-    # Structlog takes rich where it is there: for tracebacks that show local variables, which are not wanted here.
-    with spared("rich"):
+    # Structlog would take rich where it is installed.
+    with as_if_not_installed("rich"):
         import structlog  # noqa: F401
     from daemon.settings.loading import load_settings
 

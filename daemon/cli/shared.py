@@ -37,6 +37,7 @@ Token = Annotated[
         "--token", envvar="HEADGATE_TOKEN", metavar="JWT", help="Bearer token, where the daemon asks for one."
     ),
 ]
+Timeout = Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long an answer may take.")]
 
 
 def fail(*lines: str, as_json: bool = False, code: int = FAILED) -> NoReturn:

@@ -63,18 +63,10 @@ def decide_usage(
     input_tokens = facts.input_tokens
     output_tokens = facts.output_tokens
     known, computed = _listed(facts, prices)
+    cost, version, source, confidence = _counted(facts, known, computed)
     provenance = facts.provenance
     tokens = provenance.tokens
     runtime = provenance.runtime
-    cost = facts.cost_usd_micros
-    if cost is not None:
-        version = facts.pricing_version
-        reported = provenance.cost
-        source, confidence = reported.source, reported.confidence
-    elif known is not None and computed is not None:
-        cost, version, source, confidence = computed, known.version, "derived", "medium"
-    else:
-        version, source, confidence = None, "missing", "unknown"
     if known is None:
         input_price = output_price = computed_version = None
     else:
@@ -107,6 +99,16 @@ def decide_usage(
         producer,
         created_at,
     )
+
+
+def _counted(facts: Usage, known: UnitPrices | None, computed: int | None) -> tuple[int | None, str | None, str, str]:
+    """The cost that counts, the version of the prices behind it, its source and its confidence."""
+    if facts.cost_usd_micros is not None:
+        reported = facts.provenance.cost
+        return facts.cost_usd_micros, facts.pricing_version, reported.source, reported.confidence
+    if known is not None and computed is not None:
+        return computed, known.version, "derived", "medium"
+    return None, None, "missing", "unknown"
 
 
 def _listed(facts: Usage, prices: PriceBook) -> tuple[UnitPrices | None, int | None]:

@@ -136,8 +136,10 @@ _CHANGING: Final = (
     "instruction_version", "approved_by", "approved_at", "approved_version", "work_id", "dispatch_attempt",
     "last_sequence", "updated_at", "approval_note", "error", "checkpoint",
 )  # fmt: skip
-_TOLD_COLUMNS: Final = ("job_id", "version", "actor", "what", "at", "from_state", "to_state", "details")
-_EVENT_COLUMNS: Final = (*_TOLD_COLUMNS, "trace_id", "starts_trace")
+_HISTORY_COLUMNS: Final = ("job_id", "version", "actor", "what", "at", "from_state", "to_state", "details")
+"""What a job's history is read from."""
+_EVENT_COLUMNS: Final = (*_HISTORY_COLUMNS, "trace_id", "starts_trace")
+"""What is written of an event: the story of a trace is read from the rest."""
 JOB_COLUMNS: Final = tuple(jobs.c[name] for name in (*_NEVER_CHANGING, *_CHANGING))
 _GET: Final = select(*JOB_COLUMNS).where(jobs.c.job_id == bindparam("job_id"), jobs.c.owner == bindparam("owner"))
 
@@ -291,7 +293,7 @@ def _add_events(dialect: str) -> UpsertInsert:
 
 @cache
 def _history(has_before: bool) -> Select[*tuple[Any, ...]]:
-    statement = select(*(job_events.c[name] for name in _TOLD_COLUMNS)).where(
+    statement = select(*(job_events.c[name] for name in _HISTORY_COLUMNS)).where(
         job_events.c.job_id == bindparam("job_id")
     )
     if has_before:

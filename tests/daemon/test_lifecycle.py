@@ -6,8 +6,8 @@ import signal
 import socket
 import sqlite3
 import stat
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import nats
@@ -202,15 +202,29 @@ def test_a_stop_waits_for_the_outbox_only_so_long(tmp_path: Path) -> None:
         eventually(lambda: asyncio.run(count(daemon.nats_url, "HG_DEAD")) == 1)
 
 
+@asynccontextmanager
+async def daemon_on_a_server_of_its_own(
+    folder: Path, settings: str = "", nats_settings: str = ""
+) -> AsyncIterator[tuple[DaemonProcess, EmbeddedServer]]:
+    """A daemon that is ready and the server that it was not started with; whatever became of them, both are gone
+    afterwards."""
+    server = EmbeddedServer(folder / "store", folder / "state", sync="interval")
+    await server.start()
+    external = f'[nats]\nmode = "external"\nurl = "{server.url}"\n{nats_settings}'
+    daemon = DaemonProcess(folder / "home", settings + external)
+    try:
+        await asyncio.to_thread(daemon.start)
+        yield daemon, server
+    finally:
+        await asyncio.to_thread(daemon.end)
+        await server.stop()
+
+
 async def test_a_stop_while_the_server_hangs_takes_no_longer_than_it_may_and_loses_nothing(tmp_path: Path) -> None:
     """Every step that speaks to the server waits for it, so each is cut short. What was in hand cannot be given back
     then: the next life does that, long before the server would deliver it again by itself."""
     names = sorted(f"m{number}" for number in range(300))
-    server = EmbeddedServer(tmp_path / "store", tmp_path / "state", sync="interval")
-    await server.start()
-    daemon = DaemonProcess(tmp_path / "home", HURRIED + f'[nats]\nmode = "external"\nurl = "{server.url}"\n')
-    try:
-        await asyncio.to_thread(daemon.start)
+    async with daemon_on_a_server_of_its_own(tmp_path, HURRIED) as (daemon, server):
         assert server.pid is not None
         with locked(daemon.database):
             await publish(server.url, names)
@@ -224,9 +238,6 @@ async def test_a_stop_while_the_server_hangs_takes_no_longer_than_it_may_and_los
         assert daemon.events("stopped")
         await asyncio.to_thread(daemon.start)
         await asyncio.to_thread(eventually, lambda: stored(daemon.database) == names)
-    finally:
-        await asyncio.to_thread(daemon.end)
-        await server.stop()
 
 
 HURRIED = "[daemon]\nstop_timeout_s = 0.5\n[storage]\nbusy_timeout_ms = 500\n[intake]\nack_wait_s = 600\n"
@@ -255,13 +266,8 @@ async def delete_consumer(url: str) -> None:
     await client.close()
 
 
-async def test_an_external_server_outlives_the_daemon_and_is_not_stopped_by_it(tmp_path: Path) -> None:
-    server = EmbeddedServer(tmp_path / "store", tmp_path / "state", sync="interval")
-    await server.start()
-    settings = f'[nats]\nmode = "external"\nurl = "{server.url}"\nprefix = "other"\n'
-    daemon = DaemonProcess(tmp_path / "home", settings)
-    try:
-        await asyncio.to_thread(daemon.start)
+async def test_without_its_external_server_a_daemon_is_not_ready_and_ends_all_the_same(tmp_path: Path) -> None:
+    async with daemon_on_a_server_of_its_own(tmp_path, nats_settings='prefix = "other"\n') as (daemon, server):
         await publish(server.url, ["a"], "other.ingest.session.usage")
         await asyncio.to_thread(eventually, lambda: stored(daemon.database) == ["a"])
         assert daemon.nats_url == server.url
@@ -270,9 +276,6 @@ async def test_an_external_server_outlives_the_daemon_and_is_not_stopped_by_it(t
         await asyncio.to_thread(eventually, lambda: get(f"{daemon.http_url}/readyz")[0] == 503)
         assert await asyncio.to_thread(daemon.terminate) == 0
         assert not (daemon.state_dir / "runtime.json").exists()
-    finally:
-        await asyncio.to_thread(daemon.end)
-        await server.stop()
 
 
 def test_an_embedded_server_whose_port_was_taken_meanwhile_ends_the_daemon_with_one_line(tmp_path: Path) -> None:

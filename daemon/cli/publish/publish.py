@@ -20,34 +20,46 @@ _INTERRUPTED = 130
 _PRODUCER = "headgate-publish"
 
 
+Files = Annotated[
+    list[str] | None, typer.Argument(metavar="[FILE]...", help="JSON or JSON Lines; - is standard input.")
+]
+Kind = Annotated[
+    str | None,
+    typer.Option(metavar="KIND", help="Publish to this kind's subject, whatever the envelope says; for version 1."),
+]
+Wrap = Annotated[
+    str | None,
+    typer.Option(metavar="KIND", help="The records are bare payloads of this kind: make envelopes around them."),
+]
+SchemaVersion = Annotated[
+    str | None, typer.Option(metavar="V", help="With --wrap: the payloads' schema; without it the kind's newest.")
+]
+Producer = Annotated[str, typer.Option(metavar="NAME", help="With --wrap: the envelopes' producer.")]
+MessageIdField = Annotated[
+    str | None, typer.Option(metavar="FIELD", help="With --wrap: the payload's field that is the message id.")
+]
+MessageIdByLine = Annotated[
+    bool,
+    typer.Option("--message-id-by-line", help="With --wrap: the message id is file:line, not the payload's hash."),
+]
+Format = Annotated[Layout, typer.Option("--format", help="How records stand in the files.")]
+WithReceipts = Annotated[bool, typer.Option(help="Wait for what becomes of each record.")]
+StallTimeout = Annotated[
+    float, typer.Option(min=0.1, metavar="SECONDS", help="Give up when nothing at all has moved for so long.")
+]
+
+
 def publish(
-    files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE]...", help="JSON or JSON Lines; - is standard input.")
-    ] = None,
-    kind: Annotated[
-        str | None,
-        typer.Option(metavar="KIND", help="Publish to this kind's subject, whatever the envelope says; for version 1."),
-    ] = None,
-    wrap: Annotated[
-        str | None,
-        typer.Option(metavar="KIND", help="The records are bare payloads of this kind: make envelopes around them."),
-    ] = None,
-    schema_version: Annotated[
-        str | None, typer.Option(metavar="V", help="With --wrap: the payloads' schema; without it the kind's newest.")
-    ] = None,
-    producer: Annotated[str, typer.Option(metavar="NAME", help="With --wrap: the envelopes' producer.")] = _PRODUCER,
-    message_id_field: Annotated[
-        str | None, typer.Option(metavar="FIELD", help="With --wrap: the payload's field that is the message id.")
-    ] = None,
-    message_id_by_line: Annotated[
-        bool,
-        typer.Option("--message-id-by-line", help="With --wrap: the message id is file:line, not the payload's hash."),
-    ] = False,
-    layout: Annotated[Layout, typer.Option("--format", help="How records stand in the files.")] = Layout.AUTO,
-    receipts: Annotated[bool, typer.Option(help="Wait for what becomes of each record.")] = True,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="Give up when nothing at all has moved for so long.")
-    ] = 120.0,
+    files: Files = None,
+    kind: Kind = None,
+    wrap: Wrap = None,
+    schema_version: SchemaVersion = None,
+    producer: Producer = _PRODUCER,
+    message_id_field: MessageIdField = None,
+    message_id_by_line: MessageIdByLine = False,
+    layout: Format = Layout.AUTO,
+    receipts: WithReceipts = True,
+    timeout: StallTimeout = 120.0,
     nats_url: NatsUrl = None,
     token: Token = None,
     config: Config = None,
