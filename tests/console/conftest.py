@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 
-_FRUGAL: Final = (
-    "--js-flags=--no-opt",
-    "--renderer-process-limit=1",
-    "--disable-features=Translate,OptimizationHints,MediaRouter,PaintHolding",
+_NOT_WANTED: Final = (
+    "MediaRouter",
+    "OptimizationHints",
+    "PaintHolding",
+    "Translate",
+    # Of these two the list under the address bar is made, a page of its own for each window: more work than ours.
+    "WebUIOmniboxAimPopup",
+    "WebUIOmniboxPopup",
 )
+_FRUGAL: Final = ("--js-flags=--no-opt", "--renderer-process-limit=1", f"--disable-features={','.join(_NOT_WANTED)}")
 """What costs more processor time than it saves in pages that live for a few seconds."""
 
 
