@@ -24,16 +24,23 @@ MOST_WORKERS: Final = 10
 """Each has the memory of a whole collection, 300 MB."""
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Hear SIGINT also where the shell that began the run in the background has it ignored: what is ignored is
     inherited, and the daemons that tests start must get the signals that a terminal would give them.
 
     And let compiled modules be kept: where the environment forbids it (as in many images), each process that a test
-    starts would compile five hundred modules anew, a third of the time until a daemon is ready."""
+    starts would compile five hundred modules anew, a third of the time until a daemon is ready.
+
+    And begin the process that forks programs, once for all the processes of a run: it imports for longer than a
+    program runs."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     _let_examples_take_their_time()
+    if not hasattr(config, "workerinput"):
+        from tests.support.starts.programs import serve_forks
+
+        serve_forks()
 
 
 def _let_examples_take_their_time() -> None:

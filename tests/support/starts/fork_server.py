@@ -1,9 +1,10 @@
 """A process that has imported all of headgate, and forks: what a fork runs is the program itself, in a process of its
-own, without the second of imports.
+own, without the second of imports. There is one for all the processes of a run of tests.
 
     python fork_server.py FD
 
-On the socket FD comes one packet for each start: arguments, folder and environment as JSON, and four descriptors, the
+It listens on the socket FD, imports when the first connection comes, and ends at the end of its standard input. On a
+connection comes one packet for each start: arguments, folder and environment as JSON, and four descriptors, the
 program's first three and a pipe, on which its process id and, once it has ended, its exit code are told.
 """
 
@@ -20,6 +21,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import cache
 from typing import Final
 
 NUMBER: Final = struct.Struct("i")
@@ -39,6 +41,7 @@ _LATER: Final = (
 """What programs import only once they run."""
 
 
+@cache
 def import_all() -> None:
     for name in _PACKAGES:
         package = importlib.import_module(name)
@@ -52,42 +55,70 @@ def import_all() -> None:
     gc.freeze()
 
 
-def next_program(control: socket.socket) -> bool:
-    """Fork for each start that is asked for. True in a fork, which is the program then; False at the end of all."""
-    ends: dict[int, tuple[int, int]] = {}
-    ready = select.poll()
-    ready.register(control, select.POLLIN)
-    while True:
-        for descriptor, _ in ready.poll():
-            if descriptor in ends:
-                ready.unregister(descriptor)
-                _tell_end(descriptor, *ends.pop(descriptor))
-                continue
-            asked, given, _, _ = socket.recv_fds(control, LARGEST, 4)
-            if not asked:
-                return False
-            *streams, told = given
-            pid = os.fork()
-            if pid == 0:
-                control.close()
-                for inherited in (told, *ends, *(pipe for _, pipe in ends.values())):
-                    os.close(inherited)
-                _become(json.loads(asked), streams)
-                return True
-            os.write(told, NUMBER.pack(pid))
-            for stream in streams:
-                os.close(stream)
-            end = os.pidfd_open(pid)
-            ends[end] = (pid, told)
-            ready.register(end, select.POLLIN)
+class ForkServer:
+    """Forks for each start that is asked for on a connection."""
 
+    def __init__(self, listening: socket.socket) -> None:
+        self._listening = listening
+        self._connections: dict[int, socket.socket] = {}
+        self._ends: dict[int, tuple[int, int]] = {}
+        """By the descriptor that says that a program has ended: its process id, and the pipe to tell its code on."""
+        self._ready = select.poll()
 
-def _tell_end(end: int, pid: int, told: int) -> None:
-    os.close(end)
-    _, status = os.waitpid(pid, 0)
-    with suppress(BrokenPipeError):  # nobody waits for it any more
-        os.write(told, NUMBER.pack(os.waitstatus_to_exitcode(status)))
-    os.close(told)
+    def run(self) -> bool:
+        """True in a fork, which is the program then; False at the end of all."""
+        stdin = sys.stdin.fileno()
+        self._ready.register(stdin, select.POLLIN)
+        self._ready.register(self._listening, select.POLLIN)
+        while True:
+            for descriptor, _ in self._ready.poll():
+                if descriptor == stdin:
+                    return False
+                if descriptor == self._listening.fileno():
+                    self._accept()
+                elif descriptor in self._ends:
+                    self._tell_end(descriptor)
+                elif self._fork_for(descriptor):
+                    return True
+
+    def _accept(self) -> None:
+        connection, _ = self._listening.accept()
+        import_all()
+        self._connections[connection.fileno()] = connection
+        self._ready.register(connection, select.POLLIN)
+
+    def _tell_end(self, end: int) -> None:
+        pid, told = self._ends.pop(end)
+        self._ready.unregister(end)
+        os.close(end)
+        _, status = os.waitpid(pid, 0)
+        with suppress(BrokenPipeError):  # nobody waits for it any more
+            os.write(told, NUMBER.pack(os.waitstatus_to_exitcode(status)))
+        os.close(told)
+
+    def _fork_for(self, descriptor: int) -> bool:
+        asked, given, _, _ = socket.recv_fds(self._connections[descriptor], LARGEST, 4)
+        if not asked:
+            self._ready.unregister(descriptor)
+            self._connections.pop(descriptor).close()
+            return False
+        *streams, told = given
+        pid = os.fork()
+        if pid == 0:
+            self._listening.close()
+            for connection in self._connections.values():
+                connection.close()
+            for inherited in (told, *self._ends, *(pipe for _, pipe in self._ends.values())):
+                os.close(inherited)
+            _become(json.loads(asked), streams)
+            return True
+        os.write(told, NUMBER.pack(pid))
+        for stream in streams:
+            os.close(stream)
+        end = os.pidfd_open(pid)
+        self._ends[end] = (pid, told)
+        self._ready.register(end, select.POLLIN)
+        return False
 
 
 def _become(asked: dict[str, object], streams: list[int]) -> None:
@@ -127,7 +158,6 @@ def _run() -> None:
 if __name__ == "__main__":
     del sys.path[0]  # this file's folder, which no program has there
     with socket.socket(fileno=int(sys.argv[1])) as listening:
-        import_all()
-        forked = next_program(listening)
+        forked = ForkServer(listening).run()
     if forked:
         _run()

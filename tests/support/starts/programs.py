@@ -4,6 +4,7 @@ that has imported everything: the same program in a process of its own, for a fi
 import atexit
 import json
 import os
+import secrets
 import select
 import signal
 import socket
@@ -19,6 +20,8 @@ from tests.support.starts.fork_server import NUMBER
 HEADGATE: Final = Path(sys.executable).with_name("headgate")
 PROGRAM: Final = (str(HEADGATE),)
 _SERVER: Final = Path(__file__).with_name("fork_server.py")
+_ADDRESS: Final = "FORKS_FOR_TESTS"
+"""The variable by which the processes of a run of tests know where the one listens that forks."""
 
 
 class Forks:
@@ -112,21 +115,30 @@ class Forked:
         return int(number)
 
 
-@cache
-def _fork_server() -> socket.socket:
-    """Started when it is needed first; it ends with this process."""
-    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with its:
+def serve_forks() -> None:
+    """Start the process that forks, for this process and those that it starts; it ends with this one."""
+    address = f"\0headgate-tests-{os.getpid()}-{secrets.token_hex(8)}"  # of no file, so that nothing is left of it
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(address)
+        listening.listen(socket.SOMAXCONN)
         process = subprocess.Popen(
-            [sys.executable, str(_SERVER), str(its.fileno())],
-            pass_fds=[its.fileno()],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, str(_SERVER), str(listening.fileno())],
+            pass_fds=[listening.fileno()],
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )
+    os.environ[_ADDRESS] = address[1:]
 
     @atexit.register
     def end() -> None:
-        ours.close()
-        process.wait(60)
+        process.communicate(timeout=60)
 
-    return ours
+
+@cache
+def _fork_server() -> socket.socket:
+    if _ADDRESS not in os.environ:
+        serve_forks()
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.connect("\0" + os.environ[_ADDRESS])
+    atexit.register(connection.close)
+    return connection
