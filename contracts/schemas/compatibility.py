@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 from contracts.errors import JsonObject, JsonValue
 
 Path: TypeAlias = tuple[str, ...]
-Pairs: TypeAlias = frozenset[tuple[str, str]]
-"""References that are being followed, old and new."""
+Pairs: TypeAlias = frozenset[tuple[int, int]]
+"""References that are being followed, old and new, by their identity: written out, one can be a whole document."""
 
 _REFERENCES_DEEP: Final = 40
 _LOWER: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
@@ -129,12 +129,12 @@ class _Walk:
     def schemas(self, old: JsonValue, new: JsonValue, path: Path, within: Pairs) -> Iterator[Difference]:
         if _refers(old) or _refers(new):
             # Any JSON value is one of two that hold themselves: followed into the depth they would never end.
-            pair = (str(old), str(new))
+            pair = (id(old), id(new))
             if pair in within:
                 return
             within |= {pair}
         before, after = _resolved(old, self._old), _resolved(new, self._new)
-        if before == after == {}:
+        if not before and not after:
             return
         if _alternatives(before) is not None or _alternatives(after) is not None:
             yield from self._any_of(before, after, path, within)

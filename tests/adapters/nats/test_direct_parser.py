@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -54,7 +54,6 @@ async def parsed(wire: bytes, cuts: Sequence[int]) -> list[Taken]:
     return taken
 
 
-@settings(deadline=None)
 @given(messages=MESSAGES, cuts=st.lists(st.integers(0, 20_000), max_size=6))
 def test_messages_come_whole_and_in_order_wherever_the_bytes_are_cut(messages: list[Taken], cuts: list[int]) -> None:
     wire = b"".join(on_the_wire(message) + b"+OK\r\n" for message in messages)

@@ -97,7 +97,7 @@ SHAPES = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(SUBJECTS), SHAPES)
 def test_any_body_up_to_the_limit_is_judged_within_fifty_milliseconds_for_each_hundred_kilobytes(
     subject: str, shape: Shape

@@ -158,12 +158,11 @@ def test_an_export_compared_with_itself_has_no_changes(old: Path) -> None:
 
 def test_schemas_that_hold_themselves_are_compared_to_their_end(tmp_path: Path) -> None:
     """Any JSON value is made of JSON values: followed into the depth the comparison would not end in hours."""
-    old = tmp_path / "old"
-    export(old, REGISTRY, version="1.0.0")
-    assert compare(read_export(old), read_export(old)) == []
+    whole = Path(__file__).parents[3] / "docs" / "contracts"
+    assert compare(read_export(whole), read_export(whole)) == []
 
     holding = "export.requested-1.0"
-    found = changes(old, tmp_path, holding, lambda schema: definition(schema, "JsonValue")["anyOf"].pop())
+    found = changes(whole, tmp_path, holding, lambda schema: definition(schema, "JsonValue")["anyOf"].pop())
     assert {(change.contract, change.breaking, change.what) for change in found} == {
         (holding, False, "type null removed")
     }

@@ -57,7 +57,7 @@ class CountingGate:
         return unjudged(delivery, INTERNAL)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.one_of(st.integers(0, 300), st.integers(0, 600_000)), max_size=300))
 def test_any_mix_of_sizes_stays_within_the_bounds(sizes: list[int]) -> None:
     asyncio.run(work_off(sizes))

@@ -137,5 +137,5 @@ class AlertsMachine(RuleBasedStateMachine):
         assert self.alert.standing == before
 
 
-AlertsMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+AlertsMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=40)
 TestAlerts = AlertsMachine.TestCase

@@ -249,4 +249,4 @@ def kind(outcome: ReportOutcome) -> str:
 
 
 TestJobMachine: Callable[[], object] = JobMachine.TestCase
-JobMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+JobMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40)

@@ -148,7 +148,7 @@ def model(story: Sequence[Sent]) -> list[tuple[Verdict, int, str | None]]:
 runs = itertools.count(1)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories(), redelivered=st.sets(st.integers(0, 4)))
 async def test_any_partition_into_batches_comes_to_what_one_by_one_comes_to(
     database: Database, story: list[list[Sent]], redelivered: set[int]

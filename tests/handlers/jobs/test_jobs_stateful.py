@@ -210,7 +210,6 @@ def test_whatever_happens_to_jobs_everything_stored_is_as_the_contract_says(data
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=steps,
-                deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             ),
         )

@@ -170,7 +170,7 @@ def records(draw: st.DrawFn) -> tuple[str, Json]:
 runs = itertools.count(1)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=st.lists(st.lists(records(), min_size=1, max_size=8), min_size=1, max_size=4))
 async def test_totals_equal_what_the_rows_sum_up_to(database: Database, sent: list[list[tuple[str, Json]]]) -> None:
     agent = f"agent{next(runs)}"

@@ -30,7 +30,7 @@ _ROWS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=_ROWS)
 def test_an_answer_in_one_row_has_every_value_as_it_was_stored(tmp_path: Path, rows: list[tuple[object, ...]]) -> None:
     stored = [(place, *row) for place, row in enumerate(rows)]

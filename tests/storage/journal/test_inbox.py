@@ -87,7 +87,7 @@ NAMES = st.text(alphabet="aZ.0é\U0001f600", min_size=1, max_size=3)
 CLAIMS = st.dictionaries(st.tuples(st.sampled_from(["k", "K"]), NAMES), st.sampled_from(["1", "2"]), max_size=8)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(CLAIMS, st.booleans()), max_size=8))
 async def test_any_sequence_of_claims_answers_as_a_dictionary_does(
     database: Database, steps: list[tuple[dict[MessageKey, str], bool]]

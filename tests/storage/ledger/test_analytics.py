@@ -110,7 +110,7 @@ def summed(usage: list[UsageRecord], keys: tuple[str, ...]) -> Mapping[GroupKey,
     return {key: UsageTotals(*(group[name] for name in UsageTotals._fields)) for key, group in sums.items()}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(usage=st.lists(records(), max_size=12), bounds=st.lists(MOMENTS, min_size=2, max_size=2))
 async def test_any_window_by_any_keys_is_the_sum_of_its_records(
     database: Database, usage: list[UsageRecord], bounds: list[int]
@@ -131,7 +131,7 @@ async def test_any_window_by_any_keys_is_the_sum_of_its_records(
         await database.write(example)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(usage=st.lists(records(), max_size=12), bounds=st.lists(MOMENTS, min_size=2, max_size=2))
 async def test_runtimes_of_any_window_are_those_of_its_records(
     database: Database, usage: list[UsageRecord], bounds: list[int]

@@ -68,7 +68,7 @@ def stored_performance(uow: UnitOfWork) -> list[PerformanceCount]:
     return sorted(PerformanceCount(*row) for row in uow.connection.execute(select(*columns)))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(session_changes(), min_size=1, max_size=4))
 async def test_the_stored_row_takes_in_a_change_as_merging_does(
     database: Database, changes: list[SessionChange]
@@ -144,7 +144,7 @@ def folded(messages: Iterable[UsageRecord | Event]) -> LedgerChanges:
     )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=batches())
 async def test_batches_come_to_the_same_however_they_were_cut(
     database: Database, parts: list[list[UsageRecord | Event]]
@@ -167,7 +167,7 @@ async def test_batches_come_to_the_same_however_they_were_cut(
         await database.write(example)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records=st.lists(usage_records(), max_size=4))
 async def test_usage_is_kept_as_it_came(database: Database, records: list[UsageRecord]) -> None:
     def example(uow: UnitOfWork) -> None:

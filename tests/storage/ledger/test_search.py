@@ -124,7 +124,7 @@ async def test_what_is_deleted_is_not_found(talked: Database) -> None:
     assert await found(talked, "example") == ["address"]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 async def test_any_words_are_answered(talked: Database, words: str) -> None:
     assert set(await found(talked, words)) <= set(SAID)
