@@ -59,25 +59,18 @@ def test_the_fixture_has_rows_of_every_table(old: str) -> None:
     assert [table for table, found in fixture.items() if len(found) != make_fixture.ROWS] == []
 
 
-async def test_every_row_of_the_older_database_is_there_after_the_way_up(old_url: str) -> None:
+async def test_every_row_goes_up_comes_back_on_the_way_down_and_goes_up_again(old_url: str, old: str) -> None:
     before = await rows(old_url)
+
     await migration.upgrade(old_url)
     assert (await migration.status(old_url)).current == migrations.head()
-    assert lost(before, await rows(old_url)) == {}
-
-
-async def test_every_row_comes_back_on_the_way_down(old_url: str, old: str) -> None:
-    before = await rows(old_url)
-    await migration.upgrade(old_url)
-    await migration.downgrade(old_url, old)
-    after = await rows(old_url)
-    assert after.keys() == before.keys()
-    assert lost(before, after) == {}
-
-
-async def test_the_way_up_can_be_gone_again_after_the_way_down(old_url: str, old: str) -> None:
-    await migration.upgrade(old_url)
     up = await rows(old_url)
+    assert lost(before, up) == {}
+
     await migration.downgrade(old_url, old)
+    back = await rows(old_url)
+    assert back.keys() == before.keys()
+    assert lost(before, back) == {}
+
     await migration.upgrade(old_url)
     assert lost(up, await rows(old_url)) == {}

@@ -46,11 +46,11 @@ def export(job: str, _instruction: str, number: int) -> Json:
         ("export.create", export),
     ],
 )
-async def test_twenty_commands_take_as_many_statements_as_two(
+async def test_eight_commands_take_as_many_statements_as_two(
     database: Database, name: str, payload: Callable[[str, str, int], Json]
 ) -> None:
     house = House(database)
-    jobs = [await ready(house) for _ in range(22)]
+    jobs = [await ready(house) for _ in range(10)]
 
     def statements(commands: list[Command], uow: UnitOfWork) -> int:
         with recorded(uow) as seen:
@@ -60,5 +60,5 @@ async def test_twenty_commands_take_as_many_statements_as_two(
 
     asked = [command(name, payload(*job, number)) for number, job in enumerate(jobs)]
     two = await database.write(lambda uow: statements(asked[:2], uow))
-    twenty = await database.write(lambda uow: statements(asked[2:], uow))
-    assert twenty == two
+    eight = await database.write(lambda uow: statements(asked[2:], uow))
+    assert eight == two
