@@ -171,6 +171,28 @@ def test_keys_wait_for_an_answer_in_their_order_unless_the_person_turns_elsewher
     assert "view=list" in page.url, "the one that was asked for by Enter"
 
 
+_EACH_VIEW_TAKES_SIX_SECONDS = """() => {
+    const now = Date.now;
+    let later = 0;
+    Date.now = () => now() + later;
+    addEventListener('hashchange', () => { later += 6_000; });
+}"""
+
+
+def test_a_key_waits_for_its_own_view_however_long_those_before_it_waited_for_theirs(
+    page: "Page", daemon: DaemonProcess
+) -> None:
+    publish(daemon, [usage(producer="patient", status="fine")])
+    heading(page, "Now")
+    page.evaluate(_EACH_VIEW_TAKES_SIX_SECONDS)
+    with halted(daemon):
+        page.keyboard.type("gd")
+        heading(page, "Dead letters")
+        for key in ("Enter", "Enter", "e"):
+            page.keyboard.press(key)
+    page.get_by_role("textbox", name="Body").wait_for()
+
+
 def test_a_draft_is_approved_and_each_view_is_reached(page: "Page", daemon: DaemonProcess) -> None:
     drafted_job(daemon)
     for keys, name in (

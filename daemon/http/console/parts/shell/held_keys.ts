@@ -10,10 +10,11 @@ import { leaving } from "./router.ts";
 type Meaning = (key: string) => Binding | "wait" | undefined;
 
 const MOST = 32;
+/** How long the first in line waits: those behind it waited for it, not for what they are for. */
 const PATIENCE_MS = 10_000;
 const NAMED = new Set(["Enter", "Escape", "ArrowUp", "ArrowDown"]);
 
-const held: { readonly key: string; readonly at: number }[] = [];
+const held: { readonly key: string; at: number }[] = [];
 let timer = 0;
 let working = false;
 
@@ -57,6 +58,7 @@ function step(meaningOf: Meaning): boolean {
     working = false;
   }
   held.shift();
+  if (held[0]) held[0].at = Date.now();
   return true;
 }
 
