@@ -7,6 +7,7 @@ import pytest
 
 from tests.console.browsing import CHROMIUM, Report, sign_in_link
 from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -62,7 +63,7 @@ def other_context(browser: "Browser") -> "Iterator[BrowserContext]":
 
 def _fresh(browser: "Browser") -> "BrowserContext":
     made = browser.new_context(viewport={"width": 1280, "height": 800}, timezone_id="Asia/Kolkata")
-    made.set_default_timeout(60_000)
+    made.set_default_timeout(PATIENCE_S * 1_000)
     return made
 
 

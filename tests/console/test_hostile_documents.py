@@ -83,6 +83,7 @@ CASES = [
 ]
 
 
+@pytest.mark.timeout(900)  # seventeen documents, each of them by hand
 @pytest.mark.parametrize(("kind", "documents"), CASES)
 def test_documents_are_shown_marked_and_sent_as_they_are_but_for_the_edit(
     page: "Page", daemon: DaemonProcess, report: Report, kind: str, documents: dict[str, str]

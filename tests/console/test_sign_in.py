@@ -117,7 +117,7 @@ def test_a_daemon_that_is_killed_and_started_again_finds_its_pages_as_they_were(
         page.get_by_role("status", name="Connection").get_by_text("offline").wait_for()
         daemon.start()
 
-        page.get_by_role("status", name="Connection").get_by_text("live").wait_for(timeout=60_000)
-        dialog.get_by_text("sent 40 of 40").wait_for(timeout=90_000)
+        page.get_by_role("status", name="Connection").get_by_text("live").wait_for()
+        dialog.get_by_text("sent 40 of 40").wait_for()
         numbers = eventually(lambda: {letter["replay_number"] for letter in letters(daemon, producers=["kept"])})
         assert numbers == {1}, "each letter went once"
