@@ -138,6 +138,11 @@ def test_an_edit_that_is_under_way_when_all_dies_is_done_once(
         assert [replay["edited"] for replay in shown["replays"]] == [True]
 
 
+def has_heard(page: "Page", frames: list[bytes], pulses: int) -> bool:
+    page.wait_for_timeout(100)  # what the browser tells comes meanwhile
+    return b"".join(frames).count(b"MSG hg.pulse.") >= pulses
+
+
 def bytes_of(frame: str | bytes) -> bytes:
     return frame.encode() if isinstance(frame, str) else frame
 
@@ -150,7 +155,7 @@ def test_a_daemon_that_says_nothing_any_more_is_not_called_healthy(tmp_path: Pat
         main = page.get_by_role("main")
         main.get_by_text("1 daemon", exact=True).wait_for()
         # One pulse alone says nothing of when the next is due.
-        eventually(lambda: page.wait_for_timeout(100) or b"".join(heard).count(b"MSG hg.pulse.") > 3)
+        eventually(lambda: has_heard(page, heard, 4))
 
         daemon.signal(signal.SIGSTOP)
         try:
