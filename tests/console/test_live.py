@@ -94,6 +94,19 @@ def signed_in(context: "BrowserContext", daemon: DaemonProcess) -> "Page":
     return page
 
 
+def test_care_follows_what_it_begins_and_its_page_asks_no_replay_about_it(page: "Page", daemon: DaemonProcess) -> None:
+    go(page, "care")
+    page.get_by_role("button", name="Backup").click()
+    begun = page.get_by_role("list", name="Begun here").get_by_role("listitem")
+    begun.get_by_text("succeeded").wait_for()
+    begun.get_by_role("link").click()
+    page.get_by_role("heading", name="Run ", level=1).wait_for()
+    page.get_by_role("main").get_by_text("succeeded").wait_for()
+    page.get_by_role("definition").get_by_text("local", exact=True).wait_for()
+    # A question that is refused has its row in the audit: here that would be the page's own noise.
+    assert ops(daemon, "runs", {"operation": "replay-status", "status": "failed"})["items"] == []
+
+
 def test_a_job_in_a_list_moves_on_where_it_is_and_is_approved_there(page: "Page", daemon: DaemonProcess) -> None:
     job = drafted_job(daemon)
     go(page, f"jobs?project={job['project_id']}")

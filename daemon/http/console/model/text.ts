@@ -44,6 +44,12 @@ export function bytes(number: number): string {
   return number < 1024 * 1024 ? `${(number / 1024).toFixed(1)} KiB` : `${(number / 1024 / 1024).toFixed(1)} MiB`;
 }
 
+/** How full a disk is, of what the health check says of it (`46523 MiB free of 258019`). */
+export function diskUsed(detail: string): string | null {
+  const [, free, whole] = /^(\d+) MiB free of (\d+)/.exec(detail) ?? [];
+  return free === undefined || !Number(whole) ? null : `${Math.round(100 - (Number(free) / Number(whole)) * 100)} %`;
+}
+
 /** Hex of bytes, sixteen a line, for what is no text. */
 export function hex(data: Uint8Array): string {
   const lines: string[] = [];

@@ -5,6 +5,7 @@ import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { ask } from "../link/ask.ts";
 import { watchRun } from "../link/runs.ts";
+import type { Page, Run } from "../link/views.ts";
 import { hasEnded, newer, pace, progressOf, type Progress, type RunStatus, type Sample } from "../model/progress.ts";
 import { count } from "../model/text.ts";
 import { duration } from "../model/time.ts";
@@ -13,8 +14,11 @@ import { State } from "./words.tsx";
 
 const ASK_MS = [700, 1_500, 3_000, 10_000];
 
-/** The newest status of each run, in the order of `ids`: whoever reads it is drawn anew with each, and nobody else. */
-export function useRuns(ids: readonly string[]): ReadonlySignal<readonly RunStatus[]> {
+/**
+ * The newest status of each run, in the order of `ids`: whoever reads it is drawn anew with each, and nobody else.
+ * `haveItems` says whether they are runs of letters, which have counts of their own.
+ */
+export function useRuns(ids: readonly string[], haveItems = true): ReadonlySignal<readonly RunStatus[]> {
   const wanted = useSignal(ids);
   const known = useSignal<ReadonlyMap<string, RunStatus>>(NONE);
   useEffect(() => {
@@ -23,16 +27,25 @@ export function useRuns(ids: readonly string[]): ReadonlySignal<readonly RunStat
       const before = known.peek();
       known.value = new Map(before).set(view.run_id, newer(before.get(view.run_id) ?? null, view));
     };
-    const stops = ids.map((id) => followRun(id, take));
+    const stops = ids.map((id) => followRun(id, take, haveItems));
     return () => stops.forEach((stop) => stop());
-  }, [ids.join(" ")]);
+  }, [ids.join(" "), haveItems]);
   return useComputed(() => wanted.value.flatMap((id) => known.value.get(id) ?? []));
 }
 
 const NONE: ReadonlyMap<string, RunStatus> = new Map();
 
+async function statusOf(id: string, hasItems: boolean): Promise<RunStatus | null> {
+  if (hasItems) {
+    const answer = await ask<RunStatus, "replay-status">("replay-status", { run_id: id, limit: 1 });
+    return answer.ok ? answer.result : null;
+  }
+  const answer = await ask<Page<Run>, "runs">("runs", { run_id: id, limit: 1 });
+  return answer.ok ? (answer.result.items[0] ?? null) : null;
+}
+
 /** Listens to the key of a run, and asks while it is silent and the run has not ended. */
-export function followRun(id: string, take: (view: RunStatus) => void): () => void {
+export function followRun(id: string, take: (view: RunStatus) => void, hasItems = true): () => void {
   let ended = false;
   let heard = 0;
   let timer = 0;
@@ -49,8 +62,9 @@ export function followRun(id: string, take: (view: RunStatus) => void): () => vo
       if (ended) return;
       const next = (): void => look(tries + 1);
       if (Date.now() - heard < 10_000 && heard > 0) return next();
-      void ask<RunStatus>("replay-status", { run_id: id, limit: 1 }).then((answer) => {
-        if (answer.ok) hear(answer.result);
+      void statusOf(id, hasItems).then((view) => {
+        // An answer has no version. What has ended stays so, whatever its key told last.
+        if (view !== null) hear(hasEnded(view.status) ? { ...view, version: Number.MAX_SAFE_INTEGER } : view);
         next();
       });
     }, ASK_MS[Math.min(tries, ASK_MS.length - 1)]) as unknown as number;

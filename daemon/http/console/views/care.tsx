@@ -62,7 +62,7 @@ export function Care(): VNode {
 }
 
 function Begun({ ids }: { ids: readonly string[] }): VNode {
-  const statuses = useRuns(ids).value;
+  const statuses = useRuns(ids, false).value;
   return (
     <ul class="plainlist" aria-label="Begun here">
       {ids.map((id) => {

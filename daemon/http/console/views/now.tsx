@@ -9,7 +9,7 @@ import type { Health, LetterGroup } from "../link/views.ts";
 import { letterQuery, narrowed } from "../model/filters.ts";
 import { progressOf } from "../model/progress.ts";
 import { href } from "../model/route.ts";
-import { count, plural, visible } from "../model/text.ts";
+import { count, diskUsed, plural, visible } from "../model/text.ts";
 import { duration, milliseconds } from "../model/time.ts";
 import { Abort, HAS_ITEMS } from "../parts/abort.tsx";
 import { Act } from "../parts/act.tsx";
@@ -43,6 +43,9 @@ function obstacles(beat: Beat): string {
   return beat.obstacles.map((each) => (typeof each === "string" ? each : `${each.dependency ?? ""} ${each.detail ?? ""}`.trim())).join(", ");
 }
 
+/** Dependencies with a figure that says something while they are well; Care has the table of all. */
+const TOLD = new Set(["nats", "database", "disk"]);
+
 function HealthLine({ health, asOf, onAsk }: { health: Health | null; asOf: number; onAsk: () => void }): VNode {
   const silent = silentSince.value !== null;
   const alive = silent ? [] : daemons.value;
@@ -55,11 +58,15 @@ function HealthLine({ health, asOf, onAsk }: { health: Health | null; asOf: numb
       <span class="big">{word ? <State of={word} /> : "no daemon is heard"}</span>
       {alive.length > 0 && <span>{plural(alive.length, "daemon")}</span>}
       {started && !silent && <span>up {duration((now.value - Date.parse(started)) / 1000)}</span>}
-      {Object.entries((!silent && health?.dependencies) || {}).map(([name, found]) => (
-        <span title={visible(found.detail)} class={found.status === "healthy" ? "" : "warned"}>
-          {name} {found.status === "healthy" ? milliseconds(found.latency_ms) : <State of={found.status} />}
-        </span>
-      ))}
+      {Object.entries((!silent && health?.dependencies) || {}).map(([name, found]) => {
+        const isWell = found.status === "healthy";
+        const figure = name === "disk" ? (diskUsed(found.detail) ?? milliseconds(found.latency_ms)) : milliseconds(found.latency_ms);
+        return isWell && !TOLD.has(name) ? null : (
+          <span title={visible(found.detail)} class={isWell ? "" : "warned"}>
+            {name} {isWell ? figure : <State of={found.status} />}
+          </span>
+        );
+      })}
       {unready.map((beat) => (
         <span class="warned">{visible(obstacles(beat))}</span>
       ))}

@@ -28,7 +28,10 @@ function OneRun({ id }: { id: string }): VNode {
   const asked = useAnswer<Page<RunView>, "runs">("runs", useMemo(() => ({ run_id: id, limit: 1 }), [id]));
   const run = asked.result?.items[0] ?? null;
   const ids = useMemo(() => [id], [id]);
-  const live = useRuns(ids);
+  const isReplay = run !== null && HAS_ITEMS.has(run.operation);
+  // Until the audit says what it is of, nobody knows whom to ask how it gets on; what has ended without items tells all itself.
+  const isFollowed = run === null ? !asked.loading : isReplay || !hasEnded(run.status);
+  const live = useRuns(isFollowed ? ids : NONE, isReplay);
   const told = useComputed(() => live.value[0]?.status).value;
   const isCounted = useComputed(() => live.value[0]?.requested !== undefined).value;
   const status = told ?? run?.status ?? null;
@@ -38,7 +41,6 @@ function OneRun({ id }: { id: string }): VNode {
   // The list of its items comes with it, and the keys of the list.
   useKeys([], asked.loading && run === null);
   useKeys([{ key: "Escape", help: "back", run: () => back(["runs"]) }]);
-  const isReplay = run !== null && HAS_ITEMS.has(run.operation);
   return (
     <>
       <h1>Run {visible(id)}</h1>
@@ -55,6 +57,8 @@ function OneRun({ id }: { id: string }): VNode {
     </>
   );
 }
+
+const NONE: readonly string[] = [];
 
 function Facts({ run }: { run: RunView }): VNode {
   return (
