@@ -37,7 +37,7 @@ from adapters.nats.server.embedded_server import EmbeddedServer
 
 async def main(folder, orphan):
     if orphan:
-        server_process._die_with_parent = lambda: None
+        server_process._set_up_child = lambda: None
     server = EmbeddedServer(folder / "store", folder / "state")
     await server.start()
     print(json.dumps({"url": server.url, "pid": server.pid}), flush=True)
@@ -102,6 +102,15 @@ async def test_a_started_server_takes_publishes_and_a_stopped_one_is_gone(server
     assert server.pid is None
     assert not is_running(pid)
     await server.stop()
+
+
+async def test_a_server_that_waits_for_its_disk_is_not_woken_at_every_turn(server: EmbeddedServer) -> None:
+    await server.start()
+    try:
+        slack_ns = int(await asyncio.to_thread(Path(f"/proc/{server.pid}/timerslack_ns").read_text))
+    except OSError as error:
+        pytest.skip(f"the kernel does not tell: {error.strerror}")
+    assert slack_ns == 1_000_000
 
 
 async def test_what_was_acknowledged_is_there_after_a_restart_and_the_token_is_the_same(
