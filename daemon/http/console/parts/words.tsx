@@ -2,6 +2,7 @@
 
 import type { VNode } from "preact";
 import { cut, visible } from "../model/text.ts";
+import { Instant } from "./time.tsx";
 
 type Tone = "good" | "busy" | "warn" | "bad" | "quiet";
 
@@ -98,11 +99,19 @@ export function Details({ of: details }: { of: unknown }): VNode | null {
       {told.map(([name, value]) => (
         <span>
           {name !== "more" && <span class="soft">{visible(name.replaceAll("_", " "))} </span>}
-          {typeof value === "object" && !Array.isArray(value) ? <Details of={value} /> : <Value of={value} />}
+          <Detail of={value} />
         </span>
       ))}
     </span>
   );
+}
+
+const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$/;
+
+function Detail({ of: value }: { of: unknown }): VNode {
+  if (typeof value === "object" && !Array.isArray(value)) return <Details of={value} />;
+  // All times on the page are in one zone.
+  return typeof value === "string" && INSTANT.test(value) ? <Instant at={value} /> : <Value of={value} />;
 }
 
 /** Any value, for looking at only. */

@@ -11,6 +11,7 @@ import { Act } from "../parts/act.tsx";
 import { useAnswer } from "../parts/lists/answers.ts";
 import { Dialog } from "../parts/dialog.tsx";
 import { Grid, type Column } from "../parts/lists/grid.tsx";
+import { HealingTable } from "../parts/healing.tsx";
 import { say } from "../parts/shell/outcome.tsx";
 import { ProblemView } from "../parts/problem.tsx";
 import { go } from "../parts/shell/router.ts";
@@ -20,7 +21,7 @@ import { Details, Id, State, Text } from "../parts/words.tsx";
 interface Status {
   readonly agents: readonly Agent[];
   readonly daemons: readonly unknown[];
-  readonly self_heal: unknown;
+  readonly self_heal: Readonly<Record<string, unknown>> | null;
 }
 
 type Action = "kill" | "spawn" | "model";
@@ -100,12 +101,24 @@ export function Agents(): VNode {
             ))}
           </ul>
           <h2>Last round of healing</h2>
-          <p>
-            <Details of={status.result.self_heal} />
-          </p>
+          <Healed round={status.result.self_heal} />
         </>
       )}
       {open && <ControlDialog {...open} onClose={() => setOpen(null)} />}
+    </>
+  );
+}
+
+/** When it was, and what was found: of what kind, in a table. */
+function Healed({ round }: { round: Status["self_heal"] }): VNode {
+  if (round === null) return <p>There was none yet.</p>;
+  const { by, ...rest } = round;
+  return (
+    <>
+      <p>
+        <Details of={rest} />
+      </p>
+      <HealingTable by={by} />
     </>
   );
 }

@@ -11,11 +11,12 @@ import { milliseconds } from "../model/time.ts";
 import { Act } from "../parts/act.tsx";
 import { useAnswer } from "../parts/lists/answers.ts";
 import { Dialog } from "../parts/dialog.tsx";
+import { HealingTable } from "../parts/healing.tsx";
 import { say, sayProblem } from "../parts/shell/outcome.tsx";
 import { ProblemView } from "../parts/problem.tsx";
 import { useRuns } from "../parts/run_progress.tsx";
 import { Instant } from "../parts/time.tsx";
-import { Details, State, Value } from "../parts/words.tsx";
+import { State, Value } from "../parts/words.tsx";
 
 export function Care(): VNode {
   const health = useAnswer<Health, "health-check">("health-check", useMemo(() => ({}), []));
@@ -150,12 +151,9 @@ function HealDialog({ onClose }: { onClose: () => void }): VNode {
           )}
           <dt>errors</dt>
           <dd>{count(shown.errors)}</dd>
-          <dt>of each</dt>
-          <dd>
-            <Details of={shown.by ?? null} />
-          </dd>
         </dl>
       )}
+      {shown && <HealingTable by={shown.by} />}
       {problem && <ProblemView problem={problem} />}
       <footer>
         <button onClick={onClose}>{done ? "Close" : "Cancel"}</button>

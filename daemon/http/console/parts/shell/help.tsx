@@ -24,12 +24,14 @@ export function Help({ onClose }: { onClose: () => void }): VNode {
         </dt>
         <dd>in the editor: check and replay</dd>
       </dl>
-      <label>
-        <input type="checkbox" checked={singleKeys.value} onChange={() => (singleKeys.value = !singleKeys.value)} /> single keys
-      </label>
-      <label>
-        <input type="checkbox" checked={plainPages.value} onChange={() => (plainPages.value = !plainPages.value)} /> plain pages of 50
-      </label>
+      <p class="bar">
+        <label>
+          <input type="checkbox" checked={singleKeys.value} onChange={() => (singleKeys.value = !singleKeys.value)} /> single keys
+        </label>
+        <label>
+          <input type="checkbox" checked={plainPages.value} onChange={() => (plainPages.value = !plainPages.value)} /> plain pages of 50
+        </label>
+      </p>
     </Dialog>
   );
 }
