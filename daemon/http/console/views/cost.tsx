@@ -165,7 +165,10 @@ function Chart({ items, by }: { items: readonly Usage[]; by: string }): VNode {
 }
 
 /** A round figure of the axis. */
-const dollars = (value: number): string => `$${value >= 1 || value === 0 ? count(value) : String(Number(value.toPrecision(3)))}`;
+function dollars(value: number): string {
+  if (Number.isInteger(value)) return `$${count(value)}`;
+  return `$${value >= 0.1 ? value.toFixed(2) : String(Number(value.toPrecision(2)))}`;
+}
 
 function known(provenance: Provenance, requests: number): string {
   return provenance.missing_count === 0 ? "" : ` (${count(provenance.missing_count)} of ${count(requests)} without)`;
