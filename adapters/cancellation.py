@@ -23,3 +23,10 @@ async def cancel_and_wait(tasks: Iterable["asyncio.Task[object]"]) -> None:
         for task in ended:
             if not task.cancelled():
                 task.exception()  # else asyncio complains that nobody asked
+
+
+def end_where_told_so() -> None:
+    """Raise the cancellation that the current task was told of and lost."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

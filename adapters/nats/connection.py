@@ -20,6 +20,7 @@ from faststream.nats.security import NatsCredentials
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from adapters.cancellation import end_where_told_so
 from adapters.errors import ConnectFailedError, ServerTooOldError
 from adapters.nats.direct_parser import parse_directly
 from adapters.nats.lenient_decoding import read_any_bytes
@@ -66,6 +67,8 @@ class ConnectionWatch:
             self.refused.set()
         self._on_error(name)
         log.warning("nats_error", error=name, reason=self.last_error)
+        # The client calls this for each try to reconnect that failed: closed meanwhile, it may have lost its end.
+        end_where_told_so()
 
     async def disconnected(self) -> None:
         self.disconnects += 1

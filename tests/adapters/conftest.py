@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from adapters.nats.direct_parser import parse_directly
 from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.wire import order_pings
+from tests.support.connections import ignored
 
 _numbers = itertools.count(1)
 
@@ -48,10 +49,6 @@ async def nc(nats_server: EmbeddedServer) -> AsyncIterator[Client]:
 @pytest_asyncio.fixture
 async def nc_own(own_server: EmbeddedServer) -> AsyncIterator[Client]:
     """A connection to the test's own server that outlives its outages."""
-
-    async def ignored(_: Exception) -> None:
-        return None
-
     client = await nats.connect(
         own_server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.05, connect_timeout=1, error_cb=ignored
     )

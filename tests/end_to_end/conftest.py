@@ -1,5 +1,6 @@
 """A real daemon, and beside it the people it works with: a producer, workers, and whoever reads its database."""
 
+import asyncio
 import base64
 import json
 import sqlite3
@@ -18,6 +19,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from standardwebhooks.webhooks import Webhook
 
+from tests.support.connections import ignored
 from tests.support.daemons import DaemonProcess
 from tests.support.ports import free_port
 from tests.support.records.envelopes import enveloped
@@ -96,10 +98,10 @@ class Pipeline:
         receipt = await receipts.next_msg(timeout=PATIENCE_S)
         return _payload(receipt)
 
-    async def command(self, name: str, payload: Json, *, family: str = "ops") -> Json:
+    async def command(self, name: str, payload: Json, *, family: str = "ops", timeout_s: float = PATIENCE_S) -> Json:
         """A command; the payload of its reply."""
         envelope = enveloped(name, payload, producer="operator")
-        reply = await self.nc.request(f"hg.{family}.{name}", json.dumps(envelope).encode(), timeout=PATIENCE_S)
+        reply = await self.nc.request(f"hg.{family}.{name}", json.dumps(envelope).encode(), timeout=timeout_s)
         answer = _payload(reply)
         check_result(name, answer)
         return answer
@@ -117,8 +119,8 @@ class Pipeline:
     async def kill_and_restart(self) -> None:
         """Kill the daemon, its server with it, and start it again. The client library may notice the loss only when it
         is next used, and lose what it is used for."""
-        self.daemon.kill9()
-        self.daemon.start()
+        await asyncio.to_thread(self.daemon.kill9)
+        await asyncio.to_thread(self.daemon.start)
 
         async def answered() -> bool:
             try:
@@ -172,9 +174,6 @@ def daemon(tmp_path: Path, settings: str) -> Iterator[DaemonProcess]:
 
 @pytest_asyncio.fixture
 async def pipeline(daemon: DaemonProcess) -> AsyncIterator[Pipeline]:
-
-    async def ignored(_: Exception) -> None:
-        """A killed daemon takes its server along: the connection comes back by itself."""
 
     nc = await nats.connect(
         daemon.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.05, error_cb=ignored, connect_timeout=1

@@ -12,6 +12,7 @@ import pytest
 from nats.errors import Error as NatsError
 
 from tests.support.clusters import SIZE, Cluster, cluster_of, running_cluster
+from tests.support.connections import ignored
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
 from tests.support.records.usage_records import envelope
 from tests.support.waiting import PATIENCE_S
@@ -61,9 +62,6 @@ async def publish_all(
     cluster: Cluster, prefix: str, meanwhile: Callable[[], Coroutine[object, object, None]], within_s: float = 0.6
 ) -> None:
     """Publish records until each is acknowledged, while something happens to the servers."""
-
-    async def ignored(_: Exception) -> None:
-        """A server that dies is what is tried."""
 
     nc = await nats.connect(cluster.urls, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=ignored)
     js = nc.jetstream(timeout=3)

@@ -1,9 +1,12 @@
 import asyncio
+import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from nats.aio.client import Client
 
 from adapters.errors import ConnectFailedError, ServerTooOldError
@@ -15,7 +18,8 @@ from adapters.nats.server.embedded_server import EmbeddedServer
 from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.topology import Limits, topology
 from contracts.subjects import Family, Subjects
-from tests.adapters.nats.waiting import eventually
+from tests.adapters.nats.waiting import eventually, eventually_awaited
+from tests.support.waiting import PATIENCE_S
 
 REFUSED = pytest.mark.filterwarnings("ignore::ResourceWarning")
 INFO = b'INFO {"server_id":"x","version":"%s","max_payload":1048576,"headers":true,"proto":1,"port":4222}\r\n'
@@ -25,7 +29,7 @@ async def test_a_connected_broker_hands_out_its_client(nats_server: EmbeddedServ
     watch = ConnectionWatch()
     broker = make_broker(nats_server.url, watch=watch)
 
-    client = await connect(broker, nats_server.url, watch, 5)
+    client = await connect(broker, nats_server.url, watch, PATIENCE_S)
 
     assert client is broker.connection
     assert client.is_connected
@@ -79,12 +83,12 @@ async def test_servers_that_lose_messages_are_refused(version: bytes, is_taken: 
     broker = make_broker(url, watch=watch)
     async with server:
         if is_taken:
-            require_version(await connect(broker, url, watch, 5))
+            require_version(await connect(broker, url, watch, PATIENCE_S))
         else:
             with pytest.raises(
                 ServerTooOldError, match=rf"^the NATS server is {version.decode()}; 2\.12\.5 or newer is needed$"
             ):
-                await connect(broker, url, watch, 5)
+                await connect(broker, url, watch, PATIENCE_S)
         await broker.stop()
 
 
@@ -93,7 +97,7 @@ async def test_a_lost_connection_comes_back_and_is_counted(own_server: EmbeddedS
     changes: list[bool] = []
     watch = ConnectionWatch(on_change=changes.append)
     broker = make_broker(own_server.url, watch=watch)
-    client = await connect(broker, own_server.url, watch, 5)
+    client = await connect(broker, own_server.url, watch, PATIENCE_S)
 
     await own_server.stop()
     await eventually(lambda: watch.disconnects == 1)
@@ -114,7 +118,7 @@ async def test_a_refused_reconnect_is_tried_again(own_server: EmbeddedServer, tm
     watch = ConnectionWatch(on_error=names.append)
     url = own_server.url
     broker = make_broker(url, watch=watch)
-    client = await connect(broker, url, watch, 5)
+    client = await connect(broker, url, watch, PATIENCE_S)
     token = tmp_path / "state" / "nats-token"
     right = token.read_text()
 
@@ -181,21 +185,30 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if mounted.returncode:
         pytest.skip("file systems may not be mounted here")
     yield folder
-    subprocess.run(["umount", folder], check=True)
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest_asyncio.fixture
+async def ending() -> AsyncIterator[AsyncExitStack]:
+    """What is to be ended, whatever became of the test."""
+    async with AsyncExitStack() as stack:
+        yield stack
 
 
 @pytest.mark.process
 async def test_a_stream_left_unwritable_by_a_full_disk_is_noticed_and_cured_by_a_restart(
-    small_disk: Path, tmp_path: Path
+    small_disk: Path, tmp_path: Path, ending: AsyncExitStack
 ) -> None:
     """The server answers pings and other streams go on; the stream that met the full disk stays silent for good."""
     subjects = Subjects()
     server = EmbeddedServer(small_disk / "store", tmp_path / "state")
+    ending.push_async_callback(server.stop)
     await server.start()
     watching = asyncio.create_task(server.watch(_nothing))
     watch = ConnectionWatch()
     broker = make_broker(server.url, watch=watch)
-    nc = await connect(broker, server.url, watch, 5)
+    nc = await connect(broker, server.url, watch, PATIENCE_S)
+    ending.push_async_callback(broker.stop)
     wanted = topology(subjects, Limits())
     await provision(nc, wanted)
     publisher = StreamPublisher(nc, timeout_s=0.5)
@@ -203,9 +216,15 @@ async def test_a_stream_left_unwritable_by_a_full_disk_is_noticed_and_cured_by_a
     def messages(name: str, count: int) -> list[Outgoing]:
         return [Outgoing("hg.ingest.k", b"x" * 100_000, f"{name}-{number}") for number in range(count)]
 
-    filled = await publisher.publish("HG_INGEST", messages("fill", 400))
-    assert filled[-1].outcome is PublishStatus.UNAVAILABLE
-    assert not (await probe(nc, subjects, wanted, server=server)).ok
+    async def is_full() -> bool:
+        """A busy server is late with its answers too: more is sent until it is the disk."""
+        filled = await publisher.publish("HG_INGEST", messages("fill", 400))
+        assert filled[-1].outcome is PublishStatus.UNAVAILABLE
+        room = os.statvfs(small_disk)
+        ill = not (await probe(nc, subjects, wanted, server=server)).ok
+        return ill and room.f_bavail * room.f_frsize < 100_000
+
+    await eventually_awaited(is_full)
     grow = await asyncio.create_subprocess_exec("mount", "-o", "remount,size=100m", small_disk)
     assert await grow.wait() == 0
     assert "no space left on device" in (await probe(nc, subjects, wanted, server=server)).detail
@@ -214,15 +233,33 @@ async def test_a_stream_left_unwritable_by_a_full_disk_is_noticed_and_cured_by_a
     await eventually(lambda: server.restarts == 1 and watch.reconnects)
 
     assert (await probe(nc, subjects, wanted, server=server)).ok
-    [stored] = await publisher.publish("HG_INGEST", messages("after", 1))
+    [stored] = await StreamPublisher(nc).publish("HG_INGEST", messages("after", 1))
     assert stored.outcome is PublishStatus.STORED
-    await broker.stop()
-    await server.stop()
+    await ending.aclose()
     await watching
 
 
 async def _nothing() -> None:
     return None
+
+
+async def test_a_client_that_was_closed_while_it_reconnects_and_lost_its_end_ends_with_the_next_try() -> None:
+    watch = ConnectionWatch()
+
+    async def reconnecting() -> None:
+        with suppress(asyncio.CancelledError):  # as wait_for does where a try fails in the same moment
+            await asyncio.sleep(600)
+        while True:
+            await watch.error(ConnectionRefusedError())
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(reconnecting())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task], timeout=PATIENCE_S)
+
+    assert task.cancelled()
+    assert watch.errors.total() == 1
 
 
 def test_hosts_are_named_without_credentials() -> None:

@@ -14,6 +14,7 @@ from nats.errors import Error as NatsError
 from tests.chaos.load.invalid import invalid
 from tests.chaos.load.journal import Journal
 from tests.chaos.load.messages import RECEIPT_HEADER, Author, Message, conflicting, duplicate, valid
+from tests.support.connections import ignored
 
 _ANSWER_S: Final = 3.0
 _BURSTS: Final = (1, 1, 5, 20, 60, 200)
@@ -21,10 +22,6 @@ _BURSTS: Final = (1, 1, 5, 20, 60, 200)
 
 async def connected(url: str) -> Client:
     """A connection that outlives every outage of the server, and waits for its first start too."""
-
-    async def ignore(_: Exception) -> None:
-        """An outage is no news here."""
-
     while True:
         try:
             return await nats.connect(
@@ -33,7 +30,7 @@ async def connected(url: str) -> Client:
                 reconnect_time_wait=0.2,
                 connect_timeout=2,
                 ping_interval=5,
-                error_cb=ignore,
+                error_cb=ignored,
                 allow_reconnect=True,
             )
         except (NatsError, OSError, TimeoutError):
