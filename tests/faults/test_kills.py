@@ -1,10 +1,12 @@
 """SIGKILL at any moment, under load, of the daemon or of its server: nothing is lost, nothing is stored twice."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from daemon.intake.in_hand import _read
 from tests.adapters.nats.waiting import eventually as wait_for_fact
 from tests.adapters.nats.waiting import eventually_awaited
 from tests.faults.load import (
@@ -32,7 +34,15 @@ async def settled(daemon: DaemonProcess) -> None:
     await asyncio.to_thread(eventually, lambda: outbox_is_empty(daemon.database))
 
 
+def suspects_are_worked_off(daemon: DaemonProcess) -> bool:
+    """Whether nothing is left to be worked on apart of what was in hand at former deaths."""
+    _, suspects, _ = _read((daemon.state_dir / "in-hand").read_bytes().splitlines(keepends=True))
+    return not suspects
+
+
 async def test_a_daemon_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """What is the only message in hand at three deaths in a row is held to have caused them, and is a dead letter: on a
+    slow machine chance brings that about. So of three lives one comes to an end of what the former ones left."""
     dice = chance()
     daemon = DaemonProcess(tmp_path, fixed_server())
     try:
@@ -40,6 +50,8 @@ async def test_a_daemon_killed_at_any_moment_loses_and_doubles_nothing(tmp_path:
         url = daemon.nats_url
         async with load_on(url) as load:
             for kill in range(KILLS):
+                if kill % 3 == 2:
+                    await asyncio.to_thread(eventually, partial(suspects_are_worked_off, daemon))
                 await asyncio.sleep(dice.uniform(0.0, 0.5))
                 await asyncio.to_thread(daemon.kill9)
                 # Every third time it is killed while it starts.
