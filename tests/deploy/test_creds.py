@@ -135,7 +135,7 @@ def test_one_creds_file_is_put_in_the_place_of_another_and_the_old_user_revoked(
             file.write_text(first)
             assert daemon.terminate() == 0
             daemon.start(wait=False)
-            assert daemon.wait_end(60) == 1
+            assert daemon.wait_end() == 1
             assert "Authorization Violation" in str(daemon.logs[-1])
         finally:
             daemon.end()

@@ -332,7 +332,7 @@ async def test_nobody_says_or_hears_what_is_not_theirs(accounts_server: Server, 
     assert allowed == set()
 
 
-async def _not_refused(server: Server, wanted: set[str], within_s: float = 30) -> set[str]:
+async def _not_refused(server: Server, wanted: set[str], within_s: float = PATIENCE_S) -> set[str]:
     """What the server has not complained of by the deadline."""
     deadline = asyncio.get_running_loop().time() + within_s
     while True:

@@ -1,7 +1,6 @@
 """Assets by real HTTP clients against the running daemon: what goes in, what comes out, and what is left of neither."""
 
 import asyncio
-import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -36,7 +35,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
         '#!/bin/sh\nif grep -q INFECTED "$1"; then exit 1; fi\nif grep -q CRASHES "$1"; then kill -9 $$; fi\nexit 0\n'
     )
     scanner.chmod(0o755)
-    own = f'[limits]\nuploads_per_minute = 100000\n[assets]\nscan_command = ["{scanner}"]\nupload_ttl_s = 12\n'
+    own = f'[limits]\nuploads_per_minute = 100000\n[assets]\nscan_command = ["{scanner}"]\n'
     with running_daemon(folder / "home", f"{SETTINGS}\n{own}") as process:
         yield process
 
@@ -274,13 +273,13 @@ async def test_uploads_are_counted_by_the_minute(tmp_path: Path) -> None:
     with running_daemon(tmp_path, SETTINGS) as daemon:
         nc = await nats.connect(daemon.nats_url)
         pipeline = Pipeline(daemon, nc)
-        body = files.png()
-        for _ in range(10):
-            await begin(pipeline, body)
-        announced = {"filename": "a.png", "media_type": "image/png", "size": 1, "sha256": files.sha256(body)}
-        refused = await ask(pipeline, "asset.begin-upload", announced)
-        assert (refused["status"], refused["error"]["code"]) == (429, "RATE_LIMITED")
-        assert json.loads(json.dumps(refused))["error"]["details"][0]["retry_after_ms"] > 0
+        announced = {"filename": "a.png", "media_type": "image/png", "size": 1, "sha256": files.sha256(files.png())}
+        # At once: on a slow machine the minute goes on meanwhile.
+        answers = await asyncio.gather(*(ask(pipeline, "asset.begin-upload", announced) for _ in range(40)))
+        refused = [answer for answer in answers if answer["status"] != 201]
+        assert 10 <= len(answers) - len(refused) < 40
+        assert {(each["status"], each["error"]["code"]) for each in refused} == {(429, "RATE_LIMITED")}
+        assert all(each["error"]["details"][0]["retry_after_ms"] > 0 for each in refused)
         await nc.close()
 
 
@@ -294,6 +293,7 @@ async def test_an_upload_that_nobody_confirms_goes(pipeline: Pipeline, client: h
     upload = await begin(pipeline, body)
     assert (await client.put(upload["upload_url"], content=body)).status_code == 200
     assert await is_stored(pipeline, upload["object"])
+    pipeline.write("UPDATE assets SET expires_at = 0 WHERE object = ?", upload["object"])
 
     async def swept() -> bool:
         return not await is_stored(pipeline, upload["object"])

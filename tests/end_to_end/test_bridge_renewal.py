@@ -1,6 +1,7 @@
 """An input whose signed URL has ended is renewed by the bridge through the daemon's own assets: a real daemon, a real
 bridge, real bytes; only the provider is a server of ours."""
 
+import asyncio
 from pathlib import Path
 
 import httpx
@@ -24,8 +25,8 @@ MODEL = 'model = "acme/writer"\ninputs = { video = "{video_uri}" }\n'
 
 @pytest.fixture
 def settings() -> str:
-    """URLs end after two seconds, and no clock is given any leeway."""
-    return f"{SETTINGS}\n[auth]\nleeway_s = 0\n[assets]\nurl_ttl_s = 2\n"
+    """URLs end after four seconds, and no clock is given any leeway."""
+    return f"{SETTINGS}\n[auth]\nleeway_s = 0\n[assets]\nurl_ttl_s = 4\n"
 
 
 async def test_a_url_that_has_ended_is_signed_anew(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -36,29 +37,36 @@ async def test_a_url_that_has_ended_is_signed_anew(pipeline: Pipeline, tmp_path:
         this = {"job_id": job["job_id"]}
         await ask(pipeline, "job.confirm-upload", {**this, "video_uri": asset["url"]})
 
-        async def ended() -> bool:
-            return (await client.get(asset["url"])).status_code == 403
+        async def ended(url: str) -> bool:
+            return (await client.get(url)).status_code == 403
 
-        await until(ended)
-        gone = f"403 Client Error: Forbidden for url: {asset['url'].split('?')[0]}"
-        # The provider comes to read its input only when the URL that it was given has ended.
-        replicate.lives.extend([[*[PROCESSING] * 200, failed(gone)], [succeeded("The draft.")]])
+        await until(lambda: ended(asset["url"]))
+        replicate.lives.extend([[PROCESSING], [succeeded("The draft.")]])
+        inputs: list[str] = []
+        read: list[asyncio.Task[httpx.Response]] = []
+
+        def provider_reads() -> None:
+            """At once: an input is good for seconds."""
+            inputs.append(str(replicate.predictions[-1].input["video"]))
+            read.append(asyncio.create_task(client.get(inputs[-1])))
+
+        replicate.on_create = provider_reads
         config = tmp_path / "bridge.toml"
         text = settings_text(pipeline.daemon.nats_url, replicate.base_url, model=MODEL, work="job.process")
         config.write_text(text.replace(text.split('secrets = ["')[1].split('"')[0], SECRET))
         async with bridge(load_settings(config, {}), TUNING):
             await ask(pipeline, "job.run", this)
-
-            async def renewed() -> bool:
-                return len(replicate.predictions) > 1
-
-            await until(renewed)
-            first, second = (prediction.input["video"] for prediction in replicate.predictions[:2])
-            assert {str(url).split("?")[0] for url in (first, second)} == {asset["url"].split("?")[0]}
-            assert (await client.get(str(first))).status_code == 403
-            assert (await client.get(str(second))).content == files.mov()
+            await replicate.until(lambda: len(inputs) == 1)
+            await until(lambda: ended(inputs[0]))
+            # The provider comes to read its input only when the URL that it was given has ended.
+            gone = f"403 Client Error: Forbidden for url: {asset['url'].split('?')[0]}"
+            replicate.set_life(replicate.predictions[0], failed(gone))
+            await replicate.until(lambda: len(inputs) == 2)
+            assert {url.split("?")[0] for url in inputs} == {asset["url"].split("?")[0]}
+            assert (await read[1]).content == files.mov()
 
             async def drafted() -> bool:
                 return bool((await view(pipeline, job["job_id"]))["status"] == "AWAITING_APPROVAL")
 
             await until(drafted)
+        await asyncio.gather(*read)

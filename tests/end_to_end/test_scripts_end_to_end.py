@@ -71,18 +71,17 @@ async def test_a_script_that_comes_after_its_job_is_in_the_work_all_the_same(pip
 
 
 async def test_a_publication_brings_its_script_to_the_publisher(pipeline: Pipeline) -> None:
-    await pipeline.send(
-        "content.schedule",
-        {
-            "post_id": "post-1",
-            "script_id": "script-1",
-            "platform": "video-site",
-            "publish_at": soon(seconds=2),
-            "caption": "Look",
-            "hashtags": [],
-        },
-    )
+    post = {
+        "post_id": "post-1",
+        "script_id": "script-1",
+        "platform": "video-site",
+        "publish_at": soon(hours=1),
+        "caption": "Look",
+        "hashtags": [],
+    }
+    await pipeline.send("content.schedule", post)
     await pipeline.send("content.script", SCRIPT)
+    await pipeline.send("content.schedule", post | {"publish_at": soon()})
 
     message, work = await pipeline.take_work("publish")
 

@@ -37,10 +37,11 @@ url = "{nats_url}"
 url = "{storage_url}"
 [callbacks]
 secrets = ["{secret}"]
+reorder_s = 600
 [intake]
 window = 10
 max_batch = 4
-ack_wait_s = 2
+ack_wait_s = 5
 """
 
 
@@ -119,9 +120,9 @@ async def test_callbacks_that_two_daemons_and_a_kill_turn_round_end_up_in_order(
         for job_id in ids:
             await outside.report(job_id, sequence, status)
         if sequence == len(steps) // 3:
-            pair[0].kill9()
+            await asyncio.to_thread(pair[0].kill9)
         if sequence == 2 * len(steps) // 3:
-            pair[0].start()
+            await asyncio.to_thread(pair[0].start)
 
     async def all_settled() -> bool:
         return await outside.unacknowledged() == 0

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
+from tests.adapters.nats.waiting import eventually_awaited
 from tests.programs.conftest import program
 from tests.support.daemons import DaemonProcess, running_daemon
 from tests.support.records.envelopes import enveloped
@@ -140,8 +141,11 @@ async def test_a_worker_of_the_page_stops_when_its_job_is_cancelled(
         await ask(client, "job.cancel", job_id=job_id)
         assert await running.line() == f"{job_id}: cancelled"
     assert (await ask(client, "job.get", job_id=job_id))["status"] == "CANCELLED"
-    left = (await client.jetstream().stream_info("HG_WORK")).state.messages
-    assert left == 0
+
+    async def nothing_left() -> bool:
+        return not (await client.jetstream().stream_info("HG_WORK")).state.messages
+
+    await eventually_awaited(nothing_left)
 
 
 async def test_the_producer_of_the_page_prints_what_became_of_its_records(

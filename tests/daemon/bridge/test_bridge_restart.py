@@ -16,6 +16,7 @@ from daemon.errors import StartError
 from daemon.process.runtime_file import Runtime, write_runtime
 from daemon.process.state_lock import StateLock
 from daemon.settings.loading import load_settings
+from daemon.settings.model import Settings
 from tests.adapters.providers.replicate_server import PROCESSING, Fault, failed, processing, succeeded
 from tests.daemon.bridge.bridge_harness import SECRET, Pipeline, pipeline, until_metric, work_consumer
 from tests.support.waiting import PATIENCE_S
@@ -276,12 +277,15 @@ async def test_a_bridge_finds_the_daemon_of_an_embedded_server_and_notices_when_
 
 async def test_without_a_daemon_the_start_says_so_in_one_line(pipe: Pipeline) -> None:
     settings = pipe.configure(more="")
+
+    def waiting(seconds: float) -> Settings:
+        return settings.model_copy(update={"nats": settings.nats.model_copy(update={"connect_timeout_s": seconds})})
+
     await pipe.js.delete_stream("HG_WORK")
-    impatient = settings.model_copy(update={"nats": settings.nats.model_copy(update={"connect_timeout_s": 0.3})})
     with pytest.raises(StartError, match="HG_WORK is not there"):
-        async with pipe.bridge(impatient):
+        async with pipe.bridge(waiting(3.0)):
             pytest.fail("it started")
     await pipe.server.stop()
     with pytest.raises(StartError, match=r"no connection to NATS|cannot connect"):
-        async with pipe.bridge(impatient):
+        async with pipe.bridge(waiting(0.3)):
             pytest.fail("it started")

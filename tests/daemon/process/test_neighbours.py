@@ -57,7 +57,7 @@ def newer(tmp_path: Path) -> Path:
     return scripts
 
 
-def settings(url: str) -> str:
+def impatient(url: str) -> str:
     return f'[storage]\nurl = "{url}"\nbusy_timeout_ms = 500\n'
 
 
@@ -66,6 +66,14 @@ def publish(daemon: DaemonProcess, name: str) -> dict[str, object]:
     records = lines(envelope(name), envelope(f"{name}:bad", status="x"))
     done = headgate("publish", "--json", "--config", daemon.config, stdin=records)
     return {outcome: done.json[outcome] for outcome in ("accepted", "refused")}
+
+
+def migrations_health(daemon: DaemonProcess) -> tuple[int, str, str]:
+    """The exit code of a look at the daemon's health, and what that says of the schema."""
+    health = headgate("ops", "health-check", "--json", "--config", daemon.config)
+    found = health.json["dependencies"]
+    assert isinstance(found, dict)
+    return health.code, found["migrations"]["status"], found["migrations"]["detail"]
 
 
 def changed(url: str, statement: str) -> None:
@@ -81,17 +89,14 @@ def changed(url: str, statement: str) -> None:
 def test_a_daemon_works_on_beside_a_newer_one_that_has_added_to_the_schema(
     url: str, newer: Path, tmp_path: Path
 ) -> None:
-    with running_daemon(tmp_path / "home", settings(url)) as daemon:
+    with running_daemon(tmp_path / "home", f'[storage]\nurl = "{url}"\n') as daemon:
         assert publish(daemon, "a") == {"accepted": 1, "refused": 1}
         asyncio.run(migration.upgrade(url, scripts=newer))
 
         assert publish(daemon, "b") == {"accepted": 1, "refused": 1}
-        health = headgate("ops", "health-check", "--json", "--config", daemon.config)
-        assert get(f"{daemon.http_url}/readyz")[0] == 200
-        found = health.json["dependencies"]
-        assert isinstance(found, dict)
         told = f"at {NEXT}, which a newer headgate has made; this program is of {migrations.head()}"
-        assert (health.code, found["migrations"]["status"], found["migrations"]["detail"]) == (1, "degraded", told)
+        eventually(lambda: migrations_health(daemon) == (1, "degraded", told))
+        eventually(lambda: get(f"{daemon.http_url}/readyz")[0] == 200)
 
         assert daemon.terminate() == 0
         daemon.start(wait=False)
@@ -107,7 +112,7 @@ def test_a_daemon_works_on_beside_a_newer_one_that_has_added_to_the_schema(
 @pytest.mark.parametrize("table", TAKING_AWAY)
 def test_where_the_newer_schema_has_taken_something_away_nothing_is_lost(url: str, table: str, tmp_path: Path) -> None:
     column = TAKING_AWAY[table]
-    with running_daemon(tmp_path / "home", settings(url)) as daemon:
+    with running_daemon(tmp_path / "home", impatient(url)) as daemon:
         changed(url, f"ALTER TABLE {table} RENAME COLUMN {column} TO renamed")
         waits = headgate("publish", "--json", "--no-receipts", "--config", daemon.config, stdin=lines(envelope("a")))
         assert waits.code == 0, waits.err

@@ -1,5 +1,6 @@
 """Two daemons on one database, killed in turn while alerts come and go: every step is taken, told and sent once."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +20,7 @@ from tests.support import databases
 from tests.support.daemons import DaemonProcess
 from tests.support.http_servers import FakeServer, answers, fake_server
 from tests.support.records.envelopes import enveloped
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.postgres, pytest.mark.slow]
 
@@ -66,7 +68,7 @@ async def pair(tmp_path: Path, storage_url: str, hook: FakeServer) -> AsyncItera
         daemons = [DaemonProcess(tmp_path / name, settings) for name in ("one", "two")]
         for daemon in daemons:
             stack.callback(daemon.end)
-            daemon.start()
+            await asyncio.to_thread(daemon.start)
         yield daemons
     await server.stop()
 
@@ -99,15 +101,21 @@ async def settled(nc: Client) -> list[Json] | None:
 
 async def expect_told_once(nc: Client, history: list[Json]) -> None:
     """As events."""
-    events = await nc.jetstream().pull_subscribe(f"hg.event.alert.{RULE}.>", stream="HG_EVENT")
-    published = await events.fetch(len(history), timeout=10)
+    js = nc.jetstream(timeout=PATIENCE_S)
+    wanted = {f"hg.event.alert.{RULE}.warning": ROUNDS + 1, f"hg.event.alert.{RULE}.ok": ROUNDS}
+
+    async def all_published() -> bool:
+        """What a dead daemon had left is published when its lease is over."""
+        there = (await js.stream_info("HG_EVENT", subjects_filter="hg.event.alert.>")).state.subjects or {}
+        return sum(there.values()) >= len(history)
+
+    await until(all_published)
+    events = await js.pull_subscribe(f"hg.event.alert.{RULE}.>", stream="HG_EVENT")
+    published = await events.fetch(len(history), timeout=PATIENCE_S)
     # Across daemons the version orders events: what a dead one left is published by the other, later.
     told = sorted((json.loads(event.data)["payload"] for event in published), key=lambda step: int(step["version"]))
     assert [step["transition_id"] for step in told] == [step["transition_id"] for step in history]
-    assert (await nc.jetstream().stream_info("HG_EVENT", subjects_filter="hg.event.alert.>")).state.subjects == {
-        f"hg.event.alert.{RULE}.warning": ROUNDS + 1,
-        f"hg.event.alert.{RULE}.ok": ROUNDS,
-    }
+    assert (await js.stream_info("HG_EVENT", subjects_filter="hg.event.alert.>")).state.subjects == wanted
 
 
 async def test_every_step_is_taken_told_and_sent_once_whichever_daemon_dies(
@@ -126,11 +134,11 @@ async def test_every_step_is_taken_told_and_sent_once_whichever_daemon_dies(
             await until(is_raised)
             victim = pair[round_ % 2]
             if round_ % 2:
-                victim.kill9()
+                await asyncio.to_thread(victim.kill9)
             await ask(nc, "hg.ops.alerts", {"action": "resolve", "rule": RULE, "reason": f"round {round_}"})
             if not round_ % 2:
-                victim.kill9()
-            victim.start()
+                await asyncio.to_thread(victim.kill9)
+            await asyncio.to_thread(victim.start)
         await until(is_raised)
 
         history = await until(lambda: settled(nc))

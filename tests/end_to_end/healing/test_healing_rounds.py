@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.end_to_end.conftest import SECRET, Pipeline
+from tests.end_to_end.conftest import SECRET, Pipeline, until
 
 
 @pytest.fixture
@@ -37,6 +37,11 @@ async def test_the_daemon_heals_by_itself_and_leaves_a_run_of_the_system(pipelin
     await pipeline.becomes(
         "system", "SELECT principal FROM ops_runs WHERE operation = 'self-heal' AND status = 'succeeded'"
     )
-    found = [line for line in pipeline.daemon.events("self_heal") if line["items_found"]]
+
+    async def told() -> list[dict[str, object]]:
+        """The line comes after the commit, and so after the work."""
+        return [line for line in pipeline.daemon.events("self_heal") if line["items_found"]]
+
+    found = await until(told)
     assert (found[0]["items_republished"], found[0]["errors"], found[0]["threshold_s"]) == (1, 0, 1)
     assert pipeline.one("SELECT count(*) FROM self_heal_rounds") == 1
