@@ -57,14 +57,7 @@ def _let_examples_take_their_time() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Nothing that is collected is garbage: looking for some takes half of a worker's start. And it lives as long as
-    the worker: the searches during the tests leave it out.
-
-    No example that Hypothesis makes has a time to be within, as no test has: two hundred milliseconds are its default,
-    and a busy machine is away for longer than that."""
-    from hypothesis import settings
-
-    settings.register_profile("untimed", deadline=None)
-    settings.load_profile("untimed")
+    the worker: the searches during the tests leave it out."""
     gc.disable()
     try:
         return (yield)
