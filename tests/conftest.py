@@ -3,11 +3,12 @@
 import gc
 import os
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+import pytest_asyncio
 
 from tests.running.sharing import folder_of_run, shared
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadFileScheduling
 
+    from storage.engine.database import Database
     from tests.support.databases import PostgresServer
 
 WORKERS_PER_CORE: Final = 4
@@ -138,3 +140,30 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) ->
         folder, "sqlite", worker_id, make=lambda: str(databases.sqlite_template(folder)), end=os.unlink
     ) as made:
         yield Path(made)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def dialect(request: pytest.FixtureRequest) -> str:
+    """Each test that asks for it, for ``database`` or for ``database_url`` runs on SQLite and on PostgreSQL."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated database of the test's own."""
+    from tests.support import databases
+
+    if dialect == "sqlite":
+        yield databases.sqlite_copy(request.getfixturevalue("sqlite_template"), tmp_path)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.migrated_database() as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> "AsyncIterator[Database]":
+    from tests.support import databases
+
+    async with databases.opened(database_url) as opened:
+        yield opened

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
 import pytest_asyncio
@@ -39,28 +41,43 @@ def taken(daemon: DaemonProcess) -> float:
     return metric(daemon.http_url, "headgate_messages_total")
 
 
-async def test_two_daemons_that_start_at_once_share_the_work_and_one_takes_over_from_the_other(
-    tmp_path: Path, server: EmbeddedServer
-) -> None:
-    database = tmp_path / "shared" / "headgate.db"
-    settings = f"""
+_SETTINGS: Final = """
 [nats]
 mode = "external"
-url = "{server.url}"
+url = "{nats_url}"
 [storage]
-url = "sqlite:///{database}"
+url = "{storage_url}"
 [intake]
 ack_wait_s = 2
 window = 50
 max_batch = 50
 """
-    pair = [DaemonProcess(tmp_path / name, settings) for name in ("one", "two")]
-    one, two = pair
+
+
+@asynccontextmanager
+async def pair_of_daemons(
+    folder: Path, server: EmbeddedServer, storage_url: str
+) -> AsyncIterator[tuple[DaemonProcess, DaemonProcess]]:
+    """Two that start at once and are ready; whatever became of them, none is left."""
+    settings = _SETTINGS.format(nats_url=server.url, storage_url=storage_url)
+    one, two = (DaemonProcess(folder / name, settings) for name in ("one", "two"))
     try:
-        for daemon in pair:
+        for daemon in (one, two):
             daemon.start(wait=False)
-        for daemon in pair:
+        for daemon in (one, two):
             await asyncio.to_thread(daemon.wait_ready)
+        yield one, two
+    finally:
+        for daemon in (one, two):
+            await asyncio.to_thread(daemon.end)
+
+
+async def test_two_daemons_that_start_at_once_share_the_work_and_one_takes_over_from_the_other(
+    tmp_path: Path, server: EmbeddedServer
+) -> None:
+    database = tmp_path / "shared" / "headgate.db"
+    async with pair_of_daemons(tmp_path, server, f"sqlite:///{database}") as pair:
+        one, two = pair
         async with load_on(server.url) as load:
             await asyncio.to_thread(eventually, lambda: min(map(taken, pair)) > 50)
             await asyncio.to_thread(one.kill9)
@@ -76,9 +93,6 @@ max_batch = 50
         for daemon in pair:
             assert await asyncio.to_thread(daemon.terminate) == 0
         assert "Traceback" not in str([*one.logs, *two.logs])
-    finally:
-        for daemon in pair:
-            await asyncio.to_thread(daemon.end)
 
 
 def is_ready(daemon: DaemonProcess) -> bool:
@@ -92,24 +106,8 @@ async def test_two_daemons_on_postgresql_outlive_its_restart_and_the_end_of_one(
     with postgres_server() as postgres, postgres.empty_database() as url:
         name = url.partition("?")[0].rpartition("/")[2]
         ask = asking(postgres, name)
-        settings = f"""
-[nats]
-mode = "external"
-url = "{server.url}"
-[storage]
-url = "{url}"
-[intake]
-ack_wait_s = 2
-window = 50
-max_batch = 50
-"""
-        pair = [DaemonProcess(tmp_path / each, settings) for each in ("one", "two")]
-        one, two = pair
-        try:
-            for daemon in pair:
-                daemon.start(wait=False)
-            for daemon in pair:
-                await asyncio.to_thread(daemon.wait_ready)
+        async with pair_of_daemons(tmp_path, server, url) as pair:
+            one, two = pair
             async with load_on(server.url) as load:
                 await asyncio.to_thread(eventually, lambda: min(map(taken, pair)) > 50)
                 await asyncio.to_thread(postgres.stop)
@@ -126,6 +124,3 @@ max_batch = 50
             await expect_told_once(server.url, ask)
             for daemon in pair:
                 assert await asyncio.to_thread(daemon.terminate) == 0
-        finally:
-            for daemon in pair:
-                await asyncio.to_thread(daemon.end)

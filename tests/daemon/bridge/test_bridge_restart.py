@@ -51,6 +51,26 @@ async def bridge_process(pipe: Pipeline) -> AsyncIterator[asyncio.subprocess.Pro
         await process.wait()
 
 
+@asynccontextmanager
+async def bridge_at_work(pipe: Pipeline) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A bridge that polls for a prediction which it has created."""
+    pipe.replicate.lives.append([PROCESSING])
+    pipe.configure()
+    async with bridge_process(pipe) as process:
+        await pipe.dispatch()
+        await pipe.replicate.until(lambda: len(pipe.replicate.of("get")) >= 3)
+        yield process
+
+
+async def expect_another_to_go_on(pipe: Pipeline) -> None:
+    """The next bridge sees the prediction end and tells it; it creates none of its own."""
+    pipe.replicate.set_life(pipe.replicate.predictions[0], succeeded())
+    async with bridge_process(pipe):
+        await pipe.last_payload("READY")
+        await pipe.until_acknowledged()
+    assert len(pipe.replicate.of("create")) == 1
+
+
 def by_event(payloads: list[dict[str, Any]]) -> dict[str, set[str]]:
     """Every body that was sent under one event id."""
     found: dict[str, set[str]] = {}
@@ -77,35 +97,19 @@ async def test_a_stopped_bridge_leaves_its_prediction_to_the_next_start(pipe: Pi
 
 @pytest.mark.process
 async def test_sigterm_ends_the_process_and_another_one_goes_on(pipe: Pipeline) -> None:
-    pipe.replicate.lives.append([PROCESSING])
-    pipe.configure()
-    async with bridge_process(pipe) as first:
-        await pipe.dispatch()
-        await pipe.replicate.until(lambda: len(pipe.replicate.of("get")) >= 3)
+    async with bridge_at_work(pipe) as first:
         first.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE_S):
             assert await first.wait() == 0
-    pipe.replicate.set_life(pipe.replicate.predictions[0], succeeded())
-    async with bridge_process(pipe):
-        await pipe.last_payload("READY")
-        await pipe.until_acknowledged()
-    assert len(pipe.replicate.of("create")) == 1
+    await expect_another_to_go_on(pipe)
 
 
 @pytest.mark.process
 async def test_a_killed_bridge_is_taken_over_where_it_stood(pipe: Pipeline) -> None:
-    pipe.replicate.lives.append([PROCESSING])
-    pipe.configure()
-    async with bridge_process(pipe) as first:
-        await pipe.dispatch()
-        await pipe.replicate.until(lambda: len(pipe.replicate.of("get")) >= 3)
+    async with bridge_at_work(pipe) as first:
         first.kill()
         await first.wait()
-    pipe.replicate.set_life(pipe.replicate.predictions[0], succeeded())
-    async with bridge_process(pipe):
-        await pipe.last_payload("READY")
-        await pipe.until_acknowledged()
-    assert len(pipe.replicate.of("create")) == 1
+    await expect_another_to_go_on(pipe)
     payloads = await pipe.payloads()
     assert all(len(bodies) == 1 for bodies in by_event(payloads).values())
 
@@ -115,18 +119,10 @@ async def test_what_a_killed_bridge_held_is_given_back_long_before_its_lease_run
     """The daemon's consumer waits as long as the work's deadline: an hour."""
     await pipe.js.delete_consumer("HG_WORK", "headgate-work-job-render")
     await work_consumer(pipe.js, ack_wait_s=3_600.0)
-    pipe.replicate.lives.append([PROCESSING])
-    pipe.configure()
-    async with bridge_process(pipe) as first:
-        await pipe.dispatch()
-        await pipe.replicate.until(lambda: len(pipe.replicate.of("get")) >= 3)
+    async with bridge_at_work(pipe) as first:
         first.kill()
         await first.wait()
-    pipe.replicate.set_life(pipe.replicate.predictions[0], succeeded())
-    async with bridge_process(pipe):
-        await pipe.last_payload("READY")
-        await pipe.until_acknowledged()
-    assert len(pipe.replicate.of("create")) == 1
+    await expect_another_to_go_on(pipe)
 
 
 @pytest.mark.process
