@@ -2,7 +2,9 @@
 
 import json
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from daemon.cli.watch.watch_figures import Figures, Metrics, figures
 from daemon.cli.watch.watch_view import sparkline
 from tests.support.command_line import headgate, started
-from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.commands import metric
+from tests.support.daemons import DaemonProcess, eventually, running_daemon
 from tests.support.records.usage_records import envelope, lines
 from tests.support.waiting import PATIENCE_S
 
@@ -23,7 +26,15 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     with running_daemon(tmp_path_factory.mktemp("daemon")) as running:
         records = lines(envelope("watched:0"), envelope("watched:1"), envelope("watched:2", nonsense=1))
         headgate("publish", "--config", running.config, stdin=records)
+        # The dead letter was told of, and the gauge, which is read once a second, has not seen it wait since.
+        eventually(lambda: waiting(running) == 0)
+        eventually(lambda: metric(running.http_url, "headgate_outbox_rows") == 0)
         yield running
+
+
+def waiting(daemon: DaemonProcess) -> int:
+    with closing(sqlite3.connect(daemon.database)) as database:
+        return int(database.execute("SELECT count(*) FROM outbox").fetchone()[0])
 
 
 # -- the command
