@@ -39,19 +39,22 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def fill(disk: Path) -> Path:
-    """Leave no room; the file that takes it all."""
-    ballast = disk / "ballast"
+def fill(ballast: Path) -> None:
+    """Leave no room beside the file *ballast*."""
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         write_for_ever(ballast)
-    assert os.statvfs(disk).f_bavail == 0
-    return ballast
 
 
 def write_for_ever(path: Path) -> None:
-    with path.open("wb", buffering=0) as file:
+    with path.open("ab", buffering=0) as file:
         while True:
             file.write(bytes(4096))
+
+
+def notices(daemon: DaemonProcess, ballast: Path) -> bool:
+    """Whether the daemon is not ready any more; room that it makes is taken again."""
+    fill(ballast)
+    return not ready(daemon)
 
 
 def ready(daemon: DaemonProcess) -> bool:
@@ -67,8 +70,8 @@ async def test_a_full_disk_under_the_database_pauses_intake_until_there_is_room(
         url = daemon.nats_url
         async with load_on(url) as load:
             await asyncio.to_thread(eventually, lambda: load.size > 100)
-            ballast = await asyncio.to_thread(fill, small_disk)
-            await asyncio.to_thread(eventually, lambda: not ready(daemon))
+            ballast = small_disk / "ballast"
+            await asyncio.to_thread(eventually, lambda: notices(daemon, ballast))
             stored = load.size
             await asyncio.to_thread(eventually, lambda: load.size > stored + 100)
             with reading(database) as ask:
@@ -90,8 +93,8 @@ async def test_a_full_disk_under_the_streams_is_noticed_and_cured_once_there_is_
         url = daemon.nats_url
         async with load_on(url) as load:
             await asyncio.to_thread(eventually, lambda: load.size > 100)
-            ballast = await asyncio.to_thread(fill, small_disk)
-            await asyncio.to_thread(eventually, lambda: not ready(daemon))
+            ballast = small_disk / "ballast"
+            await asyncio.to_thread(eventually, lambda: notices(daemon, ballast))
             ballast.unlink()
             await asyncio.to_thread(eventually, lambda: ready(daemon))
             stored = load.size

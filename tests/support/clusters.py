@@ -82,11 +82,8 @@ class Cluster:
                 eventually(partial(self._healthy, number), within_s=deadline - time.monotonic())
 
     def leader(self, stream: str) -> int:
-        """The number of the server that leads a stream."""
-        for number, process in self._processes.items():
-            if process.poll() is None and (name := self._leader_as_told_by(number, stream)) is not None:
-                return int(name.removeprefix("n"))
-        raise AssertionError(f"{stream} has no leader")
+        """The number of the server that leads a stream, once one does."""
+        return int(eventually(lambda: self._leader(stream)).removeprefix("n"))
 
     def end(self) -> None:
         for process in self._processes.values():
@@ -105,10 +102,18 @@ class Cluster:
         except (urllib.error.URLError, OSError):
             return False
 
+    def _leader(self, stream: str) -> str:
+        running = [number for number, process in self._processes.items() if process.poll() is None]
+        told = (self._leader_as_told_by(number, stream) for number in running)
+        return next(filter(None, told), "")
+
     def _leader_as_told_by(self, number: int, stream: str) -> str | None:
         address = f"http://127.0.0.1:{self._http[number]}/jsz?accounts=1&streams=1"
-        with urllib.request.urlopen(address, timeout=2) as answer:
-            told = json.load(answer)
+        try:
+            with urllib.request.urlopen(address, timeout=2) as answer:
+                told = json.load(answer)
+        except (urllib.error.URLError, OSError):
+            return None
         for account in told.get("account_details", []):
             for each in account.get("stream_detail", []):
                 if each["name"] == stream and each.get("cluster", {}).get("leader"):

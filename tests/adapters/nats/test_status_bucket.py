@@ -17,6 +17,7 @@ from adapters.nats.status_bucket import LanePublisher, StatusBucket, version_in
 from adapters.nats.streams.provisioning import ensure_stream
 from adapters.nats.streams.topology import Limits, status_bucket
 from contracts.subjects import Subjects
+from tests.support.waiting import PATIENCE_S
 
 
 class Bucket:
@@ -134,7 +135,7 @@ async def test_writers_that_race_never_let_a_version_go_back(nc: Client, prefix:
     await asyncio.gather(*(relay(writer, versions[at::3]) for at, writer in enumerate(writers)))
 
     assert await bucket.version("job.a") == 30
-    seen = [version_in((await history.next_msg(5)).data) for _ in range(await bucket.writes())]
+    seen = [version_in((await history.next_msg(PATIENCE_S)).data) for _ in range(await bucket.writes())]
     assert seen == sorted(set(seen))
     await history.unsubscribe()
 

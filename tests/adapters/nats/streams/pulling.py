@@ -16,13 +16,15 @@ from contracts.subjects import Subjects
 from tests.support.waiting import PATIENCE_S
 
 CONSUMER: Final = "headgate-ingest"
+ACK_WAIT_S: Final = 4.0
+"""To be waited for where something is to expire, and longer than a busy machine keeps the processor from a test."""
 PullOf: TypeAlias = Callable[..., ContinuousPull]
 
 
 async def provisioned(nc: Client, prefix: str) -> str:
     """The name of a stream, made with all others."""
     subjects = Subjects(prefix)
-    await provision(nc, topology(subjects, Limits(ack_wait_s=2)))
+    await provision(nc, topology(subjects, Limits(ack_wait_s=ACK_WAIT_S)))
     return subjects.named("INGEST")
 
 
@@ -32,7 +34,7 @@ async def pulls(nc: Client, stream: str, prefix: str) -> AsyncIterator[PullOf]:
     made: list[ContinuousPull] = []
 
     def make(**varied: object) -> ContinuousPull:
-        options = {"stream": stream, "consumer": CONSUMER, "prefix": prefix, "ack_wait_s": 2.0, **varied}
+        options = {"stream": stream, "consumer": CONSUMER, "prefix": prefix, "ack_wait_s": ACK_WAIT_S, **varied}
         made.append(ContinuousPull(nc, **options))  # type: ignore[arg-type]  # options vary by test
         return made[-1]
 

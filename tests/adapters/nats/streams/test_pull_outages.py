@@ -14,7 +14,7 @@ from adapters.nats.streams.provisioning import provision
 from adapters.nats.streams.pull import ContinuousPull
 from adapters.nats.streams.topology import Limits, topology
 from contracts.subjects import Subjects
-from tests.adapters.nats.streams.pulling import CONSUMER, PullOf, fill, take
+from tests.adapters.nats.streams.pulling import ACK_WAIT_S, CONSUMER, PullOf, fill, take
 from tests.adapters.nats.waiting import eventually, eventually_awaited
 from tests.support.waiting import PATIENCE_S
 
@@ -39,7 +39,7 @@ async def test_a_deleted_consumer_is_made_anew_and_the_pull_goes_on(
     nc: Client, prefix: str, stream: str, pull_of: PullOf, *, whole_stream: bool
 ) -> None:
     async def recreate() -> None:
-        await provision(nc, topology(Subjects(prefix), Limits(ack_wait_s=2)))
+        await provision(nc, topology(Subjects(prefix), Limits(ack_wait_s=ACK_WAIT_S)))
 
     pull = pull_of(recreate=recreate)
     await pull.start()
