@@ -84,6 +84,7 @@ from storage.engine.failures import StorageAway, StorageError
 from storage.ledger.pricing_versions import PricingVersion
 
 if TYPE_CHECKING:
+    from adapters.prices.prices import LayeredPrices
     from daemon.observability.traces import Traces
 
 log = structlog.get_logger(__name__)
@@ -134,16 +135,13 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
     readiness = Readiness(metrics.ready.set)
     health = HealthCheck()
     subjects = Subjects(settings.nats.prefix)
-    console, http_app, dispatch, http_url = await _listen(settings, stack, metrics, readiness, health)
+    http_over = asyncio.Event()
+    console, http_app, dispatch, http_url = await _listen(settings, stack, http_over, metrics, readiness, health)
     starting = ServerStart(settings, console.websocket_user())
     stack.push_async_callback(starting.stop)
     tell_settings_without_effect(settings)
     prices = load_prices(settings)
-    stored, revision = await migrated_database(settings, stack)
-    stories = StoryLog(write=writes_together(settings.log, log_output))
-    database = LoggedDatabase(stored, stories)
-    versions = [PricingVersion(version, source, now_micros()) for version, source in prices.sources]
-    await database.write(lambda uow: uow.pricing_versions.record(versions))
+    database, stories, revision = await _storage(settings, stack, log_output, prices)
     nats = await connect_nats(
         settings,
         await starting.server(),
@@ -176,7 +174,21 @@ async def _start(settings: Settings, stack: AsyncExitStack, log_output: LineOutp
     kept = WorkConsumers(nats.client, work_consumers(subjects, stream_limits(settings)))
     parts = _assemble(base, kept, dispatch)
     add_checks(base, parts.pulls, kept, revision)
+    # The last requests have as long as the server takes to end: the two do not wait for each other.
+    stack.callback(http_over.set)
     return Daemon(parts)
+
+
+async def _storage(
+    settings: Settings, stack: AsyncExitStack, log_output: LineOutput, prices: "LayeredPrices"
+) -> tuple[LoggedDatabase, StoryLog, str]:
+    """The migrated database, which knows the price lists; the log of stories beside it; the database's revision."""
+    stored, revision = await migrated_database(settings, stack)
+    stories = StoryLog(write=writes_together(settings.log, log_output))
+    database = LoggedDatabase(stored, stories)
+    versions = [PricingVersion(version, source, now_micros()) for version, source in prices.sources]
+    await database.write(lambda uow: uow.pricing_versions.record(versions))
+    return database, stories, revision
 
 
 def _traces(stack: AsyncExitStack) -> "Traces | None":
@@ -187,7 +199,12 @@ def _traces(stack: AsyncExitStack) -> "Traces | None":
 
 
 async def _listen(
-    settings: Settings, stack: AsyncExitStack, metrics: Metrics, readiness: Readiness, health: HealthCheck
+    settings: Settings,
+    stack: AsyncExitStack,
+    over: asyncio.Event,
+    metrics: Metrics,
+    readiness: Readiness,
+    health: HealthCheck,
 ) -> tuple[Console, AsgiFastStream, Dispatch, str]:
     """Serve HTTP first: whether the daemon lives and is ready can be asked from then on."""
     console = Console(settings, version=VERSION, clock=now_micros)
@@ -200,7 +217,7 @@ async def _listen(
     )
     dispatch = Dispatch(http_app)
     http_url = await stack.enter_async_context(
-        serving(dispatch, settings.http, port=settings.http.port, on_closed=metrics.http_closed)
+        serving(dispatch, settings.http, port=settings.http.port, on_closed=metrics.http_closed, over=over)
     )
     console.listens_at(http_url)
     return console, http_app, dispatch, http_url

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import orjson
@@ -98,7 +98,19 @@ def _json(body: object, status: int) -> AsgiResponse:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn inside a daemon that handles its own signals."""
+    """Uvicorn inside a daemon that handles its own signals, until *over*."""
+
+    def __init__(self, config: uvicorn.Config, over: asyncio.Event) -> None:
+        super().__init__(config)
+        self._over = over
+
+    async def main_loop(self) -> None:
+        """Uvicorn looks ten times a second whether it should exit; this is told. A tick renews the answers' date."""
+        while not self._over.is_set():
+            await self.on_tick(0)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._over.wait()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -107,10 +119,17 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(
-    app: App, settings: HttpSettings, *, port: int, on_closed: Callable[[Closed], None]
+    app: App,
+    settings: HttpSettings,
+    *,
+    port: int,
+    on_closed: Callable[[Closed], None],
+    over: asyncio.Event | None = None,
 ) -> AsyncIterator[str]:
     """Serve *app*; yields its URL. Port 0 takes any free one. *on_closed* learns of each connection that broke a limit.
-    Raises :class:`StartError` where it cannot listen."""
+    It ends with the block, and begins to where *over* is set before. Raises :class:`StartError` where it cannot listen.
+    """
+    over = over or asyncio.Event()
     host = settings.host
     limits = ConnectionLimits(settings.max_connections, settings.headers_timeout_s, settings.idle_timeout_s, on_closed)
     config = uvicorn.Config(
@@ -131,12 +150,12 @@ async def serving(
     except SystemExit:
         raise StartError(f"http: cannot listen on {host}:{port}") from None
     listener.listen(_BACKLOG)  # at once: clients that know the URL may connect
-    server = _Server(config)
+    server = _Server(config, over)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     try:
         yield f"http://{_in_url(host)}:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        over.set()
         await task
         listener.close()
 

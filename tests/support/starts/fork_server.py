@@ -15,6 +15,7 @@ import json
 import os
 import pkgutil
 import select
+import signal
 import socket
 import struct
 import sys
@@ -73,6 +74,7 @@ class ForkServer:
         while True:
             for descriptor, _ in self._ready.poll():
                 if descriptor == stdin:
+                    self._end_programs()
                     return False
                 if descriptor == self._listening.fileno():
                     self._accept()
@@ -80,6 +82,11 @@ class ForkServer:
                     self._tell_end(descriptor)
                 elif self._fork_for(descriptor):
                     return True
+
+    def _end_programs(self) -> None:
+        """Those of a run that was broken off: nobody ends them any more."""
+        for pid, _ in self._ends.values():
+            os.kill(pid, signal.SIGTERM)
 
     def _accept(self) -> None:
         connection, _ = self._listening.accept()
