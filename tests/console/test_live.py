@@ -60,18 +60,24 @@ def test_an_alert_is_dropped_by_its_event_though_pulses_go_on_telling_of_it_and_
 
         listed, now = (signed_in(context, daemon) for _ in range(2))
         go(listed, "alerts")
-        rows = data_rows(listed, "Alerts")
-        rows.first.get_by_text(RAISED).wait_for()
+        row = data_rows(listed, "Alerts").filter(has_text=RAISED)
+        row.get_by_text(re.compile("warning$")).wait_for()
+        order = rules_in(listed)
         raised = now.get_by_role("main").get_by_role("link", name=RAISED)
         raised.wait_for()
 
-        rows.first.get_by_role("button", name="Resolve").click()
+        row.get_by_role("button", name="Resolve").click()
 
         raised.wait_for(state="detached")
-        listed.get_by_role("button", name="1 newer").wait_for()
-        rows.first.filter(has_text=RAISED).get_by_text(re.compile("ok$")).wait_for()
+        listed.get_by_role("button", name=re.compile(r"\d newer")).wait_for()
+        row.get_by_text(re.compile("ok$")).wait_for()
+        assert rules_in(listed) == order
         assert [pulse["alerts"][RAISED] for pulse in next_pulses(daemon, 2)] == ["warning", "warning"]
         assert raised.count() == 0
+
+
+def rules_in(page: "Page") -> list[str]:
+    return data_rows(page, "Alerts").locator("[data-name=rule]").all_inner_texts()
 
 
 def severity(daemon: DaemonProcess) -> str:
