@@ -253,6 +253,28 @@ def test_with_forced_colours_and_without_motion_it_is_seen_where_one_is(page: "P
 
 @pytest.mark.process
 @needs_browser
+def test_shares_of_a_cost_are_of_its_dollars_and_its_chart_says_what_its_axes_are_of(
+    page: "Page", daemon: DaemonProcess
+) -> None:
+    known = {"source": "provider_reported", "confidence": "high"}
+    origin = {"tokens": known, "runtime": known, "cost": known}
+    priced = usage(agent="shared", cost_usd="0.30", pricing_version="2026-11", provenance=origin)
+    publish(daemon, [priced, usage(agent="shared"), usage(agent="shared")])
+
+    go(page, "cost?agent=shared")
+
+    main = page.get_by_role("main")
+    main.get_by_text("of these dollars reported 100 %, derived 0 %").wait_for()
+    main.get_by_text("3 requests").wait_for()
+    main.get_by_text("no price: 2 of them, not counted as $0").wait_for()
+    chart = page.get_by_role("figure")
+    chart.get_by_text("US dollars a day, UTC").wait_for()
+    assert chart.locator(".axis.up span").all_inner_texts() == ["$0.30", "$0.15", "$0"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", chart.locator(".axis.along span").first.inner_text())
+
+
+@pytest.mark.process
+@needs_browser
 def test_theme_and_time_zone_are_kept_and_nothing_else_is(page: "Page", daemon: DaemonProcess) -> None:
     publish(daemon, [usage(producer="timed", status="fine")])
     go(page, "dead?producer=timed&view=list")
