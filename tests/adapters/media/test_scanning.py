@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from adapters.media.scanning import ScanFailedError, Verdict, scan
+from tests.support.waiting import PATIENCE_S
 
 
-async def verdict(tmp_path: Path, script: str, *, timeout_s: float = 10.0) -> Verdict:
+async def verdict(tmp_path: Path, script: str, *, timeout_s: float = PATIENCE_S) -> Verdict:
     program = tmp_path / "scan.sh"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
@@ -33,7 +34,7 @@ async def test_a_scan_that_crashes_comes_to_no_verdict(tmp_path: Path, script: s
 
 async def test_a_scan_that_hangs_is_killed(tmp_path: Path) -> None:
     with pytest.raises(ScanFailedError, match="no end"):
-        await verdict(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 600", timeout_s=0.5)
+        await verdict(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 600", timeout_s=3)
     assert not _runs((tmp_path / "pid").read_text().strip())
 
 

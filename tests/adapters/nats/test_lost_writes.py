@@ -13,6 +13,7 @@ from nats.errors import Error as NatsError
 from adapters.nats.connection import ConnectionWatch, connect, make_broker
 from adapters.nats.server.embedded_server import EmbeddedServer
 from tests.adapters.nats.waiting import eventually
+from tests.support.waiting import PATIENCE_S
 
 
 async def publish_over_a_transport_that_has_just_closed(root: Path) -> list[bytes]:
@@ -21,7 +22,7 @@ async def publish_over_a_transport_that_has_just_closed(root: Path) -> list[byte
     await server.start()
     watch = ConnectionWatch()
     broker = make_broker(server.url, watch=watch)
-    client = await connect(broker, server.url, watch, 5)
+    client = await connect(broker, server.url, watch, PATIENCE_S)
     arrived: list[bytes] = []
 
     async def take(message: Msg) -> None:
@@ -71,7 +72,7 @@ async def end_a_subscription_over_a_transport_that_has_just_closed(root: Path) -
     await server.start()
     watch = ConnectionWatch()
     broker = make_broker(server.url, watch=watch)
-    client = await connect(broker, server.url, watch, 5)
+    client = await connect(broker, server.url, watch, PATIENCE_S)
     subscription = await client.subscribe("subject")
     await client.flush()
     await close_the_transport(client)

@@ -40,9 +40,12 @@ async def pipe(tmp_path: Path) -> AsyncIterator[Pipeline]:
 
 
 @asynccontextmanager
-async def bridge_process(pipe: Pipeline) -> AsyncIterator[asyncio.subprocess.Process]:
+async def bridge_process(
+    pipe: Pipeline, program: str = PROGRAM, stdout: int | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """The bridge as a process of its own; killed at the end where it still runs."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, str(pipe.settings_file))
+    command = (sys.executable, "-c", program, str(pipe.settings_file))
+    process = await asyncio.create_subprocess_exec(*command, stdout=stdout)
     try:
         yield process
     finally:
@@ -147,13 +150,12 @@ async def test_the_process_says_when_it_is_ready_and_never_its_secrets(pipe: Pip
     pipe.configure()
     program = "import sys; from pathlib import Path; from daemon.bridge import run; "
     program += "from daemon.settings.loading import load_settings; sys.exit(run(load_settings(Path(sys.argv[1]), {})))"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, str(pipe.settings_file), stdout=asyncio.subprocess.PIPE
-    )
-    await pipe.dispatch()
-    await pipe.until_acknowledged()
-    process.send_signal(signal.SIGTERM)
-    output, _ = await process.communicate()
+    async with bridge_process(pipe, program, stdout=asyncio.subprocess.PIPE) as process:
+        await pipe.dispatch()
+        await pipe.until_acknowledged()
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE_S):
+            output, _ = await process.communicate()
     assert process.returncode == 0
     events = [json.loads(line)["event"] for line in output.splitlines()]
     assert {"ready", "prediction_running", "stopped"} <= set(events)

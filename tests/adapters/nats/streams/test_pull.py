@@ -202,8 +202,7 @@ async def test_an_expired_request_is_followed_by_another(nc: Client, prefix: str
     await nc.subscribe(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{CONSUMER}", cb=request)
     pull = pull_of(expires_s=1.0, heartbeat_s=0.4)
     await pull.start()
-    await eventually(lambda: len(requests) == 3)
-    assert pull.owed == 4000
+    await eventually(lambda: len(requests) >= 3 and pull.owed == 4000)
 
     await fill(nc, prefix, 1)
 
