@@ -129,7 +129,9 @@ def publish(daemon: DaemonProcess, lines: Sequence[str]) -> None:
         inbox = nc.new_inbox()
         receipts = await nc.subscribe(inbox, max_msgs=len(lines))
         for line in lines:
-            await nc.jetstream().publish("hg.ingest.session.usage", line.encode(), headers={"Headgate-Receipt": inbox})
+            await nc.jetstream(timeout=PATIENCE_S).publish(
+                "hg.ingest.session.usage", line.encode(), headers={"Headgate-Receipt": inbox}
+            )
         for _ in lines:
             await receipts.next_msg(timeout=PATIENCE_S)
 
@@ -177,7 +179,7 @@ def envelope(kind: str, payload: dict[str, Any]) -> bytes:
 def publish_to(daemon: DaemonProcess, subject: str, body: bytes) -> None:
     """Publish bytes as they are."""
     headers = {"webhook-id": "unsigned"} if ".callback." in subject else None
-    connected(daemon, lambda nc: nc.jetstream().publish(subject, body, headers=headers))
+    connected(daemon, lambda nc: nc.jetstream(timeout=PATIENCE_S).publish(subject, body, headers=headers))
 
 
 def drafted_job(daemon: DaemonProcess) -> dict[str, Any]:

@@ -224,7 +224,7 @@ class Pipeline:
         """Into the stream, confirmed."""
         raw = body if isinstance(body, bytes) else orjson.dumps(body)
         subject = f"{self.subjects.prefix}.ingest.{kind}"
-        await self.nc.jetstream().publish(subject, raw, headers=dict(headers or {}))
+        await self.nc.jetstream(timeout=PATIENCE_S).publish(subject, raw, headers=dict(headers or {}))
 
     async def publish_usage(self, *names: str) -> None:
         for name in names:
@@ -232,7 +232,7 @@ class Pipeline:
 
     async def unacknowledged(self) -> int:
         """Messages of the ingest stream that are not acknowledged, delivered or not."""
-        info = await self.nc.jetstream().consumer_info(
+        info = await self.nc.jetstream(timeout=PATIENCE_S).consumer_info(
             self.subjects.stream(Family.INGEST), self.subjects.consumer(Family.INGEST)
         )
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
@@ -248,7 +248,7 @@ class Pipeline:
         return int(row["n"])
 
     async def in_stream(self, family: Family) -> int:
-        info = await self.nc.jetstream().stream_info(self.subjects.stream(family))
+        info = await self.nc.jetstream(timeout=PATIENCE_S).stream_info(self.subjects.stream(family))
         return info.state.messages
 
     @asynccontextmanager

@@ -21,6 +21,7 @@ from tests.support.command_line import headgate
 from tests.support.commands import get
 from tests.support.daemons import DaemonProcess, eventually, running_daemon
 from tests.support.locks import locked
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.kills]
 
@@ -137,7 +138,7 @@ def test_the_first_start_makes_its_folders_and_says_where_it_is(tmp_path: Path) 
 
 async def publish(url: str, names: list[str], subject: str = "hg.ingest.session.usage") -> None:
     client = await nats.connect(url)
-    context = client.jetstream()
+    context = client.jetstream(timeout=PATIENCE_S)
     for name in names:
         await context.publish(subject, orjson.dumps(envelope(usage(), message_id=name)))
     await client.close()
@@ -177,7 +178,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
 async def block_a_lane(url: str) -> None:
     """A dead letter for which its stream has no room: a stop waits for it as long as it may."""
     client = await nats.connect(url)
-    stream = client.jetstream()
+    stream = client.jetstream(timeout=PATIENCE_S)
     dead = (await stream.stream_info("HG_DEAD")).config
     await stream.update_stream(dead.evolve(max_bytes=1, discard=DiscardPolicy.NEW))
     await stream.publish("hg.ingest.session.usage", b"{")
@@ -186,7 +187,7 @@ async def block_a_lane(url: str) -> None:
 
 async def make_room(url: str) -> None:
     client = await nats.connect(url)
-    stream = client.jetstream()
+    stream = client.jetstream(timeout=PATIENCE_S)
     dead = (await stream.stream_info("HG_DEAD")).config
     await stream.update_stream(dead.evolve(max_bytes=2**20))
     await client.close()
@@ -245,7 +246,7 @@ HURRIED = "[daemon]\nstop_timeout_s = 0.5\n[storage]\nbusy_timeout_ms = 500\n[in
 
 async def count(url: str, stream: str) -> int:
     client = await nats.connect(url)
-    info = await client.jetstream().stream_info(stream)
+    info = await client.jetstream(timeout=PATIENCE_S).stream_info(stream)
     await client.close()
     return info.state.messages
 
@@ -262,7 +263,7 @@ def test_a_consumer_that_is_deleted_is_made_again(tmp_path: Path) -> None:
 
 async def delete_consumer(url: str) -> None:
     client = await nats.connect(url)
-    await client.jetstream().delete_consumer("HG_INGEST", "headgate-ingest")
+    await client.jetstream(timeout=PATIENCE_S).delete_consumer("HG_INGEST", "headgate-ingest")
     await client.close()
 
 

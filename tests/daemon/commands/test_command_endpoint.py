@@ -78,7 +78,9 @@ async def test_the_service_is_found_by_discovery_with_one_endpoint_for_each_comm
 
 
 async def test_a_query_is_answered_with_what_is_stored(nc: Client) -> None:
-    await nc.jetstream().publish("hg.ingest.session.usage", orjson.dumps(envelope(usage(session_id="door-1"))))
+    await nc.jetstream(timeout=PATIENCE_S).publish(
+        "hg.ingest.session.usage", orjson.dumps(envelope(usage(session_id="door-1")))
+    )
     await eventually_awaited(lambda: found(nc, "door-1"))
 
     answer = await ask(nc, GET, {"session_id": "door-1"})
@@ -146,7 +148,7 @@ async def test_a_request_in_disorder_gets_its_error(nc: Client, body: bytes, cod
 async def test_a_reply_goes_nowhere_but_under_the_reply_prefixes(nc: Client, daemon: DaemonProcess) -> None:
     refused = "headgate_commands_unanswerable_total"
     before = metric(daemon.http_url, refused)
-    stored = (await nc.jetstream().stream_info("HG_INGEST")).state.last_seq
+    stored = (await nc.jetstream(timeout=PATIENCE_S).stream_info("HG_INGEST")).state.last_seq
     seen: list[object] = []
 
     async def keep(message: object) -> None:
@@ -161,7 +163,7 @@ async def test_a_reply_goes_nowhere_but_under_the_reply_prefixes(nc: Client, dae
     await eventually_awaited(lambda: asyncio.to_thread(lambda: metric(daemon.http_url, refused) == before + 6))
 
     assert (await ask(nc, HEALTH)).status == 200
-    assert (await nc.jetstream().stream_info("HG_INGEST")).state.last_seq == stored
+    assert (await nc.jetstream(timeout=PATIENCE_S).stream_info("HG_INGEST")).state.last_seq == stored
     assert seen == []
 
 

@@ -78,7 +78,7 @@ async def test_a_batch_is_what_arrived_while_the_last_one_was_committed(line: Pi
 
 
 async def delivered(line: Pipeline, count: int) -> bool:
-    info = await line.nc.jetstream().consumer_info(line.subjects.named("INGEST"), "headgate-ingest")
+    info = await line.nc.jetstream(timeout=PATIENCE_S).consumer_info(line.subjects.named("INGEST"), "headgate-ingest")
     return bool(info.num_ack_pending == count)
 
 
@@ -308,5 +308,5 @@ async def test_a_receipt_goes_nowhere_else(line: Pipeline, subject: str) -> None
     assert await line.count_usage() == 0
     [letter] = await line.rows(select(dead_letters))
     assert (letter["code"], letter["paths"]) == ("VALIDATION_ERROR", "headers.Headgate-Receipt")
-    info = await line.nc.jetstream().stream_info(line.subjects.named("INGEST"))
+    info = await line.nc.jetstream(timeout=PATIENCE_S).stream_info(line.subjects.named("INGEST"))
     assert info.state.last_seq == 1

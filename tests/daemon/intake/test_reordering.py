@@ -14,6 +14,7 @@ from contracts.errors import ErrorCode, problem
 from contracts.gate.delivery import Delivery, Judged, Refused
 from contracts.subjects import Family, Subjects
 from daemon.intake.reordering import KEEP_S, TRY_AGAIN_S, OlderMessages, WaitingRoom, nothing_older
+from tests.support.waiting import PATIENCE_S
 
 WHY = problem(ErrorCode.INVALID_TRANSITION, "not yet")
 
@@ -120,7 +121,7 @@ async def test_the_floor_is_asked_of_the_server(shared_server: EmbeddedServer, p
     stream, consumer = subjects.stream(Family.CALLBACK), subjects.consumer(Family.CALLBACK)
     older = OlderMessages(nc, stream, consumer)
     for _ in range(3):
-        await nc.jetstream().publish(f"{prefix}.callback.job.a", b"{}")
+        await nc.jetstream(timeout=PATIENCE_S).publish(f"{prefix}.callback.job.a", b"{}")
     pull = ContinuousPull(nc, stream=stream, consumer=consumer, prefix=prefix)
     await pull.start()
     taken: list[Delivery] = []

@@ -36,7 +36,7 @@ async def stream(nc: Client, prefix: str) -> str:
     subjects = Subjects(prefix)
     await provision(nc, topology(subjects, Limits(max_bytes=100_000, ack_wait_s=300)))
     for _ in range(20):
-        await nc.jetstream().publish(f"{prefix}.ingest.k", b"x" * 1000)
+        await nc.jetstream(timeout=PATIENCE_S).publish(f"{prefix}.ingest.k", b"x" * 1000)
     return subjects.named("INGEST")
 
 
@@ -132,7 +132,7 @@ async def test_patience_has_an_end(nc: Client, stream: str, prefix: str) -> None
 
 async def test_a_stream_that_needs_room_is_trimmed_whatever_is_in_line(nc: Client, stream: str, prefix: str) -> None:
     for _ in range(60):
-        await nc.jetstream().publish(f"{prefix}.ingest.k", b"x" * 1000)
+        await nc.jetstream(timeout=PATIENCE_S).publish(f"{prefix}.ingest.k", b"x" * 1000)
     pull, _ = await with_a_line(nc, stream, prefix)
 
     await trimmer_of(nc, stream, 0.0).step()

@@ -98,7 +98,7 @@ def message(kind: str, message_id: str, payload: Mapping[str, object]) -> bytes:
 
 async def story(nc: Client) -> str:
     """An item that is analysed; the traceparent of the event that tells of it."""
-    js = nc.jetstream()
+    js = nc.jetstream(timeout=PATIENCE_S)
     events = await nc.subscribe("hg.event.item.*.analysed")
     item = {
         "item_id": "item-1",
@@ -151,7 +151,7 @@ def test_without_an_endpoint_nothing_is_traced_and_nothing_is_imported(tmp_path:
     async def letter(url: str) -> dict[str, str]:
         nc = await nats.connect(url)
         dead = await nc.subscribe("hg.dead.>")
-        await nc.jetstream().publish("hg.ingest.feed.item", message("feed.item", "y", {}))
+        await nc.jetstream(timeout=PATIENCE_S).publish("hg.ingest.feed.item", message("feed.item", "y", {}))
         found = await dead.next_msg(timeout=PATIENCE_S)
         await nc.close()
         return dict(found.headers or {})

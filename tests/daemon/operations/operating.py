@@ -47,7 +47,9 @@ class Operator:
 
     async def publish(self, body: Json, kind: str = "session.usage", headers: Mapping[str, str] | None = None) -> None:
         raw = body if isinstance(body, bytes) else orjson.dumps(body)
-        await self.nc.jetstream().publish(f"{self.prefix}.ingest.{kind}", raw, headers=dict(headers or {}))
+        await self.nc.jetstream(timeout=PATIENCE_S).publish(
+            f"{self.prefix}.ingest.{kind}", raw, headers=dict(headers or {})
+        )
 
     async def letters(self, count: int, **filters: Json) -> list[Json]:
         """The dead letters that match, once there are *count*."""

@@ -11,6 +11,7 @@ import pytest
 from tests.contracts.samples import envelope, event, usage, usage_1
 from tests.daemon.operations.operating import Json, Operator, operating, until
 from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.kills]
 
@@ -105,7 +106,7 @@ async def test_a_json_document_is_read_too(daemon: DaemonProcess) -> None:
 async def test_an_object_is_imported_like_a_file(daemon: DaemonProcess) -> None:
     body = orjson.dumps(event(session_id="object-1"))
     async with operating(daemon) as operator:
-        store = await operator.nc.jetstream().object_store("HG_ASSETS")
+        store = await operator.nc.jetstream(timeout=PATIENCE_S).object_store("HG_ASSETS")
         await store.put("legacy/events.jsonl", body)
         run = await imported(operator, kind="session.event", object="legacy/events.jsonl")
         missing = await operator.ask("import-legacy", kind="session.event", object="nothing")

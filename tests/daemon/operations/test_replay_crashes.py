@@ -10,6 +10,7 @@ import pytest
 
 from tests.daemon.operations.operating import Json, Operator, operating, until, wrong
 from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.process, pytest.mark.kills]
 
@@ -25,7 +26,7 @@ def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
 
 async def refused(operator: Operator, count: int) -> None:
     """*count* open dead letters, each of another message."""
-    js = operator.nc.jetstream()
+    js = operator.nc.jetstream(timeout=PATIENCE_S)
     for start in range(0, count, 200):
         numbers = range(start, min(count, start + 200))
         bodies = [orjson.dumps(bare(number)) for number in numbers]

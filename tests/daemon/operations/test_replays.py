@@ -8,6 +8,7 @@ import pytest
 
 from tests.daemon.operations.operating import Json, operating, right, until, wrong
 from tests.support.daemons import DaemonProcess, running_daemon
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -85,7 +86,7 @@ async def test_a_forged_replay_has_no_effect(daemon: DaemonProcess) -> None:
         letter = await operator.letter_of("m-60")
         body = orjson.dumps(right(60, session_id="forged"))
         named = {"Headgate-Dead-Letter": letter["dead_letter_id"], "Headgate-Replay": "1"}
-        js = operator.nc.jetstream()
+        js = operator.nc.jetstream(timeout=PATIENCE_S)
         for headers in ({}, named, {**named, "Headgate-Replay": "0"}):
             await js.publish("hg.replay.ingest.session.usage", body, headers=headers)
         await js.publish("hg.replay.ingest.session.usage", orjson.dumps(wrong(60)), headers=named)

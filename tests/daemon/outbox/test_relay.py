@@ -70,7 +70,7 @@ async def pends(line: Pipeline, count: int) -> bool:
 
 async def stored(line: Pipeline, family: Family = Family.EVENT) -> list[tuple[str, int]]:
     """(Nats-Msg-Id, number) of everything in the family's stream, in order."""
-    js, name = line.nc.jetstream(), line.subjects.stream(family)
+    js, name = line.nc.jetstream(timeout=PATIENCE_S), line.subjects.stream(family)
     state = (await js.stream_info(name)).state
     found = [await js.get_msg(name, sequence) for sequence in range(max(1, state.first_seq), state.last_seq + 1)]
     return [((message.headers or {})["Nats-Msg-Id"], int((message.headers or {})["Number"])) for message in found]
@@ -91,7 +91,7 @@ async def test_rows_go_out_in_the_order_of_their_commits_and_leave_the_table(lin
 
 
 async def test_a_missing_stream_delays_only_its_own_lane(line: Pipeline) -> None:
-    await line.nc.jetstream().delete_stream(line.subjects.stream(Family.DEAD))
+    await line.nc.jetstream(timeout=PATIENCE_S).delete_stream(line.subjects.stream(Family.DEAD))
     dead = [told(line, number, family=Family.DEAD) for number in range(3)]
     events = [told(line, number) for number in range(3)]
     async with line.relaying():
@@ -100,7 +100,7 @@ async def test_a_missing_stream_delays_only_its_own_lane(line: Pipeline) -> None
         await eventually_awaited(lambda: same(line, Family.EVENT, events))
         await eventually_awaited(lambda: pends(line, 3))
 
-        await line.nc.jetstream().add_stream(
+        await line.nc.jetstream(timeout=PATIENCE_S).add_stream(
             name=line.subjects.stream(Family.DEAD), subjects=[line.subjects.full("dead.>")]
         )
         await eventually_awaited(lambda: none_pending(line))
@@ -124,7 +124,7 @@ async def test_a_full_stream_keeps_its_rows_until_there_is_room(
             await eventually_awaited(lambda: same(line, Family.EVENT, [event]))
             await eventually_awaited(lambda: pends(line, 5))
 
-            await line.nc.jetstream().purge_stream(line.subjects.stream(Family.WORK))
+            await line.nc.jetstream(timeout=PATIENCE_S).purge_stream(line.subjects.stream(Family.WORK))
             await eventually_awaited(lambda: none_pending(line))
 
         assert await stored(line, Family.WORK) == expected(work)[10:]

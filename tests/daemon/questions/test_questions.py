@@ -178,7 +178,7 @@ async def test_questions_leave_no_row(operator: Operator) -> None:
 
 async def test_a_run_has_a_key_that_ends_with_it(operator: Operator) -> None:
     run_id = (await operator.result("prune"))["run_id"]
-    bucket = await operator.nc.jetstream().key_value("HG_STATUS")
+    bucket = await operator.nc.jetstream(timeout=PATIENCE_S).key_value("HG_STATUS")
 
     async def last_word() -> Any:
         try:

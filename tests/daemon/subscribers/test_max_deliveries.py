@@ -104,7 +104,9 @@ def handled(line: Pipeline) -> Callable[[], Awaitable[bool]]:
     """Whether an advisory came and none is left to be read."""
 
     async def all_read() -> bool:
-        info = await line.nc.jetstream().consumer_info(line.subjects.advisory_stream, ADVISORY_CONSUMER)
+        info = await line.nc.jetstream(timeout=PATIENCE_S).consumer_info(
+            line.subjects.advisory_stream, ADVISORY_CONSUMER
+        )
         return info.delivered.consumer_seq > 0 and not info.num_pending and not info.num_ack_pending
 
     return all_read
@@ -184,7 +186,7 @@ async def test_a_replay_that_was_given_up_on_opens_its_letter(line: Pipeline, ur
         return message.subject, message.body, dict(message.headers)
 
     subject, body, headers = await line.database.write(bury_and_begin)
-    await line.nc.jetstream().publish(subject, body, headers=headers)
+    await line.nc.jetstream(timeout=PATIENCE_S).publish(subject, body, headers=headers)
     await give_up_on(line, Family.REPLAY)
 
     async with keeping(line, url):
@@ -196,7 +198,7 @@ async def test_a_replay_that_was_given_up_on_opens_its_letter(line: Pipeline, ur
 
 async def test_an_advisory_without_sense_stands_in_nobodys_way(line: Pipeline, url: str) -> None:
     subject = f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{line.subjects.stream(Family.INGEST)}.headgate-ingest"
-    await line.nc.jetstream().publish(subject, b"no advisory", stream=line.subjects.advisory_stream)
+    await line.nc.jetstream(timeout=PATIENCE_S).publish(subject, b"no advisory", stream=line.subjects.advisory_stream)
 
     async with keeping(line, url):
         await until(handled(line))

@@ -36,7 +36,7 @@ async def broker(shared_server: EmbeddedServer) -> AsyncIterator[NatsBroker]:
 
 
 async def acknowledged(nc: Client, consumer: Consumer) -> bool:
-    info = await nc.jetstream().consumer_info(consumer.stream, consumer.name)
+    info = await nc.jetstream(timeout=PATIENCE_S).consumer_info(consumer.stream, consumer.name)
     return bool(info.delivered.consumer_seq and not info.num_pending and not info.num_ack_pending)
 
 
@@ -54,7 +54,7 @@ async def test_what_fails_comes_again_and_what_is_answered_does_not(broker: Nats
     subscribers = LowRateSubscribers(broker, [Subscriber(consumer, handle, "a test")], Metrics())
     running = asyncio.create_task(subscribers.run())
     for body in (b"first", b"late", b"last"):
-        await nc.jetstream().publish(subjects.full("notify.chat"), body)
+        await nc.jetstream(timeout=PATIENCE_S).publish(subjects.full("notify.chat"), body)
     await until(lambda: acknowledged(nc, consumer))
     await cancel_and_wait([running])
     # One at a time: what waits to be tried again holds back those after it.
@@ -76,14 +76,14 @@ async def test_whatever_a_handler_raises_the_message_is_kept(broker: NatsBroker,
 
     running = asyncio.create_task(LowRateSubscribers(broker, [Subscriber(consumer, handle, "a test")], Metrics()).run())
     for body in (b"storage", b"mistake"):
-        await nc.jetstream().publish(subjects.full("event.agent.a.answered"), body)
+        await nc.jetstream(timeout=PATIENCE_S).publish(subjects.full("event.agent.a.answered"), body)
 
     async def both() -> bool:
         return len(raised) == 2
 
     await until(both)
     await cancel_and_wait([running])
-    info = await nc.jetstream().consumer_info(consumer.stream, consumer.name)
+    info = await nc.jetstream(timeout=PATIENCE_S).consumer_info(consumer.stream, consumer.name)
     assert info.num_ack_pending == 2
 
 
@@ -112,7 +112,7 @@ async def test_what_the_library_makes_of_a_strangers_answer_is_no_end(
     monkeypatch.setattr(broker, "start", fails_first)
     monkeypatch.setattr("daemon.subscribers.subscriber._START_AGAIN_S", 0.01)
     running = asyncio.create_task(LowRateSubscribers(broker, [Subscriber(consumer, handle, "a test")], Metrics()).run())
-    await nc.jetstream().publish(subjects.full("event.agent.a.answered"), b"heard")
+    await nc.jetstream(timeout=PATIENCE_S).publish(subjects.full("event.agent.a.answered"), b"heard")
     await until(lambda: acknowledged(nc, consumer))
     await cancel_and_wait([running])
     assert seen == [b"heard"]
@@ -142,7 +142,7 @@ async def test_an_acknowledgement_that_is_lost_with_the_server_holds_nothing_bac
         return None
 
     for body in (b"first", b"second"):
-        await nc.jetstream().publish(subjects.full("notify.chat"), body)
+        await nc.jetstream(timeout=PATIENCE_S).publish(subjects.full("notify.chat"), body)
     running = asyncio.create_task(LowRateSubscribers(broker, [Subscriber(consumer, handle, "a test")], Metrics()).run())
     await eventually(lambda: b"second" in seen)
     await cancel_and_wait([running])
@@ -169,11 +169,11 @@ async def test_what_no_consumer_brought_is_counted_and_has_no_effect(broker: Nat
         return None
 
     running = asyncio.create_task(LowRateSubscribers(broker, [Subscriber(consumer, handle, "a test")], metrics).run())
-    await nc.jetstream().publish(subjects.full("event.agent.a.answered"), b"first")
+    await nc.jetstream(timeout=PATIENCE_S).publish(subjects.full("event.agent.a.answered"), b"first")
     await until(lambda: acknowledged(nc, consumer))
     for reply in ("", "somewhere"):
         await nc.publish(str(consumer.config["deliver_subject"]), b"forged", reply=reply)
-    await nc.jetstream().publish(subjects.full("event.agent.a.answered"), b"last")
+    await nc.jetstream(timeout=PATIENCE_S).publish(subjects.full("event.agent.a.answered"), b"last")
 
     async def both() -> bool:
         return len(seen) == 2
