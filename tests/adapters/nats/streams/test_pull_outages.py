@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 from nats.aio.client import Client
+from nats.js.errors import NotFoundError
 
 from adapters.errors import ConsumerGoneError
 from adapters.nats.server.embedded_server import EmbeddedServer
@@ -49,10 +50,13 @@ async def test_a_deleted_consumer_is_made_anew_and_the_pull_goes_on(
     await (js.delete_stream(stream) if whole_stream else js.delete_consumer(stream, CONSUMER))
 
     async def is_back() -> bool:
-        return CONSUMER in [consumer.name for consumer in await js.consumers_info(stream)]
+        try:
+            return CONSUMER in [consumer.name for consumer in await js.consumers_info(stream)]
+        except NotFoundError:  # nor is its stream
+            return False
 
-    await eventually(lambda: pull.healthy and pull.owed)
     await eventually_awaited(is_back)
+    await eventually(lambda: pull.healthy and pull.owed)
     await fill(nc, prefix, 2)
     assert len(await take(pull, 2)) == 2
 
