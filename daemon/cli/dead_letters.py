@@ -1,6 +1,7 @@
 """``headgate dead-letters``: what was refused, why, and what becomes of it."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -46,44 +47,34 @@ def _filters(**given: "list[str] | str | int | None") -> "JsonObject":
     return {name: value for name, value in given.items() if value is not None and value != []}  # type: ignore[misc]  # a list of strings is a JSON value
 
 
-@dead_letters.command("list")
-def show_list(
-    kinds: Kinds = None, codes: Codes = None, producers: Producers = None, states: States = None,
-    since: Since = None, until: Until = None, limit: Limit = 50, cursor: Cursor = None,
-    nats_url: NatsUrl = None, token: Token = None, config: Config = None, as_json: Json = False,
-) -> None:  # fmt: skip
-    """List dead letters, newest first."""
-    asked = _filters(
-        kinds=kinds,
-        codes=codes,
-        producers=producers,
-        states=states,
-        since=since,
-        until=until,
-        limit=limit,
-        cursor=cursor,
-    )
-    _run(_asker(config, nats_url, token, as_json=as_json), {"action": "list", **asked})
+def _finding(action: str) -> Callable[..., None]:
+    """A command that asks with every filter."""
+
+    def command(
+        kinds: Kinds = None, codes: Codes = None, producers: Producers = None, states: States = None,
+        since: Since = None, until: Until = None, limit: Limit = 50, cursor: Cursor = None,
+        nats_url: NatsUrl = None, token: Token = None, config: Config = None, as_json: Json = False,
+    ) -> None:  # fmt: skip
+        asked = _filters(
+            kinds=kinds,
+            codes=codes,
+            producers=producers,
+            states=states,
+            since=since,
+            until=until,
+            limit=limit,
+            cursor=cursor,
+        )
+        _run(_asker(config, nats_url, token, as_json=as_json), {"action": action, **asked})
+
+    return command
 
 
-@dead_letters.command()
-def groups(
-    kinds: Kinds = None, codes: Codes = None, producers: Producers = None, states: States = None,
-    since: Since = None, until: Until = None, limit: Limit = 50, cursor: Cursor = None,
-    nats_url: NatsUrl = None, token: Token = None, config: Config = None, as_json: Json = False,
-) -> None:  # fmt: skip
-    """Group them by kind, code, paths and producer: ten thousand failures of one producer are one line."""
-    asked = _filters(
-        kinds=kinds,
-        codes=codes,
-        producers=producers,
-        states=states,
-        since=since,
-        until=until,
-        limit=limit,
-        cursor=cursor,
-    )
-    _run(_asker(config, nats_url, token, as_json=as_json), {"action": "groups", **asked})
+dead_letters.command("list", help="List dead letters, newest first.")(_finding("list"))
+dead_letters.command(
+    "groups",
+    help="Group them by kind, code, paths and producer: ten thousand failures of one producer are one line.",
+)(_finding("groups"))
 
 
 @dead_letters.command()
