@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,10 @@ def deep(daemon: DaemonProcess) -> Json:
 
 
 async def test_totals_are_mended_beside_intake_and_health_check_tells_both(daemon: DaemonProcess) -> None:
+    now = datetime.now(UTC).isoformat()  # what is older than the retention is not compared
     async with operating(daemon) as operator:
         for number in range(60):
-            await operator.publish(right(number, session_id=f"s-{number % 7}"))
+            await operator.publish(right(number, session_id=f"s-{number % 7}", at=now))
         await until(lambda: _stored(daemon, 60))
         healthy = await asyncio.to_thread(deep, daemon)
         with closing(sqlite3.connect(daemon.database, isolation_level=None)) as database:
@@ -50,7 +52,7 @@ async def test_totals_are_mended_beside_intake_and_health_check_tells_both(daemo
 
         started = await operator.ask("rebuild-aggregates")
         for number in range(60, 160):
-            await operator.publish(right(number, session_id=f"s-{number % 7}"))
+            await operator.publish(right(number, session_id=f"s-{number % 7}", at=now))
         run = await operator.ended(started["result"]["run_id"])
         await until(lambda: _stored(daemon, 160))
         mended = await asyncio.to_thread(deep, daemon)
