@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { stepUp } from "../../../daemon/http/console/model/above.ts";
+import { stepUp } from "../../../daemon/http/console/model/lists/above.ts";
 
 const buckets = (...counts: number[]) => counts.map((count, index) => ({ start: `2026-11-28T0${index}:00:00Z`, count }));
 const hour = (number: number): string => `2026-11-28T0${number}:00:00Z`;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { placesOf, scan, scanInParts } from "../../../daemon/http/console/model/exact_json.ts";
-import { formatted, parseShown, sameTokens } from "../../../daemon/http/console/model/json_tokens.ts";
-import { dotted, faultsOf, lineOf, linesOf } from "../../../daemon/http/console/model/schema_paths.ts";
+import { placesOf, scan, scanInParts } from "../../../daemon/http/console/model/json/exact_json.ts";
+import { formatted, parseShown, sameTokens } from "../../../daemon/http/console/model/json/json_tokens.ts";
+import { dotted, faultsOf, lineOf, linesOf } from "../../../daemon/http/console/model/json/schema_paths.ts";
 import { NAUGHTY, pick, seeded } from "./support.ts";
 
 const NUMBERS = ["0", "-0", "1", "1.0", "1e5", "1E+05", "9007199254740993", "18446744073709551615", "-9223372036854775808", "0.1000", "1.7976931348623157e308"];

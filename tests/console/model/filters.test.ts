@@ -14,7 +14,7 @@ import {
   withTerm,
   withTerms,
   type Terms,
-} from "../../../daemon/http/console/model/filters.ts";
+} from "../../../daemon/http/console/model/lists/filters.ts";
 import { href, parseRoute } from "../../../daemon/http/console/model/route.ts";
 import { NAUGHTY, pick, seeded } from "./support.ts";
 

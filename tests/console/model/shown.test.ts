@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changedLines, lineDifference } from "../../../daemon/http/console/model/difference.ts";
+import { changedLines, lineDifference } from "../../../daemon/http/console/model/json/difference.ts";
 import { micros, share, usd } from "../../../daemon/http/console/model/money.ts";
 import { hasEnded, newer, pace, progressOf } from "../../../daemon/http/console/model/progress.ts";
-import { EVERYTHING, NOTHING, isSelected, ranged, selectedCount, toggled } from "../../../daemon/http/console/model/selection.ts";
+import { EVERYTHING, NOTHING, isSelected, ranged, selectedCount, toggled } from "../../../daemon/http/console/model/lists/selection.ts";
 import { count, cut, httpsUrl, visible, visibleLines } from "../../../daemon/http/console/model/text.ts";
 import { age, clock, duration, instantOf } from "../../../daemon/http/console/model/time.ts";
-import { windowOf } from "../../../daemon/http/console/model/window.ts";
+import { windowOf } from "../../../daemon/http/console/model/lists/window.ts";
 import { endOf } from "../../../daemon/http/console/model/written_time.ts";
 import { pick, seeded } from "./support.ts";
 

@@ -1,7 +1,7 @@
 /** Commands: a request, and the answer that always comes. A repeated act bears the same `message_id` and is one act. */
 
 import { headers as newHeaders, type Msg } from "@nats-io/nats-core";
-import { parseShown } from "../model/json_tokens.ts";
+import { parseShown } from "../model/json/json_tokens.ts";
 import { NOBODY_ANSWERS, NOT_PERMITTED, NO_ANSWER, OFFLINE, SIGNED_OUT, type Problem } from "../model/errors.ts";
 import { COMMANDS, type Command, type PayloadOf } from "./commands.ts";
 import { connectedAt, connection, generation } from "./connection.ts";

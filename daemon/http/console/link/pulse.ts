@@ -4,7 +4,7 @@ import { batch, computed, signal } from "@preact/signals";
 import { config } from "./session.ts";
 import { followRuns, runKeys, takeRuns } from "./runs.ts";
 import { listen, whileHere } from "./watch.ts";
-import { parseShown } from "../model/json_tokens.ts";
+import { parseShown } from "../model/json/json_tokens.ts";
 import { hasEnded, type RunStatus } from "../model/progress.ts";
 import { heard, isSilent, type Heard } from "../model/silence.ts";
 

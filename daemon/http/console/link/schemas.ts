@@ -1,8 +1,8 @@
 /** The schemas that the daemon publishes, for judging a body while it is written. */
 
 import { Validator, type Schema } from "@cfworker/json-schema";
-import { scanInParts, type Fault } from "../model/exact_json.ts";
-import { faultsOf, placed, type Violation } from "../model/schema_paths.ts";
+import { scanInParts, type Fault } from "../model/json/exact_json.ts";
+import { faultsOf, placed, type Violation } from "../model/json/schema_paths.ts";
 
 interface AsyncApi {
   readonly components: {

@@ -5,7 +5,7 @@
 
 import { effect, untracked } from "@preact/signals";
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
-import { parseShown } from "../model/json_tokens.ts";
+import { parseShown } from "../model/json/json_tokens.ts";
 import { connection, generation, hidden, linkState, paused } from "./connection.ts";
 import { config } from "./session.ts";
 

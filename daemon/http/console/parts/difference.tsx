@@ -1,7 +1,7 @@
 /** The changed lines of two texts, with a little of what stands around them. */
 
 import type { VNode } from "preact";
-import type { Line } from "../model/difference.ts";
+import type { Line } from "../model/json/difference.ts";
 import { visible } from "../model/text.ts";
 
 const AROUND = 2;

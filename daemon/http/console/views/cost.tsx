@@ -3,7 +3,7 @@
 import type { VNode } from "preact";
 import { useMemo } from "preact/hooks";
 import type { Provenance, Session, Usage } from "../link/views.ts";
-import { termsOf, withTerms, type Terms } from "../model/filters.ts";
+import { termsOf, withTerms, type Terms } from "../model/lists/filters.ts";
 import { withGaps } from "../model/axis.ts";
 import { micros, share, usd } from "../model/money.ts";
 import { count, plural, visible } from "../model/text.ts";

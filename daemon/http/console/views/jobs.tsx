@@ -5,7 +5,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { listenToEvents } from "../link/watch.ts";
 import type { Job, Page } from "../link/views.ts";
-import { termsOf, withTerm, withTerms, type Terms } from "../model/filters.ts";
+import { termsOf, withTerm, withTerms, type Terms } from "../model/lists/filters.ts";
 import { usd } from "../model/money.ts";
 import { count } from "../model/text.ts";
 import { instantOf } from "../model/time.ts";

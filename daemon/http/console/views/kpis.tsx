@@ -3,7 +3,7 @@
 import type { VNode } from "preact";
 import { useMemo } from "preact/hooks";
 import type { Post } from "../link/views.ts";
-import { termsOf, withTerms, type Terms } from "../model/filters.ts";
+import { termsOf, withTerms, type Terms } from "../model/lists/filters.ts";
 import { href } from "../model/route.ts";
 import { count, visible } from "../model/text.ts";
 import { instantOf } from "../model/time.ts";

@@ -3,10 +3,10 @@
 import type { VNode } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Letter as LetterView } from "../link/views.ts";
-import type { Fault } from "../model/exact_json.ts";
-import { formatted } from "../model/json_tokens.ts";
+import type { Fault } from "../model/json/exact_json.ts";
+import { formatted } from "../model/json/json_tokens.ts";
 import { href } from "../model/route.ts";
-import { linesOf, placed } from "../model/schema_paths.ts";
+import { linesOf, placed } from "../model/json/schema_paths.ts";
 import { bytes, count, plural, visible } from "../model/text.ts";
 import { hasEnded } from "../model/progress.ts";
 import { Act } from "../parts/act.tsx";

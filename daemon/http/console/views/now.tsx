@@ -6,7 +6,7 @@ import { alerting } from "../link/alerts.ts";
 import { common, daemons, figures, history as figureHistory, running, silentSince, type Beat } from "../link/pulse.ts";
 import { about } from "../link/principal.ts";
 import type { Health, LetterGroup } from "../link/views.ts";
-import { letterQuery, narrowed } from "../model/filters.ts";
+import { letterQuery, narrowed } from "../model/lists/filters.ts";
 import { progressOf } from "../model/progress.ts";
 import { href } from "../model/route.ts";
 import { count, diskUsed, plural, visible } from "../model/text.ts";

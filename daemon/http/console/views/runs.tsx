@@ -6,7 +6,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { running } from "../link/pulse.ts";
 import { runKeys } from "../link/runs.ts";
 import type { Run } from "../link/views.ts";
-import { termsOf, withTerms, type Term, type Terms } from "../model/filters.ts";
+import { termsOf, withTerms, type Term, type Terms } from "../model/lists/filters.ts";
 import { progressOf } from "../model/progress.ts";
 import { instantOf } from "../model/time.ts";
 import { count, cut, visible } from "../model/text.ts";

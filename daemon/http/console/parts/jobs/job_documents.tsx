@@ -3,7 +3,7 @@
 import type { VNode } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import type { Instruction, Job, Page } from "../../link/views.ts";
-import { lineDifference } from "../../model/difference.ts";
+import { lineDifference } from "../../model/json/difference.ts";
 import { count, httpsUrl, visible, visibleLines } from "../../model/text.ts";
 import { milliseconds } from "../../model/time.ts";
 import { useAnswer, useList, type Asked } from "../lists/answers.ts";

@@ -9,7 +9,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { ask, newMessageId, type Answer } from "../../link/ask.ts";
 import { who } from "../../link/principal.ts";
 import type { RunItem } from "../../link/views.ts";
-import { filterText, letterPayload, narrows, type Payload, type Terms } from "../../model/filters.ts";
+import { filterText, letterPayload, narrows, type Payload, type Terms } from "../../model/lists/filters.ts";
 import { href } from "../../model/route.ts";
 import { count, plural, visible } from "../../model/text.ts";
 import type { Problem } from "../../model/errors.ts";

@@ -16,7 +16,7 @@ import {
   type DecorationSet,
 } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
-import type { Fault } from "../../model/exact_json.ts";
+import type { Fault } from "../../model/json/exact_json.ts";
 import { visible } from "../../model/text.ts";
 
 export interface Handle {

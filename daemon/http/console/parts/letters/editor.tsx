@@ -2,7 +2,7 @@
 
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import type { Fault } from "../../model/exact_json.ts";
+import type { Fault } from "../../model/json/exact_json.ts";
 import type { Handle } from "./codemirror.ts";
 
 export interface EditorProps {

@@ -4,7 +4,7 @@ import type { RefObject, VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask } from "../../link/ask.ts";
 import type { LetterGroup } from "../../link/views.ts";
-import { groupTerms, letterPayload } from "../../model/filters.ts";
+import { groupTerms, letterPayload } from "../../model/lists/filters.ts";
 import { count } from "../../model/text.ts";
 import { Sparkline } from "../chart.tsx";
 

@@ -4,9 +4,9 @@ import type { VNode } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { ask } from "../../link/ask.ts";
 import type { Letter } from "../../link/views.ts";
-import type { Fault } from "../../model/exact_json.ts";
-import { formatted } from "../../model/json_tokens.ts";
-import { linesOf } from "../../model/schema_paths.ts";
+import type { Fault } from "../../model/json/exact_json.ts";
+import { formatted } from "../../model/json/json_tokens.ts";
+import { linesOf } from "../../model/json/schema_paths.ts";
 import { bytes, fromBase64, hex, visibleLines } from "../../model/text.ts";
 
 const MOST_SHOWN = 64 * 1024;

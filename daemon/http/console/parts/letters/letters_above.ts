@@ -7,7 +7,7 @@ import { useCallback, useRef, useState } from "preact/hooks";
 import { ask, type Answer } from "../../link/ask.ts";
 import type { PayloadOf } from "../../link/commands.ts";
 import type { LetterLine, Page } from "../../link/views.ts";
-import { stepUp, type Bucket } from "../../model/above.ts";
+import { stepUp, type Bucket } from "../../model/lists/above.ts";
 import type { Problem } from "../../model/errors.ts";
 import { sayProblem } from "../shell/outcome.tsx";
 

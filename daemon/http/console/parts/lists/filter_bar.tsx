@@ -2,7 +2,7 @@
 
 import type { VNode } from "preact";
 import { useRef, useState } from "preact/hooks";
-import { faultOf, filterText, parseFilter, sameTerm, withTerm, withoutTerm, type Term, type Terms } from "../../model/filters.ts";
+import { faultOf, filterText, parseFilter, sameTerm, withTerm, withoutTerm, type Term, type Terms } from "../../model/lists/filters.ts";
 import { cut, visible } from "../../model/text.ts";
 import { useKeys } from "../shell/keys.ts";
 import { now } from "../shell/preferences.ts";

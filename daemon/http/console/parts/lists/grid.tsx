@@ -6,7 +6,7 @@
 import type { ComponentChildren, VNode } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { count } from "../../model/text.ts";
-import { isSelected, ranged, toggled, type Selection } from "../../model/selection.ts";
+import { isSelected, ranged, toggled, type Selection } from "../../model/lists/selection.ts";
 import { useKeys, type Binding } from "../shell/keys.ts";
 import { plainPages } from "../shell/preferences.ts";
 import { cardHeight, useVisibleRows } from "./visible_rows.ts";

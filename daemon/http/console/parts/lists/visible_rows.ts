@@ -2,7 +2,7 @@
 
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useState } from "preact/hooks";
-import { windowOf } from "../../model/window.ts";
+import { windowOf } from "../../model/lists/window.ts";
 
 /** Rows are changed so many at a time. */
 const STEP = 4;

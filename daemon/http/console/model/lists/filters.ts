@@ -1,6 +1,6 @@
 /** Filters: chips, their text form, the address and the command's payload are one value, a list of terms. */
 
-import { instantOf } from "./time.ts";
+import { instantOf } from "../time.ts";
 
 export interface Term {
   readonly key: string;

@@ -7,7 +7,7 @@
  * that a large body is judged between two keys of the person who writes it; nothing is kept of what is well.
  */
 
-import { remembered } from "./remembered.ts";
+import { remembered } from "../remembered.ts";
 
 export interface Fault {
   readonly offset: number;

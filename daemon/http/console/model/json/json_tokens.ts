@@ -1,7 +1,7 @@
 /** The tokens of a JSON text, walked without keeping them: for setting it in lines, and for proving two texts the same. */
 
 import { scan } from "./exact_json.ts";
-import { remembered } from "./remembered.ts";
+import { remembered } from "../remembered.ts";
 
 const SCALAR = /[^ \t\r\n,:{}[\]"]+/y;
 const INTEGER = /^-?\d{16,}$/;
