@@ -65,6 +65,11 @@ def stored(database: Path, query: str) -> list[tuple[object, ...]]:
         return connection.execute(query).fetchall()
 
 
+def count(daemon: DaemonProcess) -> int:
+    [(found,)] = stored(daemon.database, "SELECT count(*) FROM session_usage")
+    return int(str(found))
+
+
 async def work_off(daemon: DaemonProcess, url: str) -> float:
     """Start the daemon and wait until nothing is left in the stream; how many transactions it took."""
     await asyncio.to_thread(daemon.start)
@@ -92,22 +97,25 @@ async def test_after_ten_kills_only_what_the_dead_had_in_hand_is_worked_on_in_sm
 
             await publish(url, (f"storm-{number}" for number in range(MESSAGES)))
             in_hand = partial(has_messages_in_hand, daemon.state_dir / "in-hand")
+            sent = 2 * MESSAGES
             for _ in range(KILLS):
                 await asyncio.to_thread(daemon.start)
                 await asyncio.to_thread(eventually, in_hand)
                 await asyncio.to_thread(daemon.kill9)
-            [(before,)] = stored(daemon.database, "SELECT count(*) FROM session_usage")
-            left = 2 * MESSAGES - int(str(before))
+                if sent - count(daemon) < MESSAGES / 2:  # the test got the processor late, and much was worked on
+                    await publish(url, (f"more-{number}" for number in range(sent, sent + MESSAGES)))
+                    sent += MESSAGES
+            left = sent - count(daemon)
             after = await work_off(daemon, url)
             suspects = int(str(daemon.events("predecessor_died")[-1]["suspects"]))
             print(f"{calm:.0f} transactions undisturbed; then {after:.0f} for {left} with {suspects} suspects")  # noqa: T201 - figures
-            assert stored(daemon.database, "SELECT count(*) FROM session_usage") == [(2 * MESSAGES,)]
+            assert stored(daemon.database, "SELECT count(*) FROM session_usage") == [(sent,)]
             assert stored(daemon.database, "SELECT count(*) FROM dead_letters") == [(0,)]
             assert left > MESSAGES / 3
             assert suspects
             # A death while a group of suspects is in hand leaves that group to be worked on one by one.
             apart = suspects / GROUP + KILLS * GROUP
-            assert after <= apart + 2 * calm + KILLS
+            assert after <= apart + 2 * calm * max(1, left / MESSAGES) + KILLS
         finally:
             await asyncio.to_thread(daemon.end)
 
