@@ -69,6 +69,7 @@ def test_every_view_has_its_name_its_landmarks_and_its_list(page: "Page", report
 
 
 @pytest.mark.process
+@pytest.mark.timeout(900)  # all views, each looked through by axe: on a busy machine five minutes are not enough
 @needs_browser
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_view_has_a_serious_finding_of_axe(page: "Page", daemon: DaemonProcess, theme: str) -> None:
