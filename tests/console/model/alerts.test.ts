@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { current, inOrder, moved, ranked, type AlertMove, type Standing } from "../../../daemon/http/console/model/alerts.ts";
+import { current, inOrder, moved, ranked, withMove, type AlertMove, type Standing } from "../../../daemon/http/console/model/alerts.ts";
 
 const alert = (rule: string, severity: string, more: Partial<Standing> = {}): Standing => ({
   rule,
@@ -65,4 +65,14 @@ test("an answer that is newer than a step knows of it", () => {
   const of = (evaluated_at: string): string | undefined => current([alert("a", "ok", { evaluated_at })], moves)[0]?.severity;
   assert.equal(of("2026-11-28T09:59:59.000000Z"), "critical");
   assert.equal(of("2026-11-28T10:00:01.000000Z"), "ok");
+});
+
+test("a step that comes late counts only where a newer one cannot have been missed", () => {
+  const began = Date.parse("2026-11-28T10:00:00.000Z");
+  const step = (version: number, at: string, severity: string): AlertMove => move("a", "told", severity, "active", { version, at });
+  const none: ReadonlyMap<string, AlertMove> = new Map();
+  assert.equal(withMove(none, step(5, "2026-11-28T09:58:00.000000Z", "warning"), began), none);
+  const newest = withMove(none, step(7, "2026-11-28T10:00:09.000000Z", "critical"), began);
+  assert.equal(withMove(newest, step(6, "2026-11-28T10:00:05.000000Z", "warning"), began), newest);
+  assert.equal(withMove(newest, step(8, "2026-11-28T10:00:10.000000Z", "ok"), began).get("a")?.severity, "ok");
 });

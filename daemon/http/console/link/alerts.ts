@@ -4,8 +4,8 @@
  */
 
 import { computed, signal } from "@preact/signals";
-import { WORDS, type AlertMove } from "../model/alerts.ts";
-import { common } from "./pulse.ts";
+import { WORDS, withMove, type AlertMove } from "../model/alerts.ts";
+import { SKEW_MS, clockSkew, common } from "./pulse.ts";
 import { listenToEvents } from "./watch.ts";
 
 /** The newest step of each rule that was heard since listening began. */
@@ -21,10 +21,13 @@ export const alerting = computed<readonly (readonly [string, string])[]>(() => {
   return [...severities].filter(([, severity]) => severity !== "ok").sort(([a, one], [b, other]) => WORDS.indexOf(one) - WORDS.indexOf(other) || (a < b ? -1 : 1));
 });
 
+/** When listening began, by this machine's clock. */
+let since = 0;
+
 function hear(move: AlertMove): void {
-  const known = moves.peek().get(move.rule);
-  if (known !== undefined && known.version >= move.version) return;
-  moves.value = new Map(moves.peek()).set(move.rule, move);
+  const newest = withMove(moves.peek(), move, since + clockSkew.peek() - SKEW_MS);
+  if (newest === moves.peek()) return;
+  moves.value = newest;
   moveCount.value += 1;
 }
 
@@ -32,6 +35,7 @@ export function followAlerts(): void {
   let begun = false;
   listenToEvents<AlertMove>("alert.>", hear, () => {
     moves.value = new Map();
+    since = Date.now();
     if (begun) gaps.value += 1;
     begun = true;
   });

@@ -35,7 +35,8 @@ export interface Figures {
 
 const MOST_HISTORY = 60;
 const LOOK_MS = 2_500;
-const SKEW_MS = 500;
+/** What two readings of a clock may differ by for all that a message was on its way. */
+export const SKEW_MS = 500;
 
 const beats = signal<ReadonlyMap<string, Beat>>(new Map());
 /** Each with when it was heard, in milliseconds. */

@@ -53,6 +53,16 @@ export function inOrder<A extends Standing>(alerts: readonly A[], order: readonl
   return [...known, ...ranked(alerts.filter(({ rule }) => !place.has(rule)))];
 }
 
+/**
+ * The newest step of each rule, with one more that was heard. One from before `since`, when listening began, is left out:
+ * what a dead daemon has not told comes late, and a newer step may have been told when nobody listened yet.
+ */
+export function withMove(moves: ReadonlyMap<string, AlertMove>, move: AlertMove, since: number): ReadonlyMap<string, AlertMove> {
+  const known = moves.get(move.rule);
+  if (Date.parse(move.at) < since || (known !== undefined && known.version >= move.version)) return moves;
+  return new Map(moves).set(move.rule, move);
+}
+
 /** An answer with the steps that were heard since: the newest of each rule tells what holds. */
 export const current = <A extends Standing>(alerts: readonly A[], moves: ReadonlyMap<string, AlertMove>): A[] =>
   alerts.map((alert) => {
