@@ -49,7 +49,7 @@ test: install-dev ## run the tests; a part of them: make test TESTS=tests/domain
 	@# Once for all: in a fresh clone each of the workers, and what each forks from, would compile all modules for itself.
 	@$(BIN)/python -m compileall -q -j 0 -x node_modules adapters contracts daemon domain handlers storage tests/support
 	@# Likewise the tests, which pytest compiles in a way of its own when it collects them: 2.6 s for each worker.
-	@test -d tests/__pycache__ || $(BIN)/python -m pytest --collect-only -qq >/dev/null || true
+	@test -d tests/__pycache__ || env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --collect-only -qq >/dev/null || true
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: install-dev ## ruff, formatting, layers, types

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
-_AGAIN_S: Final = 0.1
-"""Long enough for what a task still has to do at its end."""
+_AGAIN_S: Final = 1.0
+"""Long enough for what a task still has to do at its end: that would be cut short, too."""
 
 
 async def cancel_and_wait(tasks: Iterable["asyncio.Task[object]"]) -> None:

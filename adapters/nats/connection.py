@@ -54,8 +54,8 @@ class ConnectionWatch:
         self.disconnects = 0
         self.reconnects = 0
         self.last_error = ""
-        self.closing = False
-        """Set before the connection is closed on purpose: that it goes is no news then."""
+        self.closer: asyncio.Task[object] | None = None
+        """Who closes the connection on purpose, set before that: that it goes is no news then."""
         self.closed = asyncio.Event()
         self.refused = asyncio.Event()
 
@@ -68,11 +68,13 @@ class ConnectionWatch:
         self._on_error(name)
         log.warning("nats_error", error=name, reason=self.last_error)
         # The client calls this for each try to reconnect that failed: closed meanwhile, it may have lost its end.
-        end_where_told_so()
+        # Whoever closes it, cancelled or not, is not to be kept from that.
+        if self.closer is not asyncio.current_task():
+            end_where_told_so()
 
     async def disconnected(self) -> None:
         self.disconnects += 1
-        if self.closing:
+        if self.closer is not None:
             return
         self._on_change(False)
         log.warning("nats_disconnected")
@@ -160,7 +162,7 @@ async def connect(broker: NatsBroker, url: str, watch: ConnectionWatch, timeout_
 
 async def close_broker(broker: NatsBroker, watch: ConnectionWatch) -> None:
     """Send what is buffered and close the connection, not waiting for a server that is gone or does not answer."""
-    watch.closing = True
+    watch.closer = asyncio.current_task()
     client = broker.connection
     try:
         if client.is_connected:

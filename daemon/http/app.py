@@ -127,7 +127,8 @@ async def serving(
     over: asyncio.Event | None = None,
 ) -> AsyncIterator[str]:
     """Serve *app*; yields its URL. Port 0 takes any free one. *on_closed* learns of each connection that broke a limit.
-    It ends with the block, and begins to where *over* is set before. Raises :class:`StartError` where it cannot listen.
+    It ends with the block; where *over* is set before, it begins to end then. Raises :class:`StartError` where it
+    cannot listen.
     """
     over = over or asyncio.Event()
     host = settings.host

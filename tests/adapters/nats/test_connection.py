@@ -10,7 +10,7 @@ import pytest_asyncio
 from nats.aio.client import Client
 
 from adapters.errors import ConnectFailedError, ServerTooOldError
-from adapters.nats.connection import ConnectionWatch, connect, hosts, make_broker, require_version
+from adapters.nats.connection import ConnectionWatch, close_broker, connect, hosts, make_broker, require_version
 from adapters.nats.outgoing import Outgoing, PublishStatus
 from adapters.nats.probe import probe
 from adapters.nats.publisher import StreamPublisher
@@ -260,6 +260,35 @@ async def test_a_client_that_was_closed_while_it_reconnects_and_lost_its_end_end
 
     assert task.cancelled()
     assert watch.errors.total() == 1
+
+
+async def test_who_was_cancelled_and_closes_the_connection_is_not_kept_from_it_by_an_error(
+    own_server: EmbeddedServer,
+) -> None:
+    watch = ConnectionWatch()
+    broker = make_broker(own_server.url, watch=watch)
+    client = await connect(broker, own_server.url, watch, PATIENCE_S)
+
+    async def ending() -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            transport = client._transport
+            assert transport is not None
+            transport.wait_closed = broken  # type: ignore[method-assign]  # as where the server resets the connection
+            await close_broker(broker, watch)
+
+    async def broken() -> None:
+        raise ConnectionResetError
+
+    task = asyncio.create_task(ending())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task], timeout=PATIENCE_S)
+
+    assert task.cancelled()
+    assert watch.errors["ConnectionResetError"] == 1
+    assert watch.closed.is_set()
 
 
 def test_hosts_are_named_without_credentials() -> None:

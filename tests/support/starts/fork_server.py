@@ -119,7 +119,10 @@ class ForkServer:
                 os.close(inherited)
             _become(json.loads(asked), streams)
             return True
-        os.write(told, NUMBER.pack(pid))
+        try:
+            os.write(told, NUMBER.pack(pid))
+        except BrokenPipeError:  # who asked for it has died: nobody would end it
+            os.kill(pid, signal.SIGTERM)
         for stream in streams:
             os.close(stream)
         end = os.pidfd_open(pid)
