@@ -81,7 +81,17 @@ def _is_a_daemons(descriptor: int, holder: str) -> bool:
     if _taken(descriptor, fcntl.LOCK_SH):
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         return False
-    return holder.isdigit() and holder != str(os.getpid()) and Path(f"/proc/{holder}").exists()
+    return holder.isdigit() and holder != str(os.getpid()) and _lives(int(holder))
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
 
 
 def _taken(descriptor: int, kind: int) -> bool:

@@ -9,6 +9,7 @@ export const route = signal<Route>(parseRoute(location.hash));
 export const leaving = signal(false);
 /** Longer than any browser takes: one that goes nowhere tells nothing. */
 const LEAVING_MS = 5_000;
+let waiting = 0;
 
 /** `onMoved` hears of every way that the page did not go by itself: a link, the browser's buttons, the address line. */
 export function followAddress(onMoved: () => void): void {
@@ -38,7 +39,8 @@ export function go(path: readonly string[], query?: URLSearchParams | Record<str
 export function back(otherwise: readonly string[]): void {
   if (history.length <= 1) return go(otherwise);
   leaving.value = true;
-  setTimeout(() => (leaving.value = false), LEAVING_MS);
+  clearTimeout(waiting);
+  waiting = setTimeout(() => (leaving.value = false), LEAVING_MS) as unknown as number;
   history.back();
 }
 
