@@ -43,7 +43,7 @@ Wait = Annotated[bool, typer.Option(help="Follow what goes on in the daemon (rep
 Deep = Annotated[bool, typer.Option("--deep", help="health-check: also compare totals with the records they sum up.")]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="kpi-report: write it as one page of HTML.")]
 Plot = Annotated[
-    Path | None, typer.Option("--plot", metavar="FILE.png", help="kpi-report: draw it (needs headgate[plot]).")
+    Path | None, typer.Option("--plot", metavar="FILE.png", help="kpi-report: draw it (needs the extra plot).")
 ]
 
 

@@ -135,6 +135,7 @@ def test_a_running_replay_is_aborted_and_seen_by_another_browser(
 
     dialog.get_by_text("aborted").first.wait_for()
     outcome(page).get_by_text(re.compile("run aborted, replayed 0, again refused [1-9]")).wait_for()
+    dialog.get_by_text(re.compile(r"sent [1-5]?\d of 60")).wait_for()
     go(other, href.removeprefix("#/"))
     other.get_by_text("aborted").first.wait_for()
     go(page, "runs")

@@ -1,6 +1,7 @@
 """How the page looks to people and to what reads it aloud: names, roles, both themes, a narrow screen, contrast."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -272,6 +273,56 @@ def test_shares_of_a_cost_are_of_its_dollars_and_its_chart_says_what_its_axes_ar
     chart.get_by_text("US dollars a day, UTC").wait_for()
     assert chart.locator(".axis.up span").all_inner_texts() == ["$0.30", "$0.15", "$0"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", chart.locator(".axis.along span").first.inner_text())
+
+
+@pytest.mark.process
+@needs_browser
+def test_the_days_below_a_chart_end_where_it_ends_on_a_narrow_screen(page: "Page", daemon: DaemonProcess) -> None:
+    today = datetime.now(UTC)
+    page.set_viewport_size({"width": 360, "height": 740})
+    for days in (15, 13, 9):
+        agent = f"of-{days}-days"
+        publish(daemon, [usage(agent=agent, at=(today - timedelta(days=back)).isoformat()) for back in range(days)])
+        go(page, f"cost?agent={agent}")
+        page.get_by_role("main").get_by_text(f"{days} requests").wait_for()
+        names = page.locator(".axis.along span").evaluate_all(_TEXTS_IN_SIGHT)
+        ends = [right for _, right in names]
+        assert len(names) >= 2, days
+        assert ends[-1] <= 360, days
+        assert all(left > end for (left, _), end in zip(names[1:], ends, strict=False)), (days, names)
+
+
+# From where to where each text reaches that is seen; it may be wider than what it is in.
+_TEXTS_IN_SIGHT = """elements => elements.flatMap(element => {
+    if (getComputedStyle(element).visibility === 'hidden') return [];
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    const { left, right } = range.getBoundingClientRect();
+    return [[left, right]];
+})"""
+
+
+@pytest.mark.process
+@needs_browser
+def test_who_keeps_an_alert_quiet_until_when_and_why_is_read_in_the_list(page: "Page", daemon: DaemonProcess) -> None:
+    until = (datetime.now(UTC) + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ops(daemon, "alerts", {"action": "suppress", "rule": "stuck_jobs", "until": until, "reason": "provider down"})
+    # Room for the date too, where that is tomorrow in the zone of the page.
+    page.set_viewport_size({"width": 1440, "height": 900})
+    go(page, "alerts")
+    row = data_rows(page, "Alerts").filter(has_text="stuck_jobs")
+
+    words = row.get_by_text(re.compile(r"^until .* by local: provider down$"))
+
+    words.wait_for()
+    assert words.evaluate("element => element.scrollWidth <= element.clientWidth"), "nothing of it is cut"
+    # All of it is in its row, and so is what takes it back.
+    inside = row.get_by_role("button", name="Lift").bounding_box()
+    around = row.bounding_box()
+    assert inside is not None
+    assert around is not None
+    assert inside["y"] >= around["y"]
+    assert inside["y"] + inside["height"] <= around["y"] + around["height"]
 
 
 @pytest.mark.process

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { changedLines, lineDifference } from "../../../daemon/http/console/model/json/difference.ts";
+import { measured } from "../../../daemon/http/console/model/measures.ts";
 import { micros, share, usd } from "../../../daemon/http/console/model/money.ts";
 import { hasEnded, newer, pace, progressOf } from "../../../daemon/http/console/model/progress.ts";
 import { EVERYTHING, NOTHING, isSelected, ranged, selectedCount, toggled } from "../../../daemon/http/console/model/lists/selection.ts";
 import { count, cut, httpsUrl, visible, visibleLines } from "../../../daemon/http/console/model/text.ts";
-import { age, clock, duration, instantOf } from "../../../daemon/http/console/model/time.ts";
+import { age, clock, duration, instantOf, lastDay } from "../../../daemon/http/console/model/time.ts";
 import { windowOf } from "../../../daemon/http/console/model/lists/window.ts";
 import { endOf } from "../../../daemon/http/console/model/written_time.ts";
 import { pick, seeded } from "./support.ts";
@@ -43,6 +44,12 @@ test("times: the clock today, a date with it on other days, in either zone", () 
   assert.equal(clock("2025-01-02T03:04:05Z", "utc", now), "2 Jan 2025 03:04:05");
   assert.equal(age("2026-11-28T11:59:20Z", now), "40 s ago");
   assert.equal(duration(79 * 60), "1 h 19 min");
+});
+
+test("a window that ends with a day is told by that day, not by the one after", () => {
+  assert.equal(lastDay("2026-11-30T00:00:00.000000Z"), "2026-11-29");
+  assert.equal(lastDay("2026-11-29T17:31:00Z"), "2026-11-29");
+  assert.equal(lastDay("soon"), "soon");
 });
 
 test("relative times become absolute, and what is no time is none", () => {
@@ -83,6 +90,25 @@ test("progress adds up over several runs, and the newest version wins whichever 
   assert.equal(hasEnded("aborted"), true);
   assert.deepEqual(pace([{ at: 0, sent: 0 }, { at: 2_000, sent: 100 }], 50), { perSecond: 50, seconds: 1 });
   assert.equal(pace([{ at: 0, sent: 5 }], 50), null);
+});
+
+test("what a run that was cut short left behind was never sent", () => {
+  const counts = { run_id: "1", requested: 242, replayed: 1, skipped: 232, still_failed: 9 };
+  const sent = (status: string): readonly number[] => {
+    const progress = progressOf([{ ...counts, status }]);
+    return [progress.sent, progress.skipped, progress.waiting];
+  };
+  assert.deepEqual(sent("aborted"), [10, 232, 0]);
+  assert.deepEqual(sent("failed"), [10, 232, 0]);
+  assert.deepEqual(sent("succeeded"), [242, 232, 0]);
+});
+
+test("a figure whose name ends in its unit is told in words of people", () => {
+  assert.deepEqual(measured("threshold_s", 3600), { name: "threshold", figure: "1 h" });
+  assert.deepEqual(measured("duration_ms", 8.044), { name: "duration", figure: "8 ms" });
+  assert.deepEqual(measured("cost_usd_micros", 1086), { name: "cost", figure: "$0.001086" });
+  assert.deepEqual(measured("cost_usd_micros", 12_000_000), { name: "cost", figure: "$12.00" });
+  for (const [name, value] of [["requests", 3], ["until_ms", "soon"], ["threshold_s", null]] as const) assert.equal(measured(name, value), null);
 });
 
 test("a difference leads from one text to the other", () => {

@@ -25,7 +25,8 @@ export interface Progress {
   readonly ended: boolean;
 }
 
-const ENDED = new Set(["succeeded", "failed", "aborted"]);
+const CUT_SHORT = new Set(["failed", "aborted"]);
+const ENDED = new Set(["succeeded", ...CUT_SHORT]);
 
 export const hasEnded = (status: string | null | undefined): boolean => ENDED.has(status ?? "");
 
@@ -33,15 +34,17 @@ export function progressOf(runs: readonly RunStatus[]): Progress {
   const sum = (field: "requested" | "replayed" | "skipped" | "still_failed" | "discarded"): number =>
     runs.reduce((total, run) => total + (run[field] ?? 0), 0);
   const requested = sum("requested");
-  const sent = sum("replayed") + sum("skipped") + sum("still_failed") + sum("discarded");
+  const decided = sum("replayed") + sum("skipped") + sum("still_failed") + sum("discarded");
+  // What a run that was cut short left behind is skipped, and was never sent.
+  const left = runs.reduce((total, run) => total + (CUT_SHORT.has(run.status) ? (run.skipped ?? 0) : 0), 0);
   return {
-    sent,
+    sent: decided - left,
     requested,
     replayed: sum("replayed"),
     stillFailed: sum("still_failed"),
     skipped: sum("skipped"),
     discarded: sum("discarded"),
-    waiting: Math.max(0, requested - sent),
+    waiting: Math.max(0, requested - decided),
     ended: runs.length > 0 && runs.every((run) => hasEnded(run.status)),
   };
 }

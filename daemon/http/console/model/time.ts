@@ -78,6 +78,12 @@ export function milliseconds(ms: number | null | undefined): string {
   return ms < 1000 ? `${Math.round(ms)} ms` : ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : duration(ms / 1000);
 }
 
+/** The last day, in UTC, of a window that ends before `end`. */
+export function lastDay(end: string): string {
+  const at = Date.parse(end);
+  return Number.isNaN(at) ? end : new Date(at - 1).toISOString().slice(0, 10);
+}
+
 const UNITS: Record<string, number> = { s: 1, m: 60, min: 60, h: 3600, d: 86_400, w: 604_800 };
 
 /** The instant that `24h`, `30m`, `7d` or an RFC 3339 time names, as an RFC 3339 time; null where it names none. */

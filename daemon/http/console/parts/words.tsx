@@ -1,6 +1,7 @@
 /** States as a word and a shape, never as a colour alone; ids in fixed width, cut where they are long. */
 
 import type { VNode } from "preact";
+import { measured } from "../model/measures.ts";
 import { cut, visible } from "../model/text.ts";
 import { Instant } from "./time.tsx";
 
@@ -98,8 +99,8 @@ export function Details({ of: details }: { of: unknown }): VNode | null {
     <span class="details">
       {told.map(([name, value]) => (
         <span>
-          {name !== "more" && <span class="soft">{visible(name.replaceAll("_", " "))} </span>}
-          <Detail of={value} />
+          {name !== "more" && <span class="soft">{visible(measured(name, value)?.name ?? name.replaceAll("_", " "))} </span>}
+          <Detail name={name} of={value} />
         </span>
       ))}
     </span>
@@ -108,8 +109,16 @@ export function Details({ of: details }: { of: unknown }): VNode | null {
 
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$/;
 
-function Detail({ of: value }: { of: unknown }): VNode {
+function Detail({ name, of: value }: { name: string; of: unknown }): VNode {
   if (typeof value === "object" && !Array.isArray(value)) return <Details of={value} />;
+  const told = measured(name, value);
+  if (told !== null)
+    return (
+      <span class="mono" title={`${name} ${String(value)}`}>
+        {told.figure}
+      </span>
+    );
+  if (Array.isArray(value) && value.every((each) => typeof each === "string")) return <Value of={value.join(", ")} />;
   // All times on the page are in one zone.
   return typeof value === "string" && INSTANT.test(value) ? <Instant at={value} /> : <Value of={value} />;
 }

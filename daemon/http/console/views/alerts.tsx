@@ -54,16 +54,11 @@ const limitsOf = ({ thresholds }: Alert): string =>
 
 const COLUMNS: readonly Column<Alert>[] = [
   { name: "severity", width: "6rem", cell: (alert) => <State of={alert.severity} /> },
-  { name: "rule", width: "minmax(8.2rem, 1fr)", cell: (alert) => <Text of={alert.rule} /> },
+  { name: "rule", width: "minmax(8.2rem, 0.2fr)", cell: (alert) => <Text of={alert.rule} /> },
   { name: "lifecycle", width: "7rem", cell: (alert) => <State of={alert.lifecycle} /> },
-  { name: "value", width: "minmax(4.5rem, 0.6fr)", numeric: true, cell: (alert) => <Text of={alert.value === null ? null : figureOf(alert.value)} /> },
-  { name: "limits", width: "minmax(12rem, 1fr)", cell: (alert) => <Text of={limitsOf(alert)} /> },
+  { name: "value", width: "minmax(4.5rem, 0.1fr)", numeric: true, cell: (alert) => <Text of={alert.value === null ? null : figureOf(alert.value)} /> },
+  { name: "limits", width: "minmax(12rem, 1.2fr)", cell: (alert) => <Text of={limitsOf(alert)} /> },
   { name: "since", width: "7rem", cell: (alert) => <Instant at={alert.since} /> },
-  {
-    name: "quiet",
-    width: "minmax(8rem, 2fr)",
-    cell: (alert) => (alert.severity === "ok" && !alert.suppressed_until ? "" : <Text of={quietness(alert)} />),
-  },
 ];
 
 /** Rows in the order of when somebody last asked for it: they move for nobody else. */
@@ -92,7 +87,22 @@ function AlertList(): VNode {
   const [suppressing, setSuppressing] = useState("");
   const columns: readonly Column<Alert>[] = [
     ...COLUMNS,
-    { name: "acts", width: "18rem", cell: (alert) => <RowActs alert={alert} onActed={alerts.refresh} onSuppress={() => setSuppressing(alert.rule)} /> },
+    {
+      name: "quiet",
+      // One column: who keeps it quiet, until when and why needs the room that the one act then left does not.
+      width: "minmax(25rem, 2fr)",
+      cell: (alert) =>
+        alert.severity === "ok" && !alert.suppressed_until ? (
+          ""
+        ) : (
+          <span class="said-and-acts">
+            <Text of={quietness(alert)} />
+            <span class="acts">
+              <RowActs alert={alert} onActed={alerts.refresh} onSuppress={() => setSuppressing(alert.rule)} />
+            </span>
+          </span>
+        ),
+    },
   ];
   const { ordered, newer, orderAnew } = useOrder(rows, alerts.asOf);
   const tally = new Map<string, number>();

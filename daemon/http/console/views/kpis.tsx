@@ -6,7 +6,7 @@ import type { Post } from "../link/views.ts";
 import { termsOf, withTerms, type Terms } from "../model/lists/filters.ts";
 import { href } from "../model/route.ts";
 import { count, visible } from "../model/text.ts";
-import { instantOf } from "../model/time.ts";
+import { instantOf, lastDay } from "../model/time.ts";
 import { useAnswer } from "../parts/lists/answers.ts";
 import { FilterBar } from "../parts/lists/filter_bar.tsx";
 import { Grid, type Column } from "../parts/lists/grid.tsx";
@@ -98,7 +98,7 @@ function Change({ report }: { report: Report }): VNode {
   return (
     <p class="bar">
       <span class="soft">
-        {visible(String(report.from)).slice(0, 10)} to {visible(String(report.to)).slice(0, 10)}
+        {visible(String(report.from)).slice(0, 10)} to {visible(lastDay(String(report.to)))}
       </span>
       {METRICS.map((name) => {
         const change = report.change[name];

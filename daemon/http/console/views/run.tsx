@@ -17,7 +17,6 @@ import { RunProgress, useRuns } from "../parts/run_progress.tsx";
 import { Tabs } from "../parts/tabs.tsx";
 import { Instant } from "../parts/time.tsx";
 import { Details, Id, State, Text } from "../parts/words.tsx";
-import { parametersText } from "./runs.tsx";
 
 export function Run(): VNode {
   const id = route.value.path[1] ?? "";
@@ -75,7 +74,7 @@ function Facts({ run }: { run: RunView }): VNode {
         </dd>
         <dt>asked for</dt>
         <dd>
-          <Text of={parametersText(run)} most={1_000} />
+          {Object.keys(run.parameters).length > 0 ? <Details of={run.parameters} /> : "–"}
         </dd>
         <dt>started</dt>
         <dd>

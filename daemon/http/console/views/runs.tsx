@@ -30,7 +30,7 @@ const isLook = (run: Run): boolean =>
   LOOKS.has(run.operation) || LOOKING_ACTIONS.has(String(run.parameters["action"] ?? "")) || run.parameters["dry_run"] === true;
 
 /** What a run was asked to do, in one line. */
-export function parametersText(run: Run): string {
+function parametersText(run: Run): string {
   return Object.entries(run.parameters)
     .map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`)
     .join(", ");
