@@ -145,6 +145,13 @@ _SMALL = """() => {
 }"""
 
 
+_LINES = """element => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    return range.getClientRects().length;
+}"""
+
+
 @pytest.mark.process
 @needs_browser
 def test_on_a_narrow_screen_and_at_two_hundred_percent_nothing_is_cut_or_hard_to_hit(
@@ -168,6 +175,13 @@ def test_on_a_narrow_screen_and_at_two_hundred_percent_nothing_is_cut_or_hard_to
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate(_CUT) == []
     assert page.evaluate(_SMALL) == []
+    go(page, "care")
+    page.get_by_role("button", name="Self-heal").click()
+    table = page.get_by_role("dialog").get_by_role("table")
+    table.wait_for()
+    assert table.evaluate("element => element.scrollWidth <= element.clientWidth"), "no column is beyond its edge"
+    lines = table.get_by_role("cell", name="publications", exact=True).evaluate(_LINES)
+    assert lines == 1, "a word is not broken where there is room for it"
 
 
 # Where the controls of the banner have been, by their names less what is told behind them; looked at with each frame.

@@ -6,6 +6,9 @@ import { Dialog } from "../dialog.tsx";
 import { allBindings } from "./keys.ts";
 import { plainPages, singleKeys } from "./preferences.ts";
 
+/** As they stand on the keys. */
+const ARROWS: Readonly<Record<string, string>> = { ArrowUp: "↑", ArrowDown: "↓" };
+
 export function Help({ onClose }: { onClose: () => void }): VNode {
   const bindings = useMemo(() => allBindings(), []);
   return (
@@ -14,7 +17,7 @@ export function Help({ onClose }: { onClose: () => void }): VNode {
         {bindings.map((binding) => (
           <>
             <dt>
-              <kbd>{binding.key}</kbd>
+              <kbd>{ARROWS[binding.key] ?? binding.key}</kbd>
             </dt>
             <dd>{binding.help}</dd>
           </>
