@@ -69,7 +69,7 @@ def changed(changes: list[tuple[tuple[str, ...], bool, JsonValue]]) -> dict[str,
 def written(message: Any, form: int) -> bytes:
     """A message as producers write it: compact, as ``json.dumps`` does, or over many lines."""
     if form == 0:
-        return orjson.dumps(message)
+        return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
     ascii_only = form == 1
     return json.dumps(message, ensure_ascii=ascii_only, indent=2 if form == 3 else None, sort_keys=form == 3).encode()
 
