@@ -1,5 +1,6 @@
 /** The shapes of answers, as far as the console shows them. */
 
+import type { Standing } from "../model/alerts.ts";
 import type { Problem } from "../model/errors.ts";
 
 export interface Page<T> {
@@ -139,18 +140,8 @@ export interface Instruction {
   readonly created_at: string;
 }
 
-export interface Alert {
-  readonly rule: string;
-  readonly severity: string;
-  readonly lifecycle: string;
-  readonly value: string | number | null;
-  readonly since: string | null;
-  readonly evaluated_at?: string | null;
+export interface Alert extends Standing {
   readonly thresholds?: { readonly warning: string | number; readonly critical: string | number } | null;
-  readonly acknowledged_by?: string | null;
-  readonly suppressed_until?: string | null;
-  readonly suppressed_by?: string | null;
-  readonly suppression_reason?: string | null;
   readonly history?: readonly AlertStep[];
 }
 
